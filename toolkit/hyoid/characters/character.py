@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The character record: geometry, parts, shapes, skeleton, weights, limits and licence, the same for every source.
+
+Metres, +Y up, looks along +Z, character's left is +X. All joints have world-aligned axes at rest, so a rest transform is
+a translation and a joint rotation is a quaternion in model axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Part:
+    """A named piece with one material: rows ``vertices`` of the vertex arrays and rows ``faces`` of the face arrays."""
+
+    name: str
+    material: str
+    vertices: slice
+    faces: slice
+
+
+@dataclass(frozen=True)
+class Material:
+    """A physically based material; texture paths are absolute, None where the plain value holds.
+
+    Attributes:
+        colour: linear RGBA factor. ``colour_map`` is sRGB, ``normal_map`` tangent space (OpenGL, +Y up),
+            ``roughness_map`` holds roughness in its green channel (glTF convention).
+        alpha: ``opaque``, ``mask`` (cut at 0.5) or ``blend``.
+    """
+
+    name: str
+    colour: tuple[float, float, float, float] = (0.8, 0.8, 0.8, 1.0)
+    roughness: float = 0.5
+    metallic: float = 0.0
+    colour_map: Path | None = None
+    normal_map: Path | None = None
+    roughness_map: Path | None = None
+    alpha: str = "opaque"
+    double_sided: bool = False
+    subsurface: float = 0.0
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Named sparse vertex offsets, before skinning.
+
+    Shape ``k`` moves vertices ``vertices[starts[k]:starts[k + 1]]`` (rising) by ``offsets[starts[k]:starts[k + 1]]``.
+
+    Attributes:
+        names: (shapes,); the 52 ARKit names first, in the order of :data:`hyoid.characters.arkit.NAMES`, then
+            ``larynxUp``, ``larynxDown`` (10 mm of travel at weight 1; weights may pass 1) and ``larynxSize``
+            (weight 1 adds one more template bump, weight -1 flattens it).
+        starts: (shapes + 1,) int64. vertices: (n,) int32. offsets: (n, 3) float32, metres.
+    """
+
+    names: tuple[str, ...]
+    starts: np.ndarray
+    vertices: np.ndarray
+    offsets: np.ndarray
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A joint rotation that follows a curve: ``degrees`` about ``axis`` (unit, model axes) at curve value 1."""
+
+    joint: str
+    curve: str
+    axis: tuple[float, float, float]
+    degrees: float
+
+
+@dataclass(frozen=True)
+class NeckLimits:
+    """Range of motion and coupling of the eight cervical joints, in the order c7t1 ... oc1 (``specs`` in docs/neck.md).
+
+    Each array is (8,) float64, degrees: ``flexion`` and ``extension`` about +X / -X, ``lateral`` to one side, ``axial`` to
+    one side; ``coupling`` is the lateral bend that comes with one degree of axial turn (same side positive).
+    """
+
+    flexion: np.ndarray
+    extension: np.ndarray
+    lateral: np.ndarray
+    axial: np.ndarray
+    coupling: np.ndarray
+
+
+@dataclass(frozen=True)
+class Character:
+    """One rigged character at one identity.
+
+    Attributes:
+        vertices: (V, 3) float32, rest positions. faces: (F, 4) int32 quads; a triangle repeats its last index.
+        uv: (U, 2) float32, origin bottom left. face_uv: (F, 4) int32 into ``uv``.
+        parts: contiguous, in order, covering every vertex and face.
+        joint_names: (J,), parents before children. parents: (J,) int32, -1 for the root.
+        heads, tails: (J, 3) float32: where a joint turns and where its bone ends.
+        weight_joints: (V, 8) int32, weights: (V, 8) float32, rows sum to 1, largest first.
+        drivers: joints that follow curves (the eyes follow eyeLook*).
+        landmarks: named vertex indices (``lip_upper``, ``lip_lower``, ``chin``, ``nose_tip``, ``crown``, ``larynx`` ...).
+        materials: by name. licence: an SPDX identifier. settings: the identity that was asked for.
+    """
+
+    name: str
+    licence: str
+    settings: Mapping[str, float]
+    vertices: np.ndarray
+    faces: np.ndarray
+    uv: np.ndarray
+    face_uv: np.ndarray
+    parts: tuple[Part, ...]
+    shapes: Shapes
+    joint_names: tuple[str, ...]
+    parents: np.ndarray
+    heads: np.ndarray
+    tails: np.ndarray
+    weight_joints: np.ndarray
+    weights: np.ndarray
+    drivers: tuple[Driver, ...]
+    neck: NeckLimits
+    materials: Mapping[str, Material]
+    landmarks: Mapping[str, int]
+
+    def joint(self, name: str) -> int:
+        """The index of a joint by name."""
+        return self.joint_names.index(name)

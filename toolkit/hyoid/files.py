@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where results are written and bundled data is found: part file, fsync, rename; nothing half-done under a final name."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hyoid.errors import InputError, OutputError
+
+_PACKAGE = Path(__file__).resolve().parent
+_PART = re.compile(r"\.(\d+)\.part$")
+
+
+def data_folder(name: str) -> Path:
+    """The folder of bundled data (``rigs`` or ``models``): inside an installed wheel, else at the top of a checkout.
+
+    Raises:
+        InputError: neither exists (a broken installation).
+    """
+    for folder in (_PACKAGE / name, _PACKAGE.parents[1] / name):
+        if folder.is_dir():
+            return folder
+    raise InputError(f"the bundled '{name}' folder is not there", path=_PACKAGE, hint="Install hyoid again")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file as a hexadecimal string, read in blocks of 1 MiB."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_writable(target: Path) -> None:
+    """Fail before the work starts when ``target`` could not be written after it.
+
+    A missing folder is made, as every exporter does.
+
+    Raises:
+        OutputError: the folder cannot be made or written, or the target is a folder.
+    """
+    target = Path(target)
+    with _output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise OutputError("is a folder", path=target, expected="a file name")
+        probe = target.parent / f".hyoid.{os.getpid()}.part"
+        # Permission bits lie to root and on network mounts: only writing tells.
+        probe.write_bytes(b"")
+        probe.unlink()
+
+
+@contextmanager
+def part_file(target: Path) -> Iterator[Path]:
+    """Give a path to write to; on success it is synced and renamed to ``target``, on any failure it is removed.
+
+    The part lies in a hidden part folder beside the target and keeps the target's name, because exporters (Blender,
+    PyAV) choose the format by the suffix and some write companions next to the file.
+
+    Raises:
+        OutputError: the disk is full, read-only or gone. The part is removed.
+    """
+    target = Path(target)
+    with _output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale_parts(target.parent)
+        folder = target.parent / f".{target.name}.{os.getpid()}.part"
+        folder.mkdir(exist_ok=True)
+    part = folder / target.name
+    try:
+        with _output_errors(target):
+            yield part
+            if not part.is_file():
+                raise OutputError("nothing was written", path=target)
+            _sync(part)
+            os.replace(part, target)
+            _sync(target.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_bytes(target: Path, data: bytes | memoryview) -> None:
+    """Write ``data`` to ``target`` through a part file.
+
+    Raises:
+        OutputError: see :func:`part_file`.
+    """
+    with part_file(target) as part:
+        part.write_bytes(data)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_stale_parts(folder: Path) -> None:
+    """Remove what runs that were killed left behind; parts of living processes stay."""
+    for entry in folder.glob(".*.part"):
+        match = _PART.search(entry.name)
+        if match and int(match[1]) != os.getpid() and not _is_alive(int(match[1])):
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def _output_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: ("the disk is full", "Free some space or choose another folder"),
+            errno.EDQUOT: ("the quota is used up", "Free some space or choose another folder"),
+            errno.EACCES: ("permission denied", "Choose a folder that you may write to"),
+            errno.EROFS: ("the file system is read-only", "Choose a folder that you may write to"),
+        }
+        found, hint = reasons.get(error.errno or 0, (error.strerror or str(error), "Choose another place"))
+        raise OutputError(f"cannot be written: {found}", path=target, hint=hint) from error

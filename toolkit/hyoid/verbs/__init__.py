@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs: what a user asks for. One module each, with its job model and ``run(job, report)``."""
+
+from __future__ import annotations
+
+# Name and summary stand here so that `hyoid --help` imports no verb.
+SUMMARIES: dict[str, str] = {
+    "talk": "speech to a performing head",
+    "rig": "build a character",
+    "convert": "a take or a performance from one format to another",
+    "info": "what is inside a file, where it comes from, and whether it may be used commercially",
+    "check": "validate a file or a job before work starts",
+    "run": "run a TOML job file",
+    "bench": "measure this installation against named peers",
+    "doctor": "what this machine has, what is missing, and the next command to type",
+}

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every verb's job has in common. A verb is a module with ``Job`` (a pydantic model) and ``run(job, report)``.
+
+The command line, the TOML job file and the Blender panel are all made from the job model, so a field needs a
+description that an artist understands, a default, and its limits (``ge``, ``le``). ``cli`` metadata in
+``json_schema_extra`` may say ``{"positional": True}`` or ``{"short": "-o"}``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CLI = "cli"
+
+
+def positional() -> dict[str, Any]:
+    """Metadata: the field is given by place, not by name."""
+    return {CLI: {"positional": True}}
+
+
+def short(flag: str) -> dict[str, Any]:
+    """Metadata: the field also has a short flag."""
+    return {CLI: {"short": flag}}
+
+
+class JobModel(BaseModel):
+    """A validated job: unknown fields are errors, nothing changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def output_field(description: str) -> Any:
+    """The ``-o`` option: one or more files, the type follows the suffix."""
+    return Field(min_length=1, description=description, json_schema_extra=short("-o"))
+
+
+Outputs = list[Path]
