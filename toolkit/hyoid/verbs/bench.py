@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hyoid bench NAME``: run one of the scripts of the ``bench`` folder: ours beside a named peer, equal outputs, one run.
+
+Each script has ``SUMMARY`` and ``run(**options) -> dict`` with plain numbers; this verb and ``python bench/NAME.py`` are
+two doors to it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import Field
+
+from hyoid.errors import InputError, UsageError
+from hyoid.report import Report
+from hyoid.verbs.job import JobModel, positional
+
+
+class Job(JobModel):
+    """A measurement."""
+
+    name: str | None = Field(None, description="which measurement; without it the list", json_schema_extra=positional())
+    audio: Path | None = Field(None, description="for 'talk': a recording of a speaker")
+    curves: Path | None = Field(None, description="for 'talk': the .npz of face curves measured from that speaker's video")
+    text: str | None = Field(None, description="for 'talk': the transcript, a file or the words themselves")
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """Run a measurement, or list those that there are.
+
+    Raises:
+        UsageError: there is no such measurement, or it does not take an option.
+        InputError: the bench folder is not there (it is part of a checkout, not of a wheel).
+    """
+    scripts = {path.stem: path for path in sorted(_folder().glob("*.py")) if not path.stem.startswith("_")}
+    if job.name is None:
+        return {"benches": {name: str(load(path).SUMMARY) for name, path in scripts.items()}}
+    if job.name not in scripts:
+        raise UsageError(f"there is no bench '{job.name}'", expected=f"one of {', '.join(scripts)}")
+    measure = load(scripts[job.name]).run
+    takes = inspect.signature(measure).parameters
+    options = {name: value for name in ("audio", "curves", "text") if (value := getattr(job, name)) is not None}
+    for name in options:
+        if name not in takes:
+            raise UsageError(f"bench '{job.name}' does not take --{name}", hint=f"Type 'hyoid bench {job.name}'")
+    if "report" in takes:
+        options["report"] = report
+    return {"bench": job.name, **measure(**options)}
+
+
+def load(path: Path) -> ModuleType:
+    """Import a bench script by its path."""
+    spec = importlib.util.spec_from_file_location(f"hyoid_bench_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _folder() -> Path:
+    folder = Path(__file__).resolve().parents[3] / "bench"
+    if not folder.is_dir():
+        raise InputError("the bench folder is not there", path=folder, hint="Run benches from a checkout of Hyoid")
+    return folder
+
+
+def show(result: dict[str, Any]) -> str:
+    """The figures as indented lines."""
+    if "benches" in result:
+        width = max(map(len, result["benches"]), default=0)
+        return "\n".join(f"{name:<{width}}  {summary}" for name, summary in result["benches"].items())
+    return "\n".join(_lines(result, 0))
+
+
+def _lines(value: dict[str, Any], depth: int) -> list[str]:
+    lines = []
+    for key, item in value.items():
+        label = "  " * depth + key.replace("_", " ")
+        if isinstance(item, dict):
+            lines += [f"{label}:", *_lines(item, depth + 1)]
+        else:
+            lines.append(f"{label}: {f'{item:.4g}' if isinstance(item, float) else item}")
+    return lines

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hyoid run JOB.toml``: any verb from a file that can be kept under version control.
+
+    verb = "talk"
+    audio = "voice.flac"          # paths are relative to the job file
+    output = ["out/voice.blend", "out/voice.glb"]
+"""
+
+from __future__ import annotations
+
+import tomllib
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from hyoid.errors import InputError, UsageError
+from hyoid.report import Report
+from hyoid.verbs import SUMMARIES
+from hyoid.verbs.job import JobModel, positional
+
+RUNNABLE = tuple(verb for verb in SUMMARIES if verb != "run")
+LARGEST_JOB_FILE = 1 << 20
+
+
+class Job(JobModel):
+    """A job file to run."""
+
+    job: Path = Field(description="TOML file: `verb = \"talk\"` and that verb's options", json_schema_extra=positional())
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """Read the job file and run its verb.
+
+    Raises:
+        InputError: the file is missing or not TOML.
+        UsageError: an unknown verb or option, or a value that the option does not take.
+    """
+    from hyoid.cli import load_verb
+
+    verb, inner = read_job(job.job)
+    return {"verb": verb, **load_verb(verb).run(inner, report)}
+
+
+def read_job(path: Path) -> tuple[str, JobModel]:
+    """The verb and the validated job of a TOML file; relative paths become relative to the file's folder."""
+    from hyoid.cli import load_verb, validate
+
+    values = _read_toml(path)
+    verb = values.pop("verb", None)
+    if verb not in RUNNABLE:
+        found = "has no 'verb'" if verb is None else f"'{verb}' is not a verb that a job can run"
+        raise UsageError(found, path=path, expected=f"verb = one of {', '.join(RUNNABLE)}")
+    model = load_verb(verb).Job
+    for name, value in values.items():
+        field = model.model_fields.get(name)
+        if field is not None and _holds_paths(field.annotation):
+            values[name] = _anchored(value, path.resolve().parent)
+    return verb, validate(model, values, as_options=False, path=path)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_JOB_FILE:
+            raise InputError(f"{path.stat().st_size} bytes", path=path, expected="a job file of at most 1 MiB")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path, expected="a TOML job file") from None
+    except UnicodeDecodeError:
+        raise InputError("is not UTF-8 text", path=path, expected="a TOML job file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"is not TOML: {error}", path=path, expected='lines such as verb = "talk"') from None
+
+
+def _holds_paths(annotation: Any) -> bool:
+    return annotation is Path or any(_holds_paths(arm) for arm in typing.get_args(annotation))
+
+
+def _anchored(value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_anchored(item, folder) for item in value]
+    return folder / value if isinstance(value, str) else value
