@@ -15,7 +15,6 @@ import numpy as np
 
 from hyoid.errors import InputError
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 _DEFLATE_LIMIT = 1032
 """Deflate cannot shrink by more than this factor, so a file's size bounds what it may honestly promise."""
 _BLOCK = 1 << 22
@@ -30,15 +29,13 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray], level: int = 6) -> N
         arrays: name -> array of numbers or fixed-width text; object arrays are refused by our own assertion.
         level: deflate level, 0 (stored) to 9.
     """
-    with zipfile.ZipFile(path, "w") as archive:
+    kind = zipfile.ZIP_DEFLATED if level else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", kind, compresslevel=level or None) as archive:
         for name, array in arrays.items():
             value = np.asarray(array)
             assert not value.dtype.hasobject, f"{name} would need a pickle"
-            entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
-            entry.external_attr = 0o644 << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED if level else zipfile.ZIP_STORED
-            entry._compresslevel = level or None  # type: ignore[attr-defined]  # the only way in before Python 3.13
-            with archive.open(entry, "w", force_zip64=value.nbytes > 1 << 31) as stream:
+            # Opened by name, an entry gets the fixed time stamp of 1980 that the format starts with.
+            with archive.open(f"{name}.npy", "w", force_zip64=value.nbytes > 1 << 31) as stream:
                 contiguous = np.ascontiguousarray(value).reshape(value.shape)
                 np.lib.format.write_array(stream, contiguous, allow_pickle=False)
 
