@@ -1,0 +1,39 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Say which system packages are missing, with the exact line that installs them; as root, install them.
+#   scripts/system_packages.sh run    what the toolkit needs (Python, EGL for previews, X libraries for bpy)
+#   scripts/system_packages.sh test   the same, and Node.js for the glTF validator
+set -u
+
+run="python3-venv libegl1 libgl1 libgl1-mesa-dri libx11-6 libxext6 libxrender1 libxi6 libxkbcommon0 libsm6 libice6 libxxf86vm1 libxfixes3"
+test="nodejs npm"
+wanted="$run"
+[ "${1:-run}" = test ] && wanted="$run $test"
+
+command -v dpkg-query >/dev/null 2>&1 || {
+    echo "hyoid: this is not a Debian or Ubuntu system: please install what these packages hold: $wanted" >&2
+    exit 0
+}
+
+missing=""
+for package in $wanted; do
+    # What is there by another road (a Python or Node.js of its own) need not come from a package.
+    case "$package" in
+    python3-venv) "${PYTHON:-python3}" -c 'import ensurepip, venv' 2>/dev/null && continue ;;
+    nodejs) command -v node >/dev/null 2>&1 && continue ;;
+    npm) command -v npm >/dev/null 2>&1 && continue ;;
+    esac
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+line="apt-get install -y --no-install-recommends$missing"
+if [ "$(id -u)" = 0 ]; then
+    echo "hyoid: installing system packages:$missing" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq >/dev/null && $line >/dev/null && exit 0
+    echo "hyoid: error: the system packages could not be installed; try: $line" >&2
+    exit 1
+fi
+echo "hyoid: error: system packages are missing. Type: sudo $line" >&2
+exit 1
