@@ -57,7 +57,11 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise InputError("the file does not exist", path=path) from None
     except InputError as error:
-        raise InputError(error.found, path=path, expected=error.expected or "an archive of plain arrays") from error
+        raise InputError(
+            f"is not a sound .npz file: {error.found}",
+            path=path,
+            expected=error.expected or "an archive of plain arrays",
+        ) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error
     except (

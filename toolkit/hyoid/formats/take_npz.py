@@ -56,7 +56,7 @@ def write(path: Path, take: Take, *, level: int = 1) -> None:
         "provenance": asdict(take.provenance),
         "mode": take.mode,
     }
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, default=str)
     arrays["document"] = np.frombuffer(text.encode(), np.uint8)
     write_npz(path, arrays, level)
 
