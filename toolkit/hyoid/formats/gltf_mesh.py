@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A character part as glTF wants it: one vertex per (position, texture coordinate), triangles, sparse morph targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyoid.characters.character import Character, Part
+
+_STILL = 1e-4
+"""A normal that turns by less than this (0.006 degrees) counts as unmoved."""
+
+
+@dataclass(frozen=True)
+class Wedges:
+    """The drawn vertices of a part.
+
+    Attributes:
+        vertices: (W,) int64, rising: the character's vertex of each. uv: (W,) int64: its row in ``Character.uv``.
+        triangles: (n, 3) int64 into the wedges.
+        first, count: (part vertices,): where a part vertex's wedges start, and how many it has.
+    """
+
+    vertices: np.ndarray
+    uv: np.ndarray
+    triangles: np.ndarray
+    first: np.ndarray
+    count: np.ndarray
+
+
+def wedges(character: Character, part: Part) -> Wedges:
+    """Split the part's vertices where texture coordinates differ, and its quads into triangles."""
+    faces, face_uv = character.faces[part.faces], character.face_uv[part.faces]
+    pairs = faces.astype(np.int64) * len(character.uv) + face_uv
+    unique, corners = np.unique(pairs, return_inverse=True)
+    corners = corners.reshape(pairs.shape)
+    quads = faces[:, 3] != faces[:, 2]
+    triangles = np.concatenate([corners[:, :3], corners[quads][:, [0, 2, 3]]])
+    vertices, uv = np.divmod(unique, len(character.uv))
+    count = np.bincount(vertices - part.vertices.start, minlength=part.vertices.stop - part.vertices.start)
+    return Wedges(vertices, uv, triangles, np.cumsum(count) - count, count)
+
+
+def spread(split: Wedges, rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values of part vertices ``rows`` (rising) repeated for their wedges: (indices (n,), values (n, 3))."""
+    count = split.count[rows]
+    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    return np.repeat(split.first[rows], count) + within, np.repeat(values, count, axis=0)
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What vertex normals of one part are summed from.
+
+    Attributes:
+        positions: (n, 3) float32. faces: (F, 4) into them. corner: (F, 4) bool, False for a triangle's repeated corner.
+        face_normals: (F, 3), twice the area long. sums: (n, 3) of the faces around each vertex. normals: (n, 3) unit.
+    """
+
+    positions: np.ndarray
+    faces: np.ndarray
+    corner: np.ndarray
+    face_normals: np.ndarray
+    sums: np.ndarray
+    normals: np.ndarray
+
+
+def surface(character: Character, part: Part) -> Surface:
+    """The area-weighted vertex normals of a part at rest."""
+    positions = character.vertices[part.vertices]
+    faces = character.faces[part.faces].astype(np.int64) - part.vertices.start
+    corner = np.ones(faces.shape, bool)
+    corner[:, 3] = faces[:, 3] != faces[:, 2]
+    face_normals = _face_normals(positions, faces)
+    sums = _sum_corners(len(positions), faces, corner, face_normals)
+    return Surface(positions, faces, corner, face_normals, sums, _unit(sums))
+
+
+def moved_normals(still: Surface, rows: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How the normals change when vertices ``rows`` move by ``offsets``: (changed rows rising, differences (n, 3))."""
+    moved = np.zeros(len(still.positions), bool)
+    moved[rows] = True
+    touched = np.flatnonzero(moved[still.faces].any(1))
+    faces = still.faces[touched]
+    positions = still.positions.copy()
+    positions[rows] += offsets
+    change = _face_normals(positions, faces) - still.face_normals[touched]
+    sums = _sum_corners(len(positions), faces, still.corner[touched], change)
+    around = np.zeros(len(positions), bool)
+    around[faces] = True
+    changed = np.flatnonzero(around)
+    difference = _unit(still.sums[changed] + sums[changed]) - still.normals[changed]
+    kept = np.abs(difference).max(1, initial=0) > _STILL
+    return changed[kept], difference[kept].astype(np.float32)
+
+
+def _face_normals(positions: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    a, b, c, d = (positions[faces[:, i]] for i in range(4))
+    return np.cross(c - a, d - b)
+
+
+def _sum_corners(count: int, faces: np.ndarray, corner: np.ndarray, values: np.ndarray) -> np.ndarray:
+    index = faces[corner]
+    per_corner = np.broadcast_to(values[:, None], (*faces.shape, 3))[corner]
+    return np.stack([np.bincount(index, per_corner[:, axis], count) for axis in range(3)], -1)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    # A vertex that no face uses, or whose faces cancel out, still needs a unit normal.
+    return np.where(length > 1e-20, vectors / np.maximum(length, 1e-20), [0.0, 1.0, 0.0]).astype(np.float32)
