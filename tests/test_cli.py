@@ -11,7 +11,6 @@ import sys
 import time
 
 import pytest
-
 from hyoid import errors
 from hyoid.cli import load_verb, validate, verb_parser
 from hyoid.verbs import SUMMARIES

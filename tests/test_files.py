@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import pytest
-
 from hyoid.errors import Cancelled, OutputError
 from hyoid.files import check_writable, part_file, sha256_of, write_bytes
 

@@ -12,7 +12,7 @@ NECK = ("c7t1", "c6c7", "c5c6", "c4c5", "c3c4", "c2c3", "c1c2", "oc1")
 
 
 def _grid(rows: int, columns: int, radius: float, bottom: float, top: float, first: int):
-    """A closed-around tube of quads: vertices (n, 3), faces (m, 4), uv, face_uv (with a seam, so uv differ from vertices)."""
+    """A tube of quads: vertices (n, 3), faces (m, 4), uv, face_uv (with a seam, so uv differ from vertices)."""
     angle = np.linspace(0, 2 * np.pi, columns, endpoint=False)
     height = np.linspace(bottom, top, rows)
     vertices = np.stack(
@@ -38,7 +38,7 @@ def character(rows: int = 24, columns: int = 20) -> Character:
     for name, x in (("eye_left", 0.03), ("eye_right", -0.03)):
         count, face_count = sum(map(len, pieces)), sum(map(len, all_faces))
         eye, eye_faces, eye_uv, eye_face_uv = _grid(4, 8, 0.012, 1.64, 1.66, count)
-        pieces.append(eye + [x, 0, 0.08])
+        pieces.append(eye + np.array([x, 0, 0.08]))
         all_face_uv.append(eye_face_uv + sum(map(len, all_uv)))
         all_faces.append(eye_faces)
         all_uv.append(eye_uv)

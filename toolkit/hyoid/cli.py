@@ -63,7 +63,7 @@ def run_command(arguments: Sequence[str]) -> int:
         # The reader of our output went away (`hyoid info x | head`): stop quietly, as other programs do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001 - the last line of defence: our own bug
+    except Exception as error:
         if debug:
             raise
         hint = f"This is a bug of Hyoid; the details are in {console.write_bug_report(arguments)}"

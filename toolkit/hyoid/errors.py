@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Typed errors: each knows its exit code and says, in one line, what was found, where, what was expected and what to do."""
+"""Typed errors: each knows its exit code and says in one line what was found, where, what was expected, what to do."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where results are written and bundled data is found: part file, fsync, rename; nothing half-done under a final name."""
+"""Where results are written and bundled data is found: part file, fsync, rename; no half-done file has a final name."""
 
 from __future__ import annotations
 
@@ -131,6 +131,7 @@ def _output_errors(target: Path) -> Iterator[None]:
         reasons = {
             errno.ENOSPC: ("the disk is full", "Free some space or choose another folder"),
             errno.EDQUOT: ("the quota is used up", "Free some space or choose another folder"),
+            errno.EFBIG: ("the limit on file sizes is reached", "Raise the limit or choose shorter work"),
             errno.EACCES: ("permission denied", "Choose a folder that you may write to"),
             errno.EROFS: ("the file system is read-only", "Choose a folder that you may write to"),
         }

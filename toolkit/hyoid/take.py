@@ -2,7 +2,7 @@
 """The take: one timed performance. Every verb makes takes, every format reads or writes them.
 
 Units and axes: metres, seconds, right-handed, +Y up, the character looks along +Z, its left is +X. Quaternions are
-w, x, y, z. Joint rotations are relative to the parent joint and to the rest pose, in axes that are world-aligned at rest.
+w, x, y, z. Joint rotations are relative to the parent joint and to the rest pose, in axes world-aligned at rest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 class Event:
     """Something that happens in a take: a phoneme, a word, a blink, a breath, a swallow.
 
-    ``kind`` is ``phone``, ``word``, ``viseme``, ``blink``, ``gaze``, ``breath`` or ``swallow``; ``start`` and ``end`` are
+    ``kind`` is ``phone``, ``word``, ``viseme``, ``blink``, ``gaze``, ``breath`` or ``swallow``; ``start``, ``end`` are
     seconds from the take's start; ``strength`` scales its effect (1 = as solved); ``name`` is the phone, word or class.
     """
 
@@ -31,7 +31,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Keys:
-    """Sparse editable keys of one channel: ``times`` (n,) float64 seconds, ``values`` (n,) or (n, 4) float32, linear."""
+    """Sparse editable linear keys of one channel: ``times`` (n,) float64 seconds, ``values`` (n,) or (n, 4) float32."""
 
     times: np.ndarray
     values: np.ndarray
@@ -49,7 +49,7 @@ class AudioReference:
 
 @dataclass(frozen=True)
 class Source:
-    """One thing that touched a result: ``role`` (``input``, ``weights``, ``character``, ``dictionary``), name, SHA-256, licence."""
+    """One thing that touched a result; ``role`` is ``input``, ``weights``, ``character`` or ``dictionary``."""
 
     role: str
     name: str
@@ -69,7 +69,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class CharacterReference:
-    """Which character a take was made for: its name, its identity settings and the part of it (``full`` or ``head``)."""
+    """Which character a take was made for: its name, identity settings and part (``full`` or ``head``)."""
 
     name: str = "human"
     settings: Mapping[str, Any] = field(default_factory=dict)

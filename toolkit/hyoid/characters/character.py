@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The character record: geometry, parts, shapes, skeleton, weights, limits and licence, the same for every source.
 
-Metres, +Y up, looks along +Z, character's left is +X. All joints have world-aligned axes at rest, so a rest transform is
-a translation and a joint rotation is a quaternion in model axes.
+Metres, +Y up, looks along +Z, character's left is +X. All joints have world-aligned axes at rest, so a rest
+transform is a translation and a joint rotation is a quaternion in model axes.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ class Driver:
 
 @dataclass(frozen=True)
 class NeckLimits:
-    """Range of motion and coupling of the eight cervical joints, in the order c7t1 ... oc1 (``specs`` in docs/neck.md).
+    """Range of motion and coupling of the eight cervical joints, c7t1 ... oc1 (docs/neck.md).
 
-    Each array is (8,) float64, degrees: ``flexion`` and ``extension`` about +X / -X, ``lateral`` to one side, ``axial`` to
-    one side; ``coupling`` is the lateral bend that comes with one degree of axial turn (same side positive).
+    Each array is (8,) float64, degrees: ``flexion`` and ``extension`` about +X / -X, ``lateral`` and ``axial`` to one
+    side; ``coupling`` is the lateral bend that comes with one degree of axial turn (same side positive).
     """
 
     flexion: np.ndarray
@@ -102,7 +102,7 @@ class Character:
         heads, tails: (J, 3) float32: where a joint turns and where its bone ends.
         weight_joints: (V, 8) int32, weights: (V, 8) float32, rows sum to 1, largest first.
         drivers: joints that follow curves (the eyes follow eyeLook*).
-        landmarks: named vertex indices (``lip_upper``, ``lip_lower``, ``chin``, ``nose_tip``, ``crown``, ``larynx`` ...).
+        landmarks: named vertex indices (``lip_upper``, ``lip_lower``, ``chin``, ``nose_tip``, ``crown``, ``larynx``).
         materials: by name. licence: an SPDX identifier. settings: the identity that was asked for.
     """
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``hyoid bench NAME``: run one of the scripts of the ``bench`` folder: ours beside a named peer, equal outputs, one run.
+"""``hyoid bench NAME``: run a script of the ``bench`` folder: ours beside a named peer, equal outputs, one run.
 
-Each script has ``SUMMARY`` and ``run(**options) -> dict`` with plain numbers; this verb and ``python bench/NAME.py`` are
-two doors to it.
+Each script has ``SUMMARY`` and ``run(**options) -> dict`` with plain numbers; this verb and ``python bench/NAME.py``
+are two doors to it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Job(JobModel):
 
     name: str | None = Field(None, description="which measurement; without it the list", json_schema_extra=positional())
     audio: Path | None = Field(None, description="for 'talk': a recording of a speaker")
-    curves: Path | None = Field(None, description="for 'talk': the .npz of face curves measured from that speaker's video")
+    curves: Path | None = Field(None, description="for 'talk': the .npz of face curves measured from the video")
     text: str | None = Field(None, description="for 'talk': the transcript, a file or the words themselves")
 
 

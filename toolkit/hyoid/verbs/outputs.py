@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a take (or a character at rest) to files: the suffix chooses the writer, every file appears whole or not at all."""
+"""From a take (or a character at rest) to files: the suffix chooses the writer, a file appears whole or not."""
 
 from __future__ import annotations
 

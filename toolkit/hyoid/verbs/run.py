@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``hyoid run JOB.toml``: any verb from a file that can be kept under version control.
 
-    verb = "talk"
-    audio = "voice.flac"          # paths are relative to the job file
-    output = ["out/voice.blend", "out/voice.glb"]
+verb = "talk"
+audio = "voice.flac"          # paths are relative to the job file
+output = ["out/voice.blend", "out/voice.glb"]
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LARGEST_JOB_FILE = 1 << 20
 class Job(JobModel):
     """A job file to run."""
 
-    job: Path = Field(description="TOML file: `verb = \"talk\"` and that verb's options", json_schema_extra=positional())
+    job: Path = Field(description="TOML file with `verb` and that verb's options", json_schema_extra=positional())
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
