@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every difference between the Blender versions 4.2 to 5.0 that Hyoid meets, in one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+_STRIP_FILE = Path(__file__).with_name("sound_strip.blend")
+
+
+def fcurve_owner(owner: Any, action: Any) -> Any:
+    """The thing whose ``fcurves.new`` animates ``owner`` (an ID) through ``action``, which is assigned to it.
+
+    From 4.4 on an action has a slot for each kind of owner, and nothing plays before the slot is assigned too.
+    """
+    data = owner.animation_data or owner.animation_data_create()
+    data.action = action
+    if not hasattr(action, "slots"):
+        return action
+    slot = next((slot for slot in action.slots if slot.target_id_type == owner.id_type), None)
+    if slot is None:
+        slot = action.slots.new(owner.id_type, owner.name)
+    data.action_slot = slot
+    layer = action.layers[0] if len(action.layers) else action.layers.new("Layer")
+    strip = layer.strips[0] if len(layer.strips) else layer.strips.new(type="KEYFRAME")
+    return strip.channelbag(slot, ensure=True)
+
+
+def has_slots() -> bool:
+    """Whether one action can hold the channels of several kinds of owners (4.4 and later)."""
+    return hasattr(bpy.types, "ActionSlot")
+
+
+def new_fcurve(container: Any, data_path: str, index: int, group: str) -> Any:
+    """A new f-curve in the channel group ``group`` of an action or a channel bag."""
+    curve = container.fcurves.new(data_path, index=index)
+    groups = container.groups
+    curve.group = groups.get(group) or groups.new(group)
+    return curve
+
+
+def new_scene() -> Any:
+    """The scene of a new, empty file, able to hold a sound (see :func:`new_sound_strip`)."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    if bpy.app.build_options.audaspace:
+        return bpy.context.scene
+    # The bpy module of 4.2 cannot make sound strips: start from a scene that has one.
+    with bpy.data.libraries.load(str(_STRIP_FILE)) as (_, wanted):
+        wanted.scenes = ["Scene"]
+    old, scene = bpy.context.scene, wanted.scenes[0]
+    bpy.context.window.scene = scene
+    bpy.data.scenes.remove(old)
+    scene.name = "Scene"
+    return scene
+
+
+def new_sound_strip(scene: Any, name: str, path: str, start: int, frames: int) -> Any:
+    """A strip on the timeline that plays the sound file from frame ``start`` on.
+
+    Raises:
+        RuntimeError: Blender cannot read the file.
+    """
+    if bpy.app.build_options.audaspace:
+        editor = scene.sequence_editor or scene.sequence_editor_create()
+        strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+        return strips.new_sound(name, path, 1, start)
+    strip = scene.sequence_editor.sequences[0]
+    placeholder, strip.sound = strip.sound, bpy.data.sounds.load(path)
+    bpy.data.sounds.remove(placeholder)
+    strip.name, strip.frame_start, strip.frame_final_duration = name, start, max(frames, 1)
+    return strip
+
+
+def remove_unused_strip(scene: Any) -> None:
+    """Remove the strip that :func:`new_scene` brought when no sound was put on it."""
+    if not bpy.app.build_options.audaspace and scene.sequence_editor:
+        placeholder = scene.sequence_editor.sequences[0].sound
+        scene.sequence_editor_clear()
+        bpy.data.sounds.remove(placeholder)
+
+
+def set_blended(material: Any, blended: bool) -> None:
+    """Choose sorted transparency or dithering for EEVEE; Cycles needs nothing."""
+    if hasattr(material, "surface_render_method"):
+        material.surface_render_method = "BLENDED" if blended else "DITHERED"
+
+
+def set_engine(scene: Any) -> None:
+    """EEVEE under whatever name this version gives it."""
+    for name in ("BLENDER_EEVEE_NEXT", "BLENDER_EEVEE"):
+        try:
+            scene.render.engine = name
+        except TypeError:
+            continue
+        return
+
+
+def use_nodes(owner: Any) -> Any:
+    """The node tree of a material or world; from 5.0 on it is always there."""
+    if owner.node_tree is None:
+        owner.use_nodes = True
+    return owner.node_tree
+
+
+def set_property(owner: Any, name: str, value: float, low: float, high: float, description: str) -> None:
+    """A custom property with a default (its present value), a soft range and a tooltip."""
+    owner[name] = value
+    owner.id_properties_ui(name).update(
+        default=value, soft_min=low, soft_max=high, min=10 * low, max=10 * high, description=description
+    )

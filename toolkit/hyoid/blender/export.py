@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a job folder to a file: read the job, build the scene, write .blend, .fbx or .abc. Runs inside Blender."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import compat, scene
+
+
+class ExportError(Exception):
+    """A failure with a kind that the parent turns into a typed error: ``input``, ``output``, ``bug``."""
+
+    def __init__(self, found: str, kind: str = "output", path: str | None = None, hint: str | None = None) -> None:
+        super().__init__(found)
+        self.kind, self.path, self.hint = kind, path, hint
+
+
+def run(folder: Path, emit: Any) -> None:
+    """Do the job in ``folder`` (``job.json`` and ``arrays.npz``) and send progress through ``emit``.
+
+    Raises:
+        ExportError: Blender refused to write.
+    """
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    with np.load(folder / "arrays.npz", allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    built = scene.build(compat.new_scene(), job, arrays, emit)
+    emit(event="progress", fraction=0.6, what=f"writing {job['format'][1:]}")
+    writer = {".blend": _write_blend, ".fbx": _write_fbx, ".abc": _write_abc}[job["format"]]
+    writer(Path(job["path"]), built)
+    if not Path(job["path"]).is_file():
+        raise ExportError("Blender wrote no file")
+    emit(event="progress", fraction=1.0, what="written")
+
+
+def _write_blend(path: Path, built: scene.Built) -> None:
+    bpy.context.preferences.filepaths.save_version = 0
+    _finish(bpy.ops.wm.save_as_mainfile, filepath=str(path), compress=True, check_existing=False)
+
+
+def _write_fbx(path: Path, built: scene.Built) -> None:
+    """Armature, meshes and shape keys with every frame baked, in metres, +Y up."""
+    _select([built.armature, *built.meshes])
+    _finish(
+        bpy.ops.export_scene.fbx,
+        filepath=str(path),
+        check_existing=False,
+        use_selection=True,
+        object_types={"ARMATURE", "MESH"},
+        use_mesh_modifiers=False,
+        mesh_smooth_type="OFF",
+        add_leaf_bones=False,
+        apply_scale_options="FBX_SCALE_ALL",
+        axis_forward="-Z",
+        axis_up="Y",
+        bake_anim=built.animated,
+        bake_anim_use_all_bones=True,
+        bake_anim_use_nla_strips=False,
+        bake_anim_use_all_actions=False,
+        bake_anim_force_startend_keying=True,
+        bake_anim_step=1.0,
+        bake_anim_simplify_factor=0.0,
+        path_mode="COPY",
+        embed_textures=True,
+    )
+
+
+def _write_abc(path: Path, built: scene.Built) -> None:
+    """The deformed meshes frame by frame; Alembic knows no rigs."""
+    _select(built.meshes)
+    _finish(
+        bpy.ops.wm.alembic_export,
+        filepath=str(path),
+        check_existing=False,
+        as_background_job=False,
+        selected=True,
+        start=bpy.context.scene.frame_start,
+        end=bpy.context.scene.frame_end,
+        uvs=True,
+        packuv=False,
+        face_sets=True,
+        export_hair=False,
+        export_particles=False,
+        evaluation_mode="RENDER",
+    )
+
+
+def _select(objects: list[Any]) -> None:
+    layer = bpy.context.view_layer
+    for other in layer.objects:
+        other.select_set(other in objects)
+    layer.objects.active = objects[0]
+
+
+def _finish(operator: Any, **options: Any) -> None:
+    """Call an operator; a returned set without FINISHED is a failure, and so is an exception."""
+    try:
+        result = operator(**options)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0].removeprefix("Error: ")
+        raise ExportError(f"cannot be written: {reason}", hint="Free some space or choose another folder") from error
+    if "FINISHED" not in result:
+        raise ExportError(f"Blender gave up without a reason ({operator.idname_py()})")

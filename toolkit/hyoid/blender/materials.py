@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Materials of a character as Principled node trees, with their maps packed into the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import compat
+
+_CLEAR = 0.5
+"""A blended material with an alpha factor below this is a clear layer (the cornea): only its highlight shows."""
+
+
+def build(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Blender materials by name."""
+    return {name: _material(name, record) for name, record in records.items()}
+
+
+def _material(name: str, record: dict[str, Any]) -> Any:
+    material = bpy.data.materials.new(name)
+    tree = compat.use_nodes(material)
+    tree.nodes.clear()
+    output = _node(tree, "ShaderNodeOutputMaterial", 300, 0)
+    if record["alpha"] == "blend" and record["colour"][3] < _CLEAR:
+        shader = _clear(tree, record)
+    else:
+        shader = _principled(tree, record)
+    tree.links.new(shader.outputs[0], output.inputs["Surface"])
+    compat.set_blended(material, record["alpha"] == "blend")
+    material.use_backface_culling = not record["double_sided"]
+    material.diffuse_color = record["colour"]
+    material.roughness = record["roughness"]
+    return material
+
+
+def _principled(tree: Any, record: dict[str, Any]) -> Any:
+    shader = _node(tree, "ShaderNodeBsdfPrincipled", 0, 0)
+    inputs, maps = shader.inputs, record["maps"]
+    inputs["Base Color"].default_value = [*record["colour"][:3], 1.0]
+    inputs["Roughness"].default_value = record["roughness"]
+    inputs["Metallic"].default_value = record["metallic"]
+    inputs["Alpha"].default_value = record["colour"][3]
+    if record["subsurface"] > 0:
+        inputs["Subsurface Weight"].default_value = record["subsurface"]
+        inputs["Subsurface Radius"].default_value = (1.0, 0.35, 0.2)  # red light travels farthest in skin
+        inputs["Subsurface Scale"].default_value = 0.006
+    if maps["colour"]:
+        _colour_map(tree, record, inputs)
+    if maps["normal"]:
+        image = _image(tree, maps["normal"], "Non-Color", -600, -500)
+        normal = _node(tree, "ShaderNodeNormalMap", -250, -500)
+        tree.links.new(image.outputs["Color"], normal.inputs["Color"])
+        tree.links.new(normal.outputs["Normal"], inputs["Normal"])
+    if maps["roughness"]:
+        image = _image(tree, maps["roughness"], "Non-Color", -600, -200)
+        channels = _node(tree, "ShaderNodeSeparateColor", -250, -200)
+        tree.links.new(image.outputs["Color"], channels.inputs["Color"])
+        tree.links.new(_scaled(tree, channels.outputs["Green"], record["roughness"], -200), inputs["Roughness"])
+    return shader
+
+
+def _colour_map(tree: Any, record: dict[str, Any], inputs: Any) -> None:
+    """Map times factor, as glTF defines it; alpha from the map unless the material is opaque."""
+    image = _image(tree, record["maps"]["colour"], "sRGB", -600, 200)
+    colour = image.outputs["Color"]
+    if any(value != 1.0 for value in record["colour"][:3]):
+        mix = _node(tree, "ShaderNodeMix", -250, 200)
+        mix.data_type, mix.blend_type = "RGBA", "MULTIPLY"
+        mix.inputs["Factor"].default_value = 1.0
+        mix.inputs[7].default_value = [*record["colour"][:3], 1.0]
+        tree.links.new(colour, mix.inputs[6])
+        colour = mix.outputs[2]
+    tree.links.new(colour, inputs["Base Color"])
+    if record["alpha"] == "opaque":
+        return
+    alpha = _scaled(tree, image.outputs["Alpha"], record["colour"][3], 0)
+    if record["alpha"] == "mask":
+        cut = _node(tree, "ShaderNodeMath", -120, 0)
+        cut.operation = "GREATER_THAN"
+        cut.inputs[1].default_value = 0.5
+        tree.links.new(alpha, cut.inputs[0])
+        alpha = cut.outputs[0]
+    tree.links.new(alpha, inputs["Alpha"])
+
+
+def _clear(tree: Any, record: dict[str, Any]) -> Any:
+    """Nothing but the reflection on a wet surface; the refraction of a cornea is not worth its noise."""
+    mix = _node(tree, "ShaderNodeMixShader", 100, 0)
+    fresnel = _node(tree, "ShaderNodeFresnel", -200, 200)
+    fresnel.inputs["IOR"].default_value = 1.376
+    transparent = _node(tree, "ShaderNodeBsdfTransparent", -200, 0)
+    glossy = _node(tree, "ShaderNodeBsdfAnisotropic", -200, -200)
+    glossy.inputs["Roughness"].default_value = record["roughness"]
+    tree.links.new(fresnel.outputs[0], mix.inputs[0])
+    tree.links.new(transparent.outputs[0], mix.inputs[1])
+    tree.links.new(glossy.outputs[0], mix.inputs[2])
+    return mix
+
+
+def _image(tree: Any, path: str, space: str, x: float, y: float) -> Any:
+    image = bpy.data.images.load(path, check_existing=True)
+    image.colorspace_settings.name = space
+    if not image.packed_file:
+        image.pack()
+    node = _node(tree, "ShaderNodeTexImage", x, y)
+    node.image = image
+    return node
+
+
+def _scaled(tree: Any, socket: Any, factor: float, y: float) -> Any:
+    if factor == 1.0:
+        return socket
+    times = _node(tree, "ShaderNodeMath", -180, y)
+    times.operation = "MULTIPLY"
+    times.inputs[1].default_value = factor
+    tree.links.new(socket, times.inputs[0])
+    return times.outputs[0]
+
+
+def _node(tree: Any, kind: str, x: float, y: float) -> Any:
+    node = tree.nodes.new(kind)
+    node.location = (x, y)
+    return node

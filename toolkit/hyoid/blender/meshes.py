@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mesh objects of a character: one a part, skinned to the armature, with the shape keys that move it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+_RANGES = {"larynxUp": (0.0, 3.0), "larynxDown": (0.0, 3.0), "larynxSize": (-1.0, 3.0)}
+
+
+def build(
+    character: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    armature: Any,
+    collection: Any,
+    materials: dict[str, Any],
+    subdivide: bool,
+) -> list[Any]:
+    """The mesh objects, the body first; it has every shape key, the other parts those that move them."""
+    parts = character["parts"]
+    body = _body(parts)
+    objects = []
+    for part in [body, *(part for part in parts if part is not body)]:
+        mesh = _mesh(f"{character['name']}_{part['name']}", part, arrays)
+        if part["material"] in materials:
+            mesh.materials.append(materials[part["material"]])
+        made = bpy.data.objects.new(mesh.name, mesh)
+        collection.objects.link(made)
+        made.parent = armature
+        _groups(made, part, arrays, character["joints"])
+        _keys(made, part, arrays, character["shapes"], every=part is body)
+        modifier = made.modifiers.new("Armature", "ARMATURE")
+        modifier.object = armature
+        if subdivide:
+            modifier = made.modifiers.new("Subdivision", "SUBSURF")
+            modifier.levels, modifier.render_levels = 0, 1
+        objects.append(made)
+    return objects
+
+
+def _body(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The part called body, else the one with the most vertices."""
+    named = [part for part in parts if part["name"] == "body"]
+    return named[0] if named else max(parts, key=lambda part: part["vertices"][1] - part["vertices"][0])
+
+
+def _mesh(name: str, part: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
+    first, last = part["vertices"]
+    rows = slice(*part["faces"])
+    faces, face_uv = arrays["faces"][rows] - first, arrays["face_uv"][rows]
+    # A triangle is a quad whose last index repeats: drop that corner.
+    corner = np.ones(faces.shape, bool)
+    corner[:, 3] = faces[:, 3] != faces[:, 2]
+    sizes = corner.sum(1)
+    mesh = bpy.data.meshes.new(name)
+    mesh.vertices.add(last - first)
+    mesh.vertices.foreach_set("co", _flat(arrays["vertices"][first:last]))
+    mesh.loops.add(int(sizes.sum()))
+    mesh.loops.foreach_set("vertex_index", faces[corner].astype(np.int32))
+    mesh.polygons.add(len(faces))
+    mesh.polygons.foreach_set("loop_start", (np.cumsum(sizes) - sizes).astype(np.int32))
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(faces), bool))
+    layer = mesh.uv_layers.new(name="UVMap")
+    layer.uv.foreach_set("vector", _flat(arrays["uv"][face_uv[corner]]))
+    mesh.update(calc_edges=True)
+    return mesh
+
+
+def _groups(made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], joints: list[str]) -> None:
+    rows = slice(*part["vertices"])
+    weights, joint_of = arrays["weights"][rows], arrays["weight_joints"][rows]
+    vertex, slot = np.nonzero(weights > 0)
+    joint, weight = joint_of[vertex, slot], weights[vertex, slot]
+    order = np.lexsort((vertex, weight, joint))
+    vertex, joint, weight = vertex[order], joint[order], weight[order]
+    # Vertices of one group with one weight go in one call: most of a head hangs on one joint entirely.
+    starts = np.flatnonzero(np.r_[True, (np.diff(joint) != 0) | (np.diff(weight) != 0)])
+    groups: dict[int, Any] = {}
+    for start, stop in zip(starts, [*starts[1:], len(joint)], strict=True):
+        index = int(joint[start])
+        if index not in groups:
+            groups[index] = made.vertex_groups.new(name=joints[index])
+        groups[index].add(vertex[start:stop].tolist(), float(weight[start]), "REPLACE")
+
+
+def _keys(made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], names: list[str], every: bool) -> None:
+    first, last = part["vertices"]
+    starts, moved, offsets = arrays["shape_starts"], arrays["shape_vertices"], arrays["shape_offsets"]
+    rest = arrays["vertices"][first:last]
+    wanted = []
+    for index, name in enumerate(names):
+        rows = slice(int(starts[index]), int(starts[index + 1]))
+        inside = (moved[rows] >= first) & (moved[rows] < last)
+        if every or inside.any():
+            wanted.append((name, moved[rows][inside] - first, offsets[rows][inside]))
+    if not wanted:
+        return
+    made.shape_key_add(name="Basis", from_mix=False)
+    for name, vertices, offset in wanted:
+        key = made.shape_key_add(name=name, from_mix=False)
+        key.slider_min, key.slider_max = _RANGES.get(name, (0.0, 1.0))
+        key.value = 0.0
+        points = rest.copy()
+        points[vertices] += offset
+        key.data.foreach_set("co", _flat(points))
+    made.data.shape_keys.name = made.name
+    made.data.shape_keys.use_relative = True
+    made.active_shape_key_index = 0
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, np.float32).reshape(-1)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A character and a take as plain arrays and JSON in Blender's axes (+Z up, the character looks along -Y)."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyoid.characters import arkit
+from hyoid.characters.character import Character
+from hyoid.errors import OutputError
+from hyoid.report import Report
+from hyoid.take import Take
+
+PROPERTY_CURVES = {"larynxHeight": "larynx_height", "larynxSize": "larynx_size"}
+"""Curves that animate a custom property of the armature; drivers carry them to the shape keys."""
+
+IDENTITY = np.array([1, 0, 0, 0], np.float32)
+
+
+def to_blender(points: np.ndarray) -> np.ndarray:
+    """Vectors (..., 3), or the vectors of quaternions (..., 4), turned from +Y up to +Z up: (x, y, z) -> (x, -z, y)."""
+    turned = np.array(points, np.float32)
+    turned[..., -2], turned[..., -1] = -points[..., -1], points[..., -2]
+    return turned
+
+
+def pack(
+    path: Path, character: Character, take: Take | None, name: str, options: dict[str, Any], report: Report
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The job for the child process: a JSON-able record and the arrays that it speaks of."""
+    arrays = {
+        "vertices": to_blender(character.vertices),
+        "faces": character.faces,
+        "uv": character.uv,
+        "face_uv": character.face_uv,
+        "heads": to_blender(character.heads),
+        "tails": to_blender(character.tails),
+        "parents": character.parents,
+        "weight_joints": character.weight_joints,
+        "weights": character.weights,
+        "shape_starts": character.shapes.starts,
+        "shape_vertices": character.shapes.vertices,
+        "shape_offsets": to_blender(character.shapes.offsets),
+    }
+    neck = character.neck
+    job = {
+        "path": str(path),
+        "format": path.suffix.lower(),
+        "options": options,
+        "character": {
+            "name": character.name,
+            "licence": character.licence,
+            "settings": {key: float(value) for key, value in character.settings.items()},
+            "parts": [
+                {
+                    "name": part.name,
+                    "material": part.material,
+                    "vertices": [part.vertices.start, part.vertices.stop],
+                    "faces": [part.faces.start, part.faces.stop],
+                }
+                for part in character.parts
+            ],
+            "joints": list(character.joint_names),
+            "shapes": list(character.shapes.names),
+            "shape_millimetres": arkit.SHAPE_MILLIMETRES,
+            "drivers": [
+                {
+                    "joint": driver.joint,
+                    "curve": driver.curve,
+                    "axis": [float(value) for value in driver.axis],
+                    "degrees": float(driver.degrees),
+                }
+                for driver in character.drivers
+            ],
+            "neck": {
+                field: [float(value) for value in getattr(neck, field)]
+                for field in ("flexion", "extension", "lateral", "axial", "coupling")
+            },
+            "materials": {key: _material(value) for key, value in character.materials.items()},
+            "landmarks": {key: int(value) for key, value in character.landmarks.items()},
+        },
+        "take": None,
+    }
+    if take is not None:
+        job["take"], take_arrays = _take(character, take, name, options["keys"], report)
+        arrays |= take_arrays
+    return job, arrays
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Save arrays as an .npz file that ``numpy.load`` reads without pickles.
+
+    Raises:
+        OutputError: the temporary folder is full.
+    """
+    try:
+        np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
+    except (OSError, zipfile.LargeZipFile) as error:
+        raise OutputError(
+            f"temporary data cannot be written: {error.strerror if isinstance(error, OSError) else error}",
+            path=path,
+            hint="Set TMPDIR to a folder with more space",
+        ) from error
+
+
+def _material(material: Any) -> dict[str, Any]:
+    return {
+        "colour": [float(value) for value in material.colour],
+        "roughness": float(material.roughness),
+        "metallic": float(material.metallic),
+        "alpha": material.alpha,
+        "double_sided": material.double_sided,
+        "subsurface": float(material.subsurface),
+        "maps": {
+            kind: None if path is None else str(Path(path).resolve())
+            for kind, path in (
+                ("colour", material.colour_map),
+                ("normal", material.normal_map),
+                ("roughness", material.roughness_map),
+            )
+        },
+    }
+
+
+def _take(
+    character: Character, take: Take, name: str, keys: str, report: Report
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The channels of a take that the character has: shape weights, properties, joint rotations and the root."""
+    arrays: dict[str, np.ndarray] = {}
+    channels: list[dict[str, Any]] = []
+
+    def add(kind: str, target: str, dense: np.ndarray, channel: str) -> None:
+        sparse = take.keys.get(channel) if keys == "sparse" else None
+        if sparse is None:
+            frames, values = np.arange(take.frames, dtype=np.float32), dense
+        else:
+            frames, values = (sparse.times * take.fps).astype(np.float32), sparse.values
+            if kind in ("rotation", "root"):
+                values = to_blender(values)
+        index = len(channels)
+        arrays[f"frames_{index}"], arrays[f"values_{index}"] = frames, np.asarray(values, np.float32)
+        channels.append({"kind": kind, "target": target, "linear": True})
+
+    for curve in take.curve_names:
+        if curve in PROPERTY_CURVES:
+            add("property", PROPERTY_CURVES[curve], take.curve(curve), curve)
+        elif curve in character.shapes.names:
+            add("shape", curve, take.curve(curve), curve)
+    rotations = to_blender(take.rotations)
+    for index, joint in enumerate(take.joint_names):
+        if joint in character.joint_names and np.abs(rotations[:, index] - IDENTITY).max(initial=0) > 1e-7:
+            add("rotation", joint, rotations[:, index], f"{joint}.rotation")
+    if np.abs(take.root).max(initial=0) > 1e-7:
+        root = character.joint_names[int(np.flatnonzero(character.parents < 0)[0])]
+        add("root", root, to_blender(take.root), "root")
+    job = {
+        "name": name,
+        "fps": float(take.fps),
+        "frames": take.frames,
+        "channels": channels,
+        "events": [{"kind": event.kind, "name": event.name, "start": event.start} for event in take.events],
+        "audio": _audio(take, report),
+        "provenance": json.dumps(_provenance(take), sort_keys=True),
+    }
+    return job, arrays
+
+
+def _audio(take: Take, report: Report) -> dict[str, Any] | None:
+    if take.audio is None:
+        return None
+    path = Path(take.audio.path).absolute()
+    if not path.is_file():
+        report.message(f"{path}: the sound of the take is not there; the file is written without it", "warning")
+        return None
+    return {"path": str(path), "offset": float(take.audio.offset), "seconds": float(take.audio.seconds)}
+
+
+def _provenance(take: Take) -> dict[str, Any]:
+    origin = take.provenance
+    return {
+        "version": origin.version,
+        "verb": origin.verb,
+        "settings": {key: value for key, value in origin.settings.items()},
+        "sources": [{"role": s.role, "name": s.name, "sha256": s.sha256, "licence": s.licence} for s in origin.sources],
+        "mode": take.mode,
+    }

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scene that an artist would make: rig, meshes, materials, action, sound, markers, camera and light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+from . import animation, compat, materials, meshes, rig, stage
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the scene holds: the armature object, the mesh objects (body first) and whether a take plays."""
+
+    armature: Any
+    meshes: list[Any]
+    animated: bool
+
+
+def build(scene: Any, job: dict[str, Any], arrays: dict[str, Any], emit: Any) -> Built:
+    """Fill the scene of an empty file.
+
+    Args:
+        scene: what ``compat.new_scene`` gave.
+        job: see ``pack.pack``. arrays: its arrays, in Blender's axes.
+        emit: takes progress events.
+    """
+    character = job["character"]
+    scene.unit_settings.system = "METRIC"
+    collection = bpy.data.collections.new(f"Hyoid {character['name']}")
+    scene.collection.children.link(collection)
+
+    emit(event="progress", fraction=0.1, what="building the rig")
+    armature = rig.build(character, arrays, collection)
+    emit(event="progress", fraction=0.2, what="building the meshes")
+    made_materials = materials.build(character["materials"])
+    subdivide = job["options"]["subdivide"] and job["format"] == ".blend"
+    objects = meshes.build(character, arrays, armature, collection, made_materials, subdivide)
+    body = objects[0]
+    rig.add_properties(armature, character, body)
+    rig.drive_neck(armature, character["neck"])
+    rig.drive_shapes(armature, objects, character["shape_millimetres"])
+    rig.drive_eyes(armature, character["drivers"], body)
+    if job["format"] == ".blend":
+        rig.add_jaw_keys(armature, objects)
+    armature["hyoid_licence"] = character["licence"]
+
+    take = job["take"]
+    heard = False
+    if take is not None:
+        emit(event="progress", fraction=0.4, what="keying the take")
+        animation.add_take(scene, armature, body, take, arrays)
+        if job["format"] == ".blend":
+            animation.add_markers(scene, take)
+            heard = animation.add_sound(scene, take, job["options"]["audio"], emit)
+    if not heard:
+        compat.remove_unused_strip(scene)
+    if job["format"] == ".blend":
+        stage.build(scene, armature, body, arrays["vertices"])
+    scene.frame_set(scene.frame_start)
+    return Built(armature, objects, take is not None)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Camera, light and world around a head."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import compat
+
+_BACKGROUND = (0.10, 0.11, 0.125, 1.0)
+
+
+def build(scene: Any, armature: Any, body: Any, vertices: np.ndarray) -> None:
+    """Frame the head from the chest up with a portrait lens, and light it from three sides."""
+    head, size = _head(armature, vertices)
+    collection = bpy.data.collections.new("Stage")
+    scene.collection.children.link(collection)
+    _camera(scene, collection, head, size)
+    _light(collection, "Key", head, size, (1.5, -2.3, 1.3), 1.0, 1.3, (1.0, 0.95, 0.9))
+    _light(collection, "Fill", head, size, (-2.3, -1.8, 0.3), 0.3, 2.4, (0.88, 0.94, 1.0))
+    _light(collection, "Rim", head, size, (-1.3, 2.2, 1.5), 1.1, 0.8, (1.0, 1.0, 1.0))
+    _world(scene)
+    compat.set_engine(scene)
+    scene.render.resolution_x, scene.render.resolution_y = 1920, 1080
+    scene.cycles.samples = 64
+    scene.cycles.use_denoising = True
+
+
+def _head(armature: Any, vertices: np.ndarray) -> tuple[np.ndarray, float]:
+    """Centre and height of the head, from the lowest skull joint to the crown."""
+    bones = armature.data.bones
+    base = np.array((bones.get("oc1") or bones[-1]).head_local)
+    near = vertices[np.linalg.norm(vertices[:, :2] - base[:2], axis=-1) < 0.2]
+    crown = float(near[:, 2].max()) if len(near) else float(vertices[:, 2].max())
+    size = max((crown - base[2]) * 1.45, 0.05)  # the chin lies below the joint by nearly half of what is above it
+    return np.array([base[0], base[1] - 0.3 * size, crown - 0.5 * size]), size
+
+
+def _camera(scene: Any, collection: Any, head: np.ndarray, size: float) -> None:
+    data = bpy.data.cameras.new("Camera")
+    data.lens = 85.0
+    camera = bpy.data.objects.new("Camera", data)
+    collection.objects.link(camera)
+    seen = 2.0 * size  # height of the picture in metres at the head: headroom, the whole neck, some shoulder
+    distance = seen / (data.sensor_width / data.lens * 9 / 16)
+    target = head - [0, 0, 0.32 * size]
+    angle = math.radians(12)
+    camera.location = (target + [distance * math.sin(angle), -distance * math.cos(angle), 0.06 * distance]).tolist()
+    _look_at(camera, target)
+    data.dof.focus_distance = distance
+    scene.camera = camera
+
+
+def _light(
+    collection: Any, name: str, head: np.ndarray, size: float, place: tuple[float, float, float], strength: float,
+    width: float, colour: tuple[float, float, float],
+) -> None:  # fmt: skip
+    """A soft square light; place and width in head heights, so a child's head is lit like a man's."""
+    data = bpy.data.lights.new(name, "AREA")
+    data.size = width * size
+    data.color = colour
+    distance = float(np.linalg.norm(place)) * size
+    data.energy = strength * 55.0 * distance**2
+    light = bpy.data.objects.new(name, data)
+    collection.objects.link(light)
+    light.location = (head + np.array(place) * size).tolist()
+    _look_at(light, head)
+
+
+def _look_at(thing: Any, target: np.ndarray) -> None:
+    from mathutils import Vector
+
+    direction = Vector(target.tolist()) - thing.location
+    thing.rotation_mode = "XYZ"
+    thing.rotation_euler = direction.to_track_quat("-Z", "Y").to_euler()
+
+
+def _world(scene: Any) -> None:
+    world = bpy.data.worlds.new("World")
+    scene.world = world
+    tree = compat.use_nodes(world)
+    background = next(node for node in tree.nodes if node.type == "BACKGROUND")
+    background.inputs["Color"].default_value = _BACKGROUND
+    background.inputs["Strength"].default_value = 1.0
