@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What needs Blender: ``.blend``, ``.fbx`` and ``.abc`` files, made by a child process so that bpy never enters ours."""
+"""What needs Blender: ``.blend``, ``.fbx`` and ``.abc`` files, made by a child process: bpy never enters ours."""
 
 from __future__ import annotations
 

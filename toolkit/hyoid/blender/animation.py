@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """A take as Blender actions, timeline markers and sound."""
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def bone_rotations(bone: Any, rotations: np.ndarray) -> np.ndarray:
 
 
 def add_channel(container: Any, data_path: str, group: str, frames: np.ndarray, values: np.ndarray) -> None:
-    """F-curves with linear keys: one for values (n,), one a column for (n, k). A value that never changes gets one key."""
+    """F-curves with linear keys: one for values (n,), one a column for (n, k). What never changes gets one key."""
     columns = values[:, None] if values.ndim == 1 else values
     for index in range(columns.shape[1]):
         column = columns[:, index]

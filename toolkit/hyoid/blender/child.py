@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The script that runs inside Blender: reads a job folder, builds the scene, writes the file, says what it does.
 
-It runs as ``python child.py -- FOLDER`` with bpy, or as ``blender -b --python child.py -- FOLDER``. The rest of Hyoid is
-not imported: a Blender program has its own Python without our dependencies.
+It runs as ``python child.py -- FOLDER`` with bpy, or as ``blender -b --python child.py -- FOLDER``. The rest of Hyoid
+is not imported: a Blender program has its own Python without our dependencies.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Every difference between the Blender versions 4.2 to 5.0 that Hyoid meets, in one place."""
 
 from __future__ import annotations

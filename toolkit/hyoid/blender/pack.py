@@ -185,7 +185,7 @@ def _provenance(take: Take) -> dict[str, Any]:
     return {
         "version": origin.version,
         "verb": origin.verb,
-        "settings": {key: value for key, value in origin.settings.items()},
+        "settings": dict(origin.settings),
         "sources": [{"role": s.role, "name": s.name, "sha256": s.sha256, "licence": s.licence} for s in origin.sources],
         "mode": take.mode,
     }

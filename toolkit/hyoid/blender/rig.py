@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The armature of a character: bones in collections, properties, and the drivers that carry them to bones and shapes."""
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+"""The armature of a character: bones in collections, properties, and the drivers that join them to bones and shapes."""
 
 from __future__ import annotations
 
@@ -180,7 +181,7 @@ def _shares(ranges: list[float], present: list[str]) -> list[float]:
 
 
 def drive_shapes(armature: Any, objects: list[Any], millimetres: float) -> None:
-    """Drive the body's larynx keys from the properties, and every key of the other parts from the body's of that name."""
+    """Drive the body's larynx keys by the properties, and every key of the other parts by the body's of that name."""
     body = objects[0]
     if body.data.shape_keys is None:
         return

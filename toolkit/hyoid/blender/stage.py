@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Camera, light and world around a head."""
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def _camera(scene: Any, collection: Any, head: np.ndarray, size: float) -> None:
     distance = seen / (data.sensor_width / data.lens * 9 / 16)
     target = head - [0, 0, 0.32 * size]
     angle = math.radians(12)
-    camera.location = (target + [distance * math.sin(angle), -distance * math.cos(angle), 0.06 * distance]).tolist()
+    camera.location = (target + distance * np.array([math.sin(angle), -math.cos(angle), 0.06])).tolist()
     _look_at(camera, target)
     data.dof.focus_distance = distance
     scene.camera = camera
