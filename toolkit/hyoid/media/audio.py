@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sound in: any file that libsndfile or PyAV reads, streamed to 16 kHz mono; damaged files are told apart from good ones."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyoid.errors import HyoidError, InputError
+from hyoid.files import sha256_of
+
+RATE = 16_000
+BLOCK_SECONDS = 0.5  # small, so that a damaged file gives what it holds
+MINIMUM_SECONDS = 0.1
+RATES = (8_000, 192_000)
+SMALLEST_WAV = 444  # bytes: a header of 44 and 0.1 s of 4-bit samples at 8 kHz
+CANCELLED = 0.02  # a mix with less than this share of its channels' energy is an anti-phase pair, not a recording
+
+_NEEDED = "a sound file (wav, flac, ogg, mp3, m4a) or a video with sound"
+_REPAIR = "Use --repair to take what is there"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording as speech analysis needs it.
+
+    Attributes:
+        path, sha256: the file that was read.
+        samples: (n,) float32 at 16 kHz, mono, -1..1; a memory-mapped temporary file, valid inside :func:`recording`.
+        cache: the raw float32 file behind ``samples``, for worker processes.
+        rate, channels: of the file.
+        notes: what was done to it, for people: down-mixed, resampled, repaired.
+        repaired: what ``repair`` changed, empty when nothing.
+    """
+
+    path: Path
+    sha256: str
+    samples: np.ndarray
+    cache: Path
+    rate: int
+    channels: int
+    notes: tuple[str, ...] = ()
+    repaired: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """The length of the sound."""
+        return len(self.samples) / RATE
+
+
+@dataclass
+class _Blocks:
+    """An opened file: ``blocks`` yields (n, channels) float32; ``promised`` frames by the header, 0 when it does not say."""
+
+    rate: int
+    channels: int
+    promised: int
+    blocks: Iterator[np.ndarray]
+    lead: float = 0.0  # seconds of silence before the first sample (a sound track that starts late)
+
+
+@contextmanager
+def recording(path: str | Path, *, repair: bool = False) -> Iterator[Recording]:
+    """Give the sound of a file as 16 kHz mono, in constant memory.
+
+    Args:
+        path: a sound file, or a video with a sound track.
+        repair: take what a truncated file holds and put zeros where samples are not numbers, instead of refusing.
+
+    Raises:
+        InputError: missing, empty, a folder, not sound, no sound track, truncated, not-a-number samples, shorter than
+            0.1 s, or a sample rate outside 8..192 kHz.
+    """
+    path = Path(path)
+    _check_file(path)
+    with tempfile.TemporaryDirectory(prefix="hyoid-") as folder:
+        cache = Path(folder) / "mono.f32"
+        rate, channels, notes, repaired = _convert(path, cache, repair, mix=True)
+        if notes and notes[-1] == "cancelled":
+            rate, channels, notes, repaired = _convert(path, cache, repair, mix=False)
+        samples = np.memmap(cache, np.float32, "r")
+        try:
+            yield Recording(path, sha256_of(path), samples, cache, rate, channels, tuple(notes), tuple(repaired))
+        finally:
+            del samples
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError("is a folder", path=path, expected=_NEEDED)
+    if not path.exists():
+        raise InputError("is not there", path=path, expected=_NEEDED, hint="Check the spelling of the path")
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(12)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path, expected=_NEEDED) from error
+    if not head:
+        raise InputError("is empty (0 bytes)", path=path, expected=_NEEDED)
+
+
+def _convert(path: Path, cache: Path, repair: bool, *, mix: bool) -> tuple[int, int, list[str], list[str]]:
+    """Write the raw 16 kHz mono file; the last note is ``cancelled`` when mixing the channels destroyed the sound."""
+    import soxr
+
+    wav_promised = _check_wav(path, repair)
+    source = _open(path)
+    if not RATES[0] <= source.rate <= RATES[1]:
+        expected = f"{RATES[0] // 1000} to {RATES[1] // 1000} kHz"
+        raise InputError(f"has a sample rate of {source.rate} Hz", path=path, expected=expected, hint="Resample it first")
+    resampler = soxr.ResampleStream(source.rate, RATE, 1, dtype="float32", quality="HQ")
+    notes, repaired = [], []
+    found = broken = 0
+    energy_mixed = energy_channels = 0.0
+    with open(cache, "wb") as stream:
+        stream.write(bytes(4 * round(source.lead * RATE)))
+        for block in source.blocks:
+            bad = ~np.isfinite(block)
+            if bad.any():
+                if not repair:
+                    first = found + int(np.argmax(bad.any(1)))
+                    where = f"sample {first} ({first / source.rate:.3f} s) is not a finite number"
+                    hint = "Use --repair to put zeros there"
+                    raise InputError(where, path=path, expected="finite samples", hint=hint)
+                broken += int(bad.sum())
+                block = np.where(bad, np.float32(0), block)
+            mono = block.mean(1) if mix else block[:, 0]
+            found += len(block)
+            energy_mixed += float(np.square(mono, dtype=float).sum())
+            energy_channels += float(np.square(block, dtype=float).mean(1).sum())
+            stream.write(_bytes(resampler.resample_chunk(mono.astype(np.float32))))
+        stream.write(_bytes(resampler.resample_chunk(np.zeros(0, np.float32), last=True)))
+    promised = max(source.promised, wav_promised)
+    if promised > found + 0.005 * source.rate:
+        problem = f"is truncated: it promises {promised / source.rate:.2f} s and holds {found / source.rate:.2f} s"
+        if not repair:
+            raise InputError(problem, path=path, expected="the whole recording", hint=_REPAIR)
+        repaired.append(problem)
+    if found < MINIMUM_SECONDS * source.rate:
+        what = f"holds {found / source.rate:.3f} s of sound"
+        raise InputError(what, path=path, expected=f"at least {MINIMUM_SECONDS} s")
+    if broken:
+        repaired.append(f"{broken} samples that were not numbers were set to 0")
+    if source.channels > 1:
+        notes.append(f"{source.channels} channels mixed to one" if mix else "the channels cancel out: the first is used")
+    if source.rate != RATE:
+        notes.append(f"resampled from {source.rate} to {RATE} Hz")
+    if mix and source.channels > 1 and energy_mixed < CANCELLED * energy_channels:
+        notes.append("cancelled")
+    return source.rate, source.channels, notes, repaired
+
+
+def _bytes(samples: np.ndarray) -> bytes:
+    return np.ascontiguousarray(samples, np.float32).tobytes()
+
+
+def _check_wav(path: Path, repair: bool) -> int:
+    """Walk the chunks of a RIFF file without trusting them; the frames that its data chunk promises, else 0.
+
+    Raises:
+        InputError: the chunks are nonsense (such headers can hang libsndfile), or the data is shorter than promised.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as stream:
+        head = stream.read(12)
+        if head[:4] not in (b"RIFF", b"RIFX") or head[8:12] != b"WAVE":
+            return 0
+        if size < SMALLEST_WAV:
+            raise InputError(f"a WAV file of {size} bytes", path=path, expected=f"at least {MINIMUM_SECONDS} s of sound")
+        order = "<" if head[:4] == b"RIFF" else ">"
+        place, rate, block = 12, 0, 0
+        while place + 8 <= size:
+            stream.seek(place)
+            name, length = struct.unpack(order + "4sI", stream.read(8))
+            if name == b"fmt " and length >= 16:
+                _, channels, rate, _, block, _ = struct.unpack(order + "HHIIHH", stream.read(16))
+                if not channels or not rate or not block:
+                    what = f"its header says {channels} channels at {rate} Hz in blocks of {block} bytes"
+                    raise InputError(what, path=path, expected="a WAV header with sound in it")
+            if name == b"data":
+                rest = size - place - 8
+                if length in (0, 0xFFFFFFFF) or not block or length <= rest:
+                    return 0  # complete, or written by a program that could not seek back
+                if repair:
+                    return length // block
+                seconds, there = length // block / rate, rest // block / rate
+                problem = f"is truncated: its header promises {seconds:.2f} s and the file holds {there:.2f} s"
+                raise InputError(problem, path=path, expected="the whole recording", hint=_REPAIR)
+            if place + 8 + length > size:
+                label = name.decode("latin-1").strip()
+                what = f"its chunk '{label}' of {length} bytes reaches past the end of the file ({size} bytes)"
+                raise InputError(what, path=path, expected="an intact WAV file")
+            place += 8 + length + length % 2
+    raise InputError("is a WAV file without a data chunk", path=path, expected="sound in it")
+
+
+def _open(path: Path) -> _Blocks:
+    """libsndfile first (exact lengths), then PyAV (mp4, m4a, mkv, ...)."""
+    import soundfile
+
+    try:
+        stream = soundfile.SoundFile(str(path))
+    except (soundfile.SoundFileError, RuntimeError):
+        return _open_av(path)
+    # The length of an MP3 is an estimate of its header: it does not tell a truncated file.
+    promised = 0 if stream.format in ("MP3", "MPEG") or stream.frames > 2**60 else int(stream.frames)
+    return _Blocks(stream.samplerate, stream.channels, promised, _sndfile_blocks(path, stream))
+
+
+def _sndfile_blocks(path: Path, stream: Any) -> Iterator[np.ndarray]:
+    import soundfile
+
+    with stream:
+        while True:
+            try:
+                block = stream.read(int(BLOCK_SECONDS * stream.samplerate), dtype="float32", always_2d=True)
+            except (soundfile.SoundFileError, RuntimeError):
+                return  # the caller compares what came with what the header promised
+            if not len(block):
+                return
+            yield block
+
+
+def _open_av(path: Path) -> _Blocks:
+    import av
+
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise InputError(_describe(path), path=path, expected=_NEEDED) from error
+    if not container.streams.audio:
+        container.close()
+        raise InputError("has no sound track", path=path, expected=_NEEDED)
+    stream = container.streams.audio[0]
+    rate = int(stream.codec_context.sample_rate or 0)
+    channels = int(stream.codec_context.channels or 0)
+    if not rate or not channels:
+        container.close()
+        raise InputError("has a sound track that cannot be decoded", path=path, expected=_NEEDED)
+    promised = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+    start = float(stream.start_time * stream.time_base) if stream.start_time and stream.time_base else 0.0
+    # Containers round their durations; only a clear gap means that something is missing.
+    frames = int((promised - 0.25) * rate) if promised > 1.0 else 0
+    return _Blocks(rate, channels, max(frames, 0), _av_blocks(path, container), start if 0.005 < start < 600 else 0.0)
+
+
+def _av_blocks(path: Path, container: Any) -> Iterator[np.ndarray]:
+    import av
+
+    resampler = av.AudioResampler(format="fltp")
+    with container:
+        got = False
+        try:
+            for frame in container.decode(audio=0):
+                for part in resampler.resample(frame):
+                    got = True
+                    yield np.ascontiguousarray(part.to_ndarray().T.astype(np.float32))
+        except av.FFmpegError as error:
+            if not got:
+                raise InputError("has sound that cannot be decoded", path=path, expected=_NEEDED) from error
+        except HyoidError:
+            raise
+
+
+def _describe(path: Path) -> str:
+    """What a file that is no sound seems to be, from its first bytes."""
+    with open(path, "rb") as stream:
+        head = stream.read(256)
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "is a web page"
+    if head.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the file itself"
+    text = all(byte in b"\t\n\r\f" or 32 <= byte < 127 or byte >= 128 for byte in head)
+    return "is text, not sound" if text else "is not a sound file that can be read"
