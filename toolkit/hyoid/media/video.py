@@ -66,6 +66,7 @@ def write(
         OSError: the file cannot be written.
     """
     import av
+    import av.error
 
     rate = frame_rate(fps)
     iterator = iter(frames)
@@ -76,7 +77,9 @@ def write(
         # The muxer wants to know the streams before the first picture.
         channels = min(_audio_channels(audio_path), 2)
     try:
-        with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
+        with av.open(
+            str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}
+        ) as container:
             picture_stream = _video_stream(container, rate, _even(first))
             sound = None
             if audio_path is not None:
@@ -116,6 +119,7 @@ def probe(path: str | Path) -> VideoFacts:
         InputError: the file is missing, no video, or holds no picture.
     """
     import av
+    import av.error
 
     try:
         with av.open(str(path)) as container:
@@ -140,6 +144,7 @@ def read(path: str | Path) -> Iterator[np.ndarray]:
         InputError: the file is missing or broken.
     """
     import av
+    import av.error
 
     try:
         with av.open(str(path)) as container:
@@ -210,6 +215,7 @@ class _SoundFeed:
 
 def _audio_channels(path: str | Path) -> int:
     import av
+    import av.error
 
     try:
         with av.open(str(path)) as container:
@@ -240,6 +246,7 @@ def _audio_blocks(path: str | Path, channels: int, offset: float) -> Iterator[np
 
 def _decoded(path: str | Path, channels: int) -> Iterator[np.ndarray]:
     import av
+    import av.error
 
     resampler = av.AudioResampler(format="fltp", layout="mono" if channels == 1 else "stereo", rate=AUDIO_RATE)
     try:

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of a deforming character: buffers are rewritten in place; normals, shadow and light follow each frame."""
+# pyright: reportOperatorIssue=false
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from hyoid.characters.character import Character, Material
+from hyoid.errors import InputError
+from hyoid.geometry.meshes import NormalPlan, triangulate, wedges
+from hyoid.media import gl
+
+SHADOW_SIZE = 1024
+OCCLUSION_SIZE = 768
+OCCLUSION_DIRECTIONS = 96
+_POSITION, _NORMAL, _UV, _OCCLUSION = range(4)
+
+# Towards each light, in the frame of a camera that looks along -Z: key, fill, rim left, rim right.
+LIGHT_DIRECTIONS = np.array([[-0.62, 0.62, 0.75], [0.85, 0.10, 0.60], [-0.80, 0.35, -0.75], [0.85, 0.40, -0.70]])
+LIGHT_COLOURS = np.array([[1.95, 1.80, 1.62], [0.34, 0.38, 0.46], [0.85, 0.95, 1.15], [1.0, 1.0, 1.05]])
+SKY, GROUND = np.array([0.40, 0.44, 0.50]), np.array([0.17, 0.15, 0.14])
+EXPOSURE = 0.80
+WALL, CORNER = np.array([0.42, 0.45, 0.48]), np.array([0.11, 0.12, 0.14])
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera: where it is, what it looks at (3,) metres, and its vertical angle of view in degrees."""
+
+    position: np.ndarray
+    target: np.ndarray
+    degrees: float
+
+    def matrix(self, aspect: float) -> np.ndarray:
+        """(4, 4) float64 world to clip space for a picture of this width / height."""
+        back = self.position - self.target
+        distance = float(np.linalg.norm(back))
+        world_to_camera = _look(back / distance)
+        world_to_camera[:3, 3] = -world_to_camera[:3, :3] @ self.position
+        near, far = 0.1 * distance, 4 * distance
+        scale = 1 / np.tan(np.radians(self.degrees) / 2)
+        lens = np.zeros((4, 4))
+        lens[0, 0], lens[1, 1] = scale / aspect, scale
+        lens[2, 2], lens[2, 3], lens[3, 2] = (far + near) / (near - far), 2 * far * near / (near - far), -1
+        return lens @ world_to_camera
+
+    @cached_property
+    def yaw(self) -> np.ndarray:
+        """(3, 3) float64: turns the lights with the camera, about the vertical only."""
+        x, _, z = self.position - self.target
+        length = float(np.hypot(x, z)) or 1.0
+        sine, cosine = x / length, z / length
+        return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+
+
+class Renderer:
+    """Draws one character. Make one, call :meth:`draw` for each frame, :meth:`close` at the end.
+
+    Args:
+        character: its parts, UVs and materials.
+        width, height: pixels of the pictures.
+        supersample: pixels are averaged from this many times as many in each direction, on top of 4 samples a pixel.
+
+    Raises:
+        MissingToolError: there is no OpenGL.
+        InputError: a texture cannot be read.
+    """
+
+    def __init__(self, character: Character, width: int, height: int, *, supersample: int = 1) -> None:
+        self._context = gl.context()  # before the import of OpenGL, which needs to know the platform
+        self._context.make_current()
+        from OpenGL import GL
+
+        self.character, self._size, self._supersample = character, (width, height), supersample
+        limit = int(GL.glGetIntegerv(GL.GL_MAX_RENDERBUFFER_SIZE))
+        if max(width, height) * supersample > limit:
+            raise InputError(
+                f"{width}x{height} is too large for this OpenGL", expected=f"at most {limit // supersample}"
+            )
+        self.normals = NormalPlan(character.faces, len(character.vertices))
+        self._wedge_vertex, uv_rows, faces = wedges(character.faces, character.face_uv)
+        wedge_uv, triangles = character.uv[uv_rows], triangulate(faces)
+        # Parts are ranges of faces, draw calls are ranges of triangles: a triangle face gives one, a quad two.
+        first = np.concatenate([[0], np.cumsum(1 + (faces[:, 2] != faces[:, 3]))])
+        zeros = np.zeros((len(self._wedge_vertex), 3), np.float32)
+        streams = {_POSITION: zeros, _NORMAL: zeros, _UV: wedge_uv, _OCCLUSION: np.ones_like(wedge_uv)}
+        self._buffers = gl.Buffers(streams, triangles)
+        self._batches = _batches(character, first)
+        self._target = gl.Target(width * supersample, height * supersample, 4)
+        self._shadow = gl.DepthMap(SHADOW_SIZE)
+        self._surface = gl.Program("surface.vert", "surface.frag")
+        self._depth = gl.Program("depth.vert", "depth.frag")
+        self._backdrop = gl.Program("backdrop.vert", "backdrop.frag")
+        self._textures: dict[str, int] = {}
+        self._uniforms = [self._material_uniforms(character.materials[batch.material]) for batch in self._batches]
+
+    def set_occlusion(self, closed: np.ndarray, opened: np.ndarray) -> None:
+        """Set how much open sky each vertex sees, (V,) 0..1, with the mouth closed and open (see :func:`occlusion`)."""
+        self._context.make_current()
+        self._buffers.update(_OCCLUSION, np.stack([closed, opened], -1)[self._wedge_vertex])
+
+    def occlusion(self, vertices: np.ndarray, focus: tuple[np.ndarray, float]) -> np.ndarray:
+        """(V,) float32, 0..1: the cosine-weighted share of the sky that each vertex of this pose sees.
+
+        Depth maps from directions all around the ball ``focus`` (centre, radius in metres) say which vertices are
+        hidden from where; vertices outside the ball count as free.
+        """
+        from OpenGL import GL
+
+        self._context.make_current()
+        normals = self.normals(vertices)
+        self._upload(vertices, normals)
+        for state in (GL.GL_DEPTH_TEST, GL.GL_DEPTH_CLAMP):
+            GL.glEnable(state)
+        GL.glDepthMask(True)
+        centre, radius = focus
+        bias = 3 * radius / OCCLUSION_SIZE
+        inside = np.flatnonzero(np.linalg.norm(vertices - centre, axis=1) < radius)
+        points, facings = vertices[inside] + bias * normals[inside], normals[inside]
+        seen, total = np.zeros(len(inside), np.float32), np.full(len(inside), 1e-6, np.float32)
+        depth_map = gl.DepthMap(OCCLUSION_SIZE, compare=False)
+        for direction in _sphere(OCCLUSION_DIRECTIONS):
+            facing = np.maximum(facings @ direction, 0).astype(np.float32)
+            matrix = _light_matrix(direction, centre, radius)
+            depth_map.bind()
+            self._draw_depth(matrix)
+            place = (points @ matrix[:3, :3].T + matrix[:3, 3]) * 0.5 + 0.5
+            columns, rows = np.clip((place[:, :2] * OCCLUSION_SIZE).astype(int), 0, OCCLUSION_SIZE - 1).T
+            seen += facing * (place[:, 2] <= depth_map.read()[rows, columns] + bias / (2 * radius))
+            total += facing
+        depth_map.close()
+        result = np.ones(len(vertices), np.float32)
+        result[inside] = seen / total
+        return result
+
+    def draw(
+        self, vertices: np.ndarray, view: View, *, mouth: float = 0.0, focus: tuple[np.ndarray, float]
+    ) -> np.ndarray:
+        """One picture, (height, width, 3) uint8 RGB.
+
+        Args:
+            vertices: (V, 3) float32, metres: the deformed mesh.
+            mouth: 0..1, how far the mouth is open (mixes the two occlusions).
+            focus: centre (3,) and radius, metres, of the ball that gets sharp shadows.
+        """
+        from OpenGL import GL
+
+        self._context.make_current()
+        self._upload(vertices, self.normals(vertices))
+        directions = LIGHT_DIRECTIONS / np.linalg.norm(LIGHT_DIRECTIONS, axis=1, keepdims=True) @ view.yaw.T
+        shadow_matrix = _light_matrix(directions[0], *focus)
+        for state in (GL.GL_DEPTH_TEST, GL.GL_DEPTH_CLAMP, GL.GL_MULTISAMPLE):
+            GL.glEnable(state)
+        GL.glDepthMask(True)
+        GL.glDisable(GL.GL_BLEND)
+        GL.glDisable(GL.GL_CULL_FACE)
+        self._shadow.bind()
+        self._draw_depth(shadow_matrix)
+        self._target.bind()
+        GL.glClear(GL.GL_DEPTH_BUFFER_BIT | GL.GL_COLOR_BUFFER_BIT)
+        width, height = self._size
+        self._draw_backdrop(width / height)
+        self._surface.use(
+            {
+                "view_projection": view.matrix(width / height),
+                "shadow_matrix": shadow_matrix,
+                "mouth": float(mouth),
+                "camera": view.position,
+                "light_direction": directions,
+                "light_colour": LIGHT_COLOURS,
+                "sky_colour": SKY,
+                "ground_colour": GROUND,
+                "exposure": EXPOSURE,
+                "shadow_map": 0,
+                "shadow_spread": 0.004 / (2 * focus[1]),
+                "colour_map": 1,
+                "normal_map": 2,
+                "roughness_map": 3,
+            }
+        )
+        GL.glActiveTexture(GL.GL_TEXTURE0)
+        GL.glBindTexture(GL.GL_TEXTURE_2D, self._shadow.texture)
+        for batch, (uniforms, textures) in zip(self._batches, self._uniforms, strict=True):
+            self._draw_batch(batch, uniforms, textures)
+        GL.glDepthMask(True)
+        picture = self._target.read()
+        return picture if self._supersample == 1 else _average(picture, self._supersample)
+
+    def close(self) -> None:
+        """Give the graphics memory back."""
+        from OpenGL import GL
+
+        self._context.make_current()
+        for thing in (self._buffers, self._target, self._shadow):
+            thing.close()
+        if self._textures:
+            GL.glDeleteTextures(list(self._textures.values()))
+        for program in (self._surface, self._depth, self._backdrop):
+            GL.glDeleteProgram(program.handle)
+
+    def _upload(self, vertices: np.ndarray, normals: np.ndarray) -> None:
+        self._buffers.update(_POSITION, vertices[self._wedge_vertex])
+        self._buffers.update(_NORMAL, normals[self._wedge_vertex])
+
+    def _draw_depth(self, matrix: np.ndarray) -> None:
+        self._depth.use({"view_projection": matrix})
+        for batch in self._batches:
+            if self.character.materials[batch.material].alpha == "opaque":
+                self._buffers.draw(batch.first, batch.count)
+
+    def _draw_backdrop(self, aspect: float) -> None:
+        from OpenGL import GL
+
+        GL.glDisable(GL.GL_DEPTH_TEST)
+        self._backdrop.use({"aspect": float(aspect), "wall": WALL, "corner": CORNER})
+        GL.glBindVertexArray(self._buffers.array)
+        GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
+        GL.glEnable(GL.GL_DEPTH_TEST)
+
+    def _draw_batch(self, batch: _Batch, uniforms: dict, textures: dict[int, int]) -> None:
+        from OpenGL import GL
+
+        material = self.character.materials[batch.material]
+        blended = material.alpha == "blend"
+        for state, wanted in ((GL.GL_BLEND, blended), (GL.GL_CULL_FACE, blended and not material.double_sided)):
+            (GL.glEnable if wanted else GL.glDisable)(state)
+        GL.glBlendFunc(GL.GL_SRC_ALPHA, GL.GL_ONE_MINUS_SRC_ALPHA)
+        GL.glDepthMask(not blended)
+        for unit, name in textures.items():
+            GL.glActiveTexture(GL.GL_TEXTURE0 + unit)
+            GL.glBindTexture(GL.GL_TEXTURE_2D, name)
+        self._surface.use(uniforms)
+        self._buffers.draw(batch.first, batch.count)
+
+    def _material_uniforms(self, material: Material) -> tuple[dict, dict[int, int]]:
+        blended = material.alpha == "blend"
+        uniforms = {
+            "base": np.array(material.colour, np.float32),
+            "roughness": float(material.roughness),
+            "metallic": float(material.metallic),
+            "subsurface": float(np.clip(material.subsurface, 0, 1)),
+            "alpha_mode": {"opaque": 0, "mask": 1, "blend": 2}[material.alpha],
+            "coat": 1.0 if blended and material.roughness < 0.2 else 0.0,
+        }
+        textures = {}
+        maps = (
+            ("colour_map", material.colour_map),
+            ("normal_map", material.normal_map),
+            ("roughness_map", material.roughness_map),
+        )
+        for unit, (name, path) in enumerate(maps, 1):
+            uniforms[f"has_{name}"] = int(path is not None)
+            if path is not None:
+                textures[unit] = self._texture(path, srgb=unit == 1)
+        return uniforms, textures
+
+    def _texture(self, path, *, srgb: bool) -> int:
+        key = f"{path} {srgb}"
+        if key not in self._textures:
+            self._textures[key] = gl.picture_texture(_picture(path), srgb=srgb)
+        return self._textures[key]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Triangles ``first`` .. ``first + count`` share a material."""
+
+    material: str
+    first: int
+    count: int
+
+
+def _batches(character: Character, first: np.ndarray) -> list[_Batch]:
+    """Opaque parts first, then masked, then blended ones, the clear ones (cornea) before lashes and brows."""
+
+    def rank(batch: _Batch) -> tuple[int, float]:
+        material = character.materials[batch.material]
+        return ("opaque", "mask", "blend").index(material.alpha), material.roughness
+
+    spans = [(part.material, int(first[part.faces.start]), int(first[part.faces.stop])) for part in character.parts]
+    return sorted((_Batch(name, start, stop - start) for name, start, stop in spans if stop > start), key=rank)
+
+
+def _look(back: np.ndarray) -> np.ndarray:
+    """(4, 4) float64 rotation into a frame whose +Z is ``back`` (unit) and whose +Y is up."""
+    up = np.array([0.0, 1.0, 0.0]) if abs(back[1]) < 0.999 else np.array([0.0, 0.0, -1.0])
+    right = np.cross(up, back)
+    right /= np.linalg.norm(right)
+    matrix = np.eye(4)
+    matrix[:3, :3] = right, np.cross(back, right), back
+    return matrix
+
+
+def _light_matrix(direction: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
+    """(4, 4) float64: an orthographic view from ``direction`` onto the ball, to clip space."""
+    matrix = _look(direction)
+    matrix[:3, 3] = -matrix[:3, :3] @ centre
+    return np.diag([1 / radius, 1 / radius, -1 / radius, 1.0]) @ matrix
+
+
+def _sphere(count: int) -> np.ndarray:
+    """(count, 3) float64 directions spread evenly (Fibonacci)."""
+    index = np.arange(count) + 0.5
+    y, turn = 1 - 2 * index / count, np.pi * (1 + 5**0.5) * index
+    around = np.sqrt(1 - y * y)
+    return np.stack([around * np.cos(turn), y, around * np.sin(turn)], -1)
+
+
+def _average(picture: np.ndarray, factor: int) -> np.ndarray:
+    height, width = picture.shape[0] // factor, picture.shape[1] // factor
+    blocks = picture.reshape(height, factor, width, factor, 3)
+    return ((blocks.sum((1, 3), dtype=np.uint32) + factor * factor // 2) // (factor * factor)).astype(np.uint8)
+
+
+def _picture(path) -> np.ndarray:
+    """A texture file as (height, width, 4) uint8."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if max(image.size) > 4096:
+                image.thumbnail((4096, 4096))
+            return np.asarray(image.convert("RGBA"))
+    except OSError as error:
+        raise InputError(f"cannot be read as a picture ({error})", path=path) from error
