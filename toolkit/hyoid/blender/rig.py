@@ -248,11 +248,13 @@ def _turn(axis: list[float]) -> np.ndarray:
 def _rotation_constraint(armature: Any, bone: str, name: str) -> Any:
     """A constraint that puts a driven rotation in front of the bone's own.
 
-    A Transformation constraint whose input range is empty gives its minimum, whatever its target does.
+    A Transformation constraint whose input range is empty gives its minimum, whatever its target does; it must have a
+    target all the same: the root bone, which nothing here constrains.
     """
     constraint = armature.pose.bones[bone].constraints.new("TRANSFORM")
     constraint.name = name
     constraint.target = armature
+    constraint.subtarget = next(bone.name for bone in armature.data.bones if bone.parent is None)
     constraint.owner_space = "LOCAL"
     constraint.target_space = "LOCAL"
     constraint.map_to = "ROTATION"
