@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BVH (Biovision hierarchy): skeleton, joint rotations and root motion as text; no face, no sound.
+
+Written in metres (Blender's importer takes them 1:1 at its default scale), +Y up, with the rotation channels
+Z X Y: ``R = Rz Rx Ry``, degrees. Angles run on past 180 degrees, so that a linear reader never spins back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hyoid.characters.character import Character
+from hyoid.errors import InputError
+from hyoid.formats.checks import FPS_LIMITS, finite, frame_rate, valid_take
+from hyoid.formats.rows import nearest_rate, read_rows, text_lines, write_rows
+from hyoid.take import Take
+
+_LARGEST_HUMAN_METRES = 10.0
+"""A skeleton that is larger than this cannot be in metres: its file is in centimetres, as most are."""
+_MOST_JOINTS = 4096
+_TIME_DIGITS = 9
+
+
+@dataclass
+class Skeleton:
+    """The HIERARCHY of a BVH file.
+
+    Attributes:
+        names: (J,). parents: (J,), -1 for the root. offsets: (J, 3) from the parent, in the file's unit.
+        channels: (J,) names of each joint's channels, in the order of the motion columns.
+    """
+
+    names: list[str] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    offsets: list[list[float]] = field(default_factory=list)
+    channels: list[list[str]] = field(default_factory=list)
+
+    def positions(self) -> np.ndarray:
+        """The joints at rest, (J, 3), in the file's unit."""
+        points = np.array(self.offsets, float).reshape(-1, 3)
+        for index, parent in enumerate(self.parents):
+            if parent >= 0:
+                points[index] += points[parent]
+        return points
+
+
+def write(path: Path, character: Character, take: Take | None = None, *, unit: str = "metres") -> None:
+    """Write the skeleton and the motion of its joints; without a take, one frame at rest.
+
+    Args:
+        unit: ``metres``, or ``centimetres`` for programs that expect them (MotionBuilder, Maya).
+
+    Raises:
+        InputError: the take holds numbers that are not finite.
+    """
+    from hyoid.characters import performance
+
+    scale = {"metres": 1.0, "centimetres": 100.0}[unit]
+    joints = len(character.joint_names)
+    order = _depth_first(character.parents.tolist())
+    if take is None:
+        fps, frames = 30.0, 1
+        rotations = np.tile(np.array([1, 0, 0, 0], np.float32), (1, joints, 1))
+        root = np.zeros((1, 3), np.float32)
+    else:
+        valid_take(take, path)
+        performed = performance.perform(character, take)
+        fps, frames, rotations, root = take.fps, take.frames, performed.rotations, performed.root
+    columns = np.empty((frames, 3 + 3 * joints))
+    columns[:, :3] = (character.heads[order[0]] + root) * scale
+    columns[:, 3:] = _degrees(rotations[:, order]).reshape(frames, -1)
+    finite("the motion", columns, path)
+    # Adding zero turns -0.0 into 0.0.
+    columns = np.round(columns, 6) + 0.0
+    with open(path, "w", encoding="utf-8", newline="\n") as stream:
+        stream.write("HIERARCHY\n")
+        stream.writelines(f"{line}\n" for line in _hierarchy(character, scale))
+        stream.write(f"MOTION\nFrames: {frames}\nFrame Time: {1 / fps:.{_TIME_DIGITS}f}\n")
+        write_rows(stream, columns, "%.6f", " ")
+
+
+def read(path: Path, *, unit: str = "auto") -> Take:
+    """The motion of a BVH file as a take without curves; positions become metres.
+
+    Any order of rotation channels is read. Position channels of joints other than the root (stretch) are left out:
+    a take has none.
+
+    Args:
+        unit: ``metres``, ``centimetres``, or ``auto``: a skeleton larger than 10 units is in centimetres.
+
+    Raises:
+        InputError: the file is missing, damaged or no BVH; the line is named.
+    """
+    path = Path(path)
+    lines = enumerate(text_lines(path), 1)
+    skeleton = _read_hierarchy(lines, path)
+    frames, fps = _read_motion_header(lines, path)
+    width = sum(map(len, skeleton.channels))
+    columns = read_rows(lines, width, None, path)
+    if len(columns) != frames:
+        raise InputError(
+            f"has {len(columns)} frames", path=path, expected=f"the {frames} that its header promises",
+            hint="The file may be cut short",
+        )  # fmt: skip
+    rest = skeleton.positions()
+    if unit == "auto":
+        unit = "centimetres" if np.ptp(rest, axis=0).max(initial=0) > _LARGEST_HUMAN_METRES else "metres"
+    scale = {"metres": 1.0, "centimetres": 0.01}[unit]
+    rotations, root = _motion(skeleton, columns)
+    take = Take(
+        fps=fps,
+        curve_names=(),
+        curves=np.zeros((frames, 0), np.float32),
+        joint_names=tuple(skeleton.names),
+        rotations=rotations,
+        root=(root * scale).astype(np.float32),
+        confidence=np.ones(frames, np.float32),
+    )
+    return valid_take(take, path)
+
+
+def _depth_first(parents: list[int]) -> list[int]:
+    """Joint indices in the order in which a nested text names them."""
+    children: dict[int, list[int]] = {}
+    for index, parent in enumerate(parents):
+        children.setdefault(parent, []).append(index)
+    order, waiting = [], children[-1][::-1]
+    while waiting:
+        order.append(waiting.pop())
+        waiting += children.get(order[-1], [])[::-1]
+    return order
+
+
+def _hierarchy(character: Character, scale: float) -> Iterator[str]:
+    parents = character.parents.tolist()
+    if parents.count(-1) != 1:
+        raise InputError(
+            f"the character has {parents.count(-1)} root joints", expected="one, as BVH holds one skeleton"
+        )
+    depths: list[int] = []
+    order = _depth_first(parents)
+    depth_of = {}
+    for index in order:
+        depth_of[index] = depth_of[parents[index]] + 1 if parents[index] >= 0 else 0
+    leaves = set(order) - set(parents)
+    for index in order:
+        depth, parent = depth_of[index], parents[index]
+        while depths and depths[-1] >= depth:
+            yield "\t" * depths.pop() + "}"
+        tab = "\t" * depth
+        offset = (character.heads[index] - (character.heads[parent] if parent >= 0 else 0)) * scale
+        name = "_".join(character.joint_names[index].split())
+        yield f"{tab}{'JOINT' if depth else 'ROOT'} {name}"
+        yield tab + "{"
+        yield f"{tab}\tOFFSET {_triple(offset)}"
+        position = "" if depth else "Xposition Yposition Zposition "
+        yield f"{tab}\tCHANNELS {3 if depth else 6} {position}Zrotation Xrotation Yrotation"
+        depths.append(depth)
+        if index in leaves:
+            end = (character.tails[index] - character.heads[index]) * scale
+            yield from (f"{tab}\tEnd Site", f"{tab}\t{{", f"{tab}\t\tOFFSET {_triple(end)}", f"{tab}\t}}")
+    while depths:
+        yield "\t" * depths.pop() + "}"
+
+
+def _triple(vector: np.ndarray) -> str:
+    return " ".join(f"{value:.6f}" for value in np.round(vector.astype(float), 6) + 0.0)
+
+
+def _degrees(quaternions: np.ndarray) -> np.ndarray:
+    """Angles (frames, J, 3) in degrees about Z, X, Y with ``R = Rz Rx Ry``, continuous over time."""
+    w, x, y, z = np.moveaxis(quaternions.astype(float), -1, 0)
+    # Elements of the rotation matrix: m21 = sin(x); the others share the factor cos(x).
+    m21 = np.clip(2 * (y * z + w * x), -1, 1)
+    angle_z = np.arctan2(-2 * (x * y - w * z), 1 - 2 * (x * x + z * z))
+    angle_y = np.arctan2(-2 * (x * z - w * y), 1 - 2 * (x * x + y * y))
+    # At a quarter turn about X only the sum or difference of the others is defined: all of it goes to Z.
+    locked = np.abs(m21) > 1 - 1e-9
+    if locked.any():
+        angle_z = np.where(locked, np.arctan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z)), angle_z)
+        angle_y = np.where(locked, 0.0, angle_y)
+    angles = np.stack([angle_z, np.arcsin(m21), angle_y], -1)
+    return np.degrees(np.unwrap(angles, axis=0))
+
+
+def _read_hierarchy(lines: Iterator[tuple[int, str]], path: Path) -> Skeleton:
+    """Read up to and with the line MOTION."""
+    skeleton = Skeleton()
+    open_joints: list[int] = []  # -1 marks an End Site
+    pending: int | None = None
+    number, started = 0, False
+
+    def fail(found: str, expected: str) -> InputError:
+        return InputError(f"line {number}: {found}", path=path, expected=expected)
+
+    for number, text in lines:
+        words = text.split()
+        if not words:
+            continue
+        key = words[0].upper()
+        if not started:
+            if key != "HIERARCHY":
+                raise fail(f"begins with '{words[0][:30]}'", "a BVH file, which begins with HIERARCHY")
+            started = True
+        elif key in ("ROOT", "JOINT"):
+            if pending is not None or (key == "ROOT") == bool(open_joints) or (open_joints and open_joints[-1] < 0):
+                raise fail(f"{key} in a wrong place", "one ROOT, and each JOINT inside another joint's braces")
+            if key == "ROOT" and skeleton.names:
+                raise fail(
+                    "a second ROOT",
+                    "one skeleton",
+                )
+            name = " ".join(words[1:])
+            if not name or name in skeleton.names:
+                raise fail(f"the joint name '{name}' is missing or used twice", "a name of its own for each joint")
+            if len(skeleton.names) == _MOST_JOINTS:
+                raise fail(f"more than {_MOST_JOINTS} joints", "a skeleton")
+            skeleton.names.append(name)
+            skeleton.parents.append(open_joints[-1] if open_joints else -1)
+            skeleton.offsets.append([0.0, 0.0, 0.0])
+            skeleton.channels.append([])
+            pending = len(skeleton.names) - 1
+        elif key == "END":
+            pending = -1
+        elif key == "{":
+            if pending is None:
+                raise fail("a brace opens, but no joint was named", "ROOT, JOINT or End Site before it")
+            open_joints.append(pending)
+            pending = None
+        elif key == "}":
+            if not open_joints:
+                raise fail("a brace closes, but none is open", "balanced braces")
+            open_joints.pop()
+        elif key == "OFFSET" and open_joints:
+            offset = _offset(words, number, path)
+            if open_joints[-1] >= 0:
+                skeleton.offsets[open_joints[-1]] = offset
+        elif key == "CHANNELS" and open_joints and open_joints[-1] >= 0:
+            skeleton.channels[open_joints[-1]] = _channels(words, number, path)
+        elif key == "MOTION":
+            if open_joints or not skeleton.names:
+                raise fail("MOTION before the skeleton is complete", "balanced braces and at least one joint")
+            return skeleton
+        else:
+            raise fail(
+                f"'{text.strip()[:40]}' is not understood", "ROOT, JOINT, End Site, OFFSET, CHANNELS, braces or MOTION"
+            )
+    raise InputError(f"ends in line {number}, before MOTION", path=path, expected="a whole BVH file")
+
+
+def _offset(words: list[str], number: int, path: Path) -> list[float]:
+    return read_rows(iter([(number, " ".join(words[1:]) or "?")]), 3, None, path)[0].tolist()
+
+
+def _channels(words: list[str], number: int, path: Path) -> list[str]:
+    names = [word.capitalize() for word in words[2:]]
+    known = {f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
+    turns = [name for name in names if name.endswith("rotation")]
+    if words[1:2] != [str(len(names))] or not known.issuperset(names) or len(set(names)) != len(names):
+        raise InputError(
+            f"line {number}: '{' '.join(words)[:80]}' is not understood",
+            path=path, expected="CHANNELS, their number, and names like Xposition or Zrotation",
+        )  # fmt: skip
+    if len(turns) not in (0, 3):
+        raise InputError(f"line {number}: {len(turns)} rotation channels", path=path, expected="three or none")
+    return names
+
+
+def _read_motion_header(lines: Iterator[tuple[int, str]], path: Path) -> tuple[int, float]:
+    """Frames and frames a second from the two lines after MOTION."""
+    found: dict[str, tuple[int, str]] = {}
+    for number, text in lines:
+        if not text.strip():
+            continue
+        key, _, value = text.partition(":")
+        found[" ".join(key.lower().split())] = (number, value.strip())
+        if len(found) == 2:
+            break
+    missing = [name for name in ("frames", "frame time") if name not in found]
+    if missing:
+        raise InputError(f"lacks the line '{missing[0].title()}:' after MOTION", path=path)
+    number, text = found["frames"]
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
+        raise InputError(f"line {number}: promises '{text[:30]}' frames", path=path, expected="a whole number above 0")
+    frames = int(text)
+    number, text = found["frame time"]
+    seconds = float(read_rows(iter([(number, text or "?")]), 1, None, path)[0, 0])
+    if not 1 / FPS_LIMITS[1] <= seconds <= 1 / FPS_LIMITS[0]:
+        raise InputError(f"line {number}: a frame lasts {seconds:g} s", path=path, expected="0.001 to 1 second")
+    # The text is rounded or cut: 0.0333 means 30 frames a second.
+    digits = len(text.lower().partition("e")[0].partition(".")[2])
+    fps = nearest_rate(1 / seconds, max(1e-6, 10.0**-digits / seconds))
+    frame_rate(fps, path)
+    return frames, fps
+
+
+def _motion(skeleton: Skeleton, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations (frames, J, 4) float32 and the root's way from its rest (frames, 3), in the file's unit."""
+    rotations = np.zeros((len(columns), len(skeleton.names), 4), np.float32)
+    rotations[..., 0] = 1
+    root = np.zeros((len(columns), 3))
+    starts = np.cumsum([0, *(len(channels) for channels in skeleton.channels)])
+    for index, channels in enumerate(skeleton.channels):
+        quaternion = None
+        for column, channel in enumerate(channels, starts[index]):
+            axis = "XYZ".index(channel[0])
+            if channel.endswith("rotation"):
+                turn = _axis_turn(columns[:, column], axis)
+                quaternion = turn if quaternion is None else _product(quaternion, turn)
+            elif index == 0:
+                root[:, axis] = columns[:, column] - skeleton.offsets[0][axis]
+        if quaternion is not None:
+            rotations[:, index] = quaternion
+    # Neighbouring frames on the same side of the sphere.
+    flips = np.einsum("tjc,tjc->tj", rotations[1:], rotations[:-1]) < 0
+    rotations[1:] *= np.where(np.cumsum(flips, axis=0) % 2, np.float32(-1), np.float32(1))[..., None]
+    return rotations, root
+
+
+def _axis_turn(degrees: np.ndarray, axis: int) -> np.ndarray:
+    half = np.radians(degrees % 720) / 2
+    quaternion = np.zeros((len(degrees), 4))
+    quaternion[:, 0], quaternion[:, 1 + axis] = np.cos(half), np.sin(half)
+    return quaternion
+
+
+def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    a, b = left[:, :1], right[:, :1]
+    vector = a * right[:, 1:] + b * left[:, 1:] + np.cross(left[:, 1:], right[:, 1:])
+    scalar = a * b - np.einsum("tc,tc->t", left[:, 1:], right[:, 1:])[:, None]
+    return np.concatenate([scalar, vector], -1)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of numbers as text, for BVH and CSV: fast in both directions, locale-free, every bad row named by its line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from hyoid.errors import InputError
+
+_BLOCK = 4096
+_NTSC = (24000 / 1001, 30000 / 1001, 60000 / 1001, 120000 / 1001)
+
+
+def write_rows(stream: TextIO, columns: np.ndarray, number: str, separator: str, heads: Iterable[str] = ()) -> None:
+    """Write one line a row of ``columns`` (rows, n).
+
+    A column that never changes is formatted once: most joints of a talking take do not move.
+
+    Args:
+        number: a %-format, which knows no locale (``%.6f``).
+        heads: text before the first number of each row, one a row; none when empty.
+    """
+    still = (columns == columns[0]).all(0)
+    template = separator.join(
+        (number % value).replace("%", "%%") if fixed else number
+        for value, fixed in zip(columns[0].tolist(), still.tolist(), strict=True)
+    )
+    first = iter(heads)
+    for start in range(0, len(columns), _BLOCK):
+        block = columns[start : start + _BLOCK, ~still].tolist()
+        stream.writelines(f"{next(first, '')}{template % tuple(row)}\n" for row in block)
+
+
+def read_rows(lines: Iterator[tuple[int, str]], width: int, separator: str | None, path: Path) -> np.ndarray:
+    """The numbers of all lines that remain, (rows, width) float64; empty lines are skipped.
+
+    Args:
+        lines: (line number, text) pairs. separator: None for any white space.
+
+    Raises:
+        InputError: a line has too few or too many numbers, or one that is no finite number; the line is named.
+    """
+    blocks: list[np.ndarray] = []
+    numbers: list[int] = []
+    tokens: list[str] = []
+
+    def flush() -> None:
+        if tokens:
+            blocks.append(_numbers(tokens, numbers, width, path).reshape(-1, width))
+            tokens.clear()
+            numbers.clear()
+
+    for number, text in lines:
+        row = text.split(separator)
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != width:
+            raise InputError(f"line {number} has {len(row)} values", path=path, expected=f"{width}")
+        tokens += row
+        numbers.append(number)
+        if len(numbers) == _BLOCK:
+            flush()
+    flush()
+    return np.concatenate(blocks) if blocks else np.empty((0, width))
+
+
+def _numbers(tokens: Sequence[str], lines: Sequence[int], width: int, path: Path) -> np.ndarray:
+    try:
+        values = np.array([float(token) for token in tokens])
+    except ValueError:
+        values = np.array([math.nan])
+    if np.isfinite(values).all():
+        return values
+    for place, token in enumerate(tokens):
+        try:
+            sound = math.isfinite(float(token))
+        except ValueError:
+            sound = False
+        if not sound:
+            raise InputError(
+                f"line {lines[place // width]}, value {place % width + 1} is '{token.strip()[:40]}'",
+                path=path, expected="a finite number with a decimal point",
+            )  # fmt: skip
+    raise AssertionError("a value is bad, yet each is sound")
+
+
+def nearest_rate(rate: float, tolerance: float) -> float:
+    """The whole or NTSC frame rate within ``tolerance`` (relative) of a measured one, else the measured one."""
+    for known in (float(round(rate)), *_NTSC):
+        if known and abs(rate - known) <= tolerance * known:
+            return known
+    return rate
+
+
+def text_lines(path: Path) -> list[str]:
+    """All lines of a text file, without their ends; a byte order mark is dropped.
+
+    Raises:
+        InputError: the file is missing, unreadable or not text.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError("the file does not exist", path=path) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error
+    if not data:
+        raise InputError("is empty", path=path)
+    if b"\0" in data[:4096]:
+        raise InputError("is not a text file", path=path)
+    # Names in old files are Latin-1; numbers are ASCII in every encoding.
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    return text.splitlines()
