@@ -114,7 +114,9 @@ def _convert(path: Path, cache: Path, repair: bool, *, mix: bool) -> tuple[int, 
     source = _open(path)
     if not RATES[0] <= source.rate <= RATES[1]:
         expected = f"{RATES[0] // 1000} to {RATES[1] // 1000} kHz"
-        raise InputError(f"has a sample rate of {source.rate} Hz", path=path, expected=expected, hint="Resample it first")
+        raise InputError(
+            f"has a sample rate of {source.rate} Hz", path=path, expected=expected, hint="Resample it first"
+        )
     resampler = soxr.ResampleStream(source.rate, RATE, 1, dtype="float32", quality="HQ")
     notes, repaired = [], []
     found = broken = 0
@@ -149,7 +151,9 @@ def _convert(path: Path, cache: Path, repair: bool, *, mix: bool) -> tuple[int, 
     if broken:
         repaired.append(f"{broken} samples that were not numbers were set to 0")
     if source.channels > 1:
-        notes.append(f"{source.channels} channels mixed to one" if mix else "the channels cancel out: the first is used")
+        notes.append(
+            f"{source.channels} channels mixed to one" if mix else "the channels cancel out: the first is used"
+        )
     if source.rate != RATE:
         notes.append(f"resampled from {source.rate} to {RATE} Hz")
     if mix and source.channels > 1 and energy_mixed < CANCELLED * energy_channels:
@@ -173,7 +177,9 @@ def _check_wav(path: Path, repair: bool) -> int:
         if head[:4] not in (b"RIFF", b"RIFX") or head[8:12] != b"WAVE":
             return 0
         if size < SMALLEST_WAV:
-            raise InputError(f"a WAV file of {size} bytes", path=path, expected=f"at least {MINIMUM_SECONDS} s of sound")
+            raise InputError(
+                f"a WAV file of {size} bytes", path=path, expected=f"at least {MINIMUM_SECONDS} s of sound"
+            )
         order = "<" if head[:4] == b"RIFF" else ">"
         place, rate, block = 12, 0, 0
         while place + 8 <= size:

@@ -21,9 +21,9 @@ _POSITION, _NORMAL, _UV, _OCCLUSION = range(4)
 
 # Towards each light, in the frame of a camera that looks along -Z: key, fill, rim left, rim right.
 LIGHT_DIRECTIONS = np.array([[-0.62, 0.62, 0.75], [0.85, 0.10, 0.60], [-0.80, 0.35, -0.75], [0.85, 0.40, -0.70]])
-LIGHT_COLOURS = np.array([[1.95, 1.80, 1.62], [0.34, 0.38, 0.46], [0.85, 0.95, 1.15], [1.0, 1.0, 1.05]])
-SKY, GROUND = np.array([0.40, 0.44, 0.50]), np.array([0.17, 0.15, 0.14])
-EXPOSURE = 0.80
+LIGHT_COLOURS = np.array([[2.05, 1.88, 1.70], [0.20, 0.23, 0.28], [0.70, 0.85, 1.10], [1.25, 1.20, 1.15]])
+SKY, GROUND = np.array([0.30, 0.33, 0.37]), np.array([0.13, 0.11, 0.10])
+EXPOSURE = 0.66
 WALL, CORNER = np.array([0.42, 0.45, 0.48]), np.array([0.11, 0.12, 0.14])
 
 

@@ -13,6 +13,7 @@ uniform vec3 light_colour[4];
 uniform vec3 sky_colour;
 uniform vec3 ground_colour;
 uniform float exposure;
+uniform mat4 shadow_matrix;
 uniform sampler2DShadow shadow_map;
 uniform float shadow_spread;      // radius of the soft edge, in map units
 
@@ -37,10 +38,16 @@ const vec2 DISK[12] = vec2[12](
     vec2(0.962, -0.195), vec2(0.473, -0.480), vec2(0.519, 0.767), vec2(0.185, -0.893),
     vec2(0.507, 0.064), vec2(0.896, 0.412), vec2(-0.322, -0.933), vec2(-0.792, -0.598));
 
-float lit_by_key() {
+// The share of the key light that arrives. The look-ups follow the surface's own plane in the map, so that a wide soft
+// edge does not shadow the surface it lies on.
+float lit_by_key(vec3 n) {
+    vec3 m = mat3(shadow_matrix) * n;
+    vec2 slope = clamp(-m.xy / min(m.z, -1e-4 * length(m)), -4.0, 4.0);
     float sum = 0.0;
-    for (int i = 0; i < 12; ++i)
-        sum += texture(shadow_map, vec3(shadow_place.xy + DISK[i] * shadow_spread, shadow_place.z - 0.0004));
+    for (int i = 0; i < 12; ++i) {
+        vec2 d = DISK[i] * shadow_spread;
+        sum += texture(shadow_map, vec3(shadow_place.xy + d, shadow_place.z + dot(d, slope) - 0.0005));
+    }
     return sum / 12.0;
 }
 
@@ -125,7 +132,9 @@ void main() {
         vec3 shade = vec3(1.0);
         float edge = dot(flat_normal, l);
         if (i == 0) {
-            float s = edge > -0.4 ? lit_by_key() : 0.0;
+            // Where the surface turns away, the map ends in a hard line; light that wraps around must not.
+            float s = edge > 0.0 ? lit_by_key(flat_normal) * smoothstep(0.0, 0.12, edge) : 0.0;
+            s = mix(s, 1.0, 0.7 * smoothstep(0.3, 0.04, edge) * sky);
             shade = mix(vec3(s), pow(vec3(s), vec3(0.62, 0.92, 1.0)), subsurface);
         } else {
             shade = vec3(smoothstep(0.05, 0.75, sky));
