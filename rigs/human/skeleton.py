@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The skeleton of the bundled human: MakeHuman's body and hands, eight cervical joints, jaw, eyes, teeth and tongue.
+
+Joints are linear in the base vertices, so that they follow every identity. Skin weights of the neck come from a
+harmonic height field on the skin and quadratic B-splines over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import sparse
+from scipy.interpolate import CubicSpline
+from scipy.sparse.linalg import spsolve
+
+from rigs.human.makehuman import Base, end_vertices
+
+NECK = ("c7t1", "c6c7", "c5c6", "c4c5", "c3c4", "c2c3", "c1c2", "oc1")
+TONGUE = tuple(f"tongue0{i}" for i in range(5))
+HEAD_JOINTS = ("jaw", "eye.L", "eye.R", "teeth_upper", "teeth_lower", *TONGUE)
+OLD_NECK = ("neck01", "neck02", "neck03", "head")
+JAW_BONES = ("jaw", "special04", "oris01", "oris02", "oris06.L", "oris07.L", "oris06.R", "oris07.R")
+BODY = slice(0, 13380)
+TRUNK_DEFAULT = "spine01"
+_HEAD_FULL, _NECK_NONE = 0.97, 0.03
+
+
+def body_joints(rig: Mapping[str, dict]) -> list[str]:
+    """The kept MakeHuman bones of body, hands and feet, parents first."""
+    dropped = set(OLD_NECK)
+    order: list[str] = []
+
+    def visit(bone: str) -> None:
+        if bone in dropped or bone.startswith("breast"):
+            return
+        order.append(bone)
+        for child in sorted(name for name, rule in rig.items() if rule["parent"] == bone):
+            visit(child)
+
+    visit("root")
+    return order
+
+
+def joints(rig: Mapping[str, dict]) -> tuple[list[str], np.ndarray]:
+    """Names (parents first) and parent indices (-1 for the root) of the whole skeleton."""
+    body = body_joints(rig)
+    parent = {name: rig[name]["parent"] for name in body}
+    parent.update(zip(NECK, (TRUNK_DEFAULT, *NECK[:-1]), strict=True))
+    parent.update({"jaw": "oc1", "eye.L": "oc1", "eye.R": "oc1", "teeth_upper": "oc1", "teeth_lower": "jaw"})
+    parent.update(zip(TONGUE, ("jaw", *TONGUE[:-1]), strict=True))
+    names = [*body, *NECK, *HEAD_JOINTS]
+    return names, np.array([names.index(parent[name]) if parent[name] else -1 for name in names], np.int32)
+
+
+def _mean_row(vertices: np.ndarray, count: int) -> np.ndarray:
+    row = np.zeros(count)
+    np.add.at(row, vertices, 1 / len(vertices))
+    return row
+
+
+def neck_rows(base: Base, rig: Mapping[str, dict], adult: np.ndarray) -> np.ndarray:
+    """The eight cervical joints as rows (8, vertices) over the base mesh, found on the default adult.
+
+    A cubic spline through MakeHuman's neck joints, the first one moved 2 cm down and 0.8 cm back, cut at equal lengths.
+    The move is written as a combination of two body-fixed directions, so that it scales with the person.
+    """
+    count = len(adult)
+    knots = np.stack([_mean_row(end_vertices(base, rig[name]["head"]), count) for name in OLD_NECK])
+    first = knots[0] @ adult
+    midline = np.flatnonzero(np.abs(adult[BODY, 0]) < 1e-4)
+    back = midline[adult[midline, 2] < first[2] - 0.01]
+    nape = back[np.argmin(np.abs(adult[back, 1] - first[1]))]
+    behind = _mean_row(np.array([nape]), count) - knots[0]
+    down = knots[0] - knots[1]
+    shares = np.linalg.lstsq((np.stack([down, behind]) @ adult)[:, 1:].T, np.array([-0.02, -0.008]), rcond=None)[0]
+    knots[0] += shares @ np.stack([down, behind])
+    points = knots @ adult
+    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    basis = CubicSpline(length, np.eye(4))
+    fine = np.linspace(0, length[-1], 2001)
+    arc = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(basis(fine) @ points, axis=0), axis=1))])
+    places = np.interp(np.linspace(0, arc[-1], 8), arc, fine)
+    return basis(places) @ knots
+
+
+def joint_rows(
+    base: Base, rig: Mapping[str, dict], names: list[str], adult: np.ndarray
+) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Heads and tails of all joints as sparse rows (joints, base vertices) over the base vertices."""
+    count = len(adult)
+    neck = neck_rows(base, rig, adult)
+    crown = _mean_row(base.cubes["joint-head-2"], count)
+    chin = _mean_row(np.array([991]), count)
+    heads, tails = np.zeros((len(names), count)), np.zeros((len(names), count))
+    for row, name in enumerate(names):
+        if name in NECK:
+            level = NECK.index(name)
+            heads[row] = neck[level]
+            tails[row] = neck[level + 1] if level < 7 else crown
+        elif name == "jaw":
+            heads[row], tails[row] = _mean_row(hinge(adult), count), chin
+        elif name.startswith("teeth"):
+            teeth = np.arange(15060, 15128) if name == "teeth_upper" else np.arange(14992, 15060)
+            front = teeth[np.argsort(adult[teeth, 2])[-8:]]
+            heads[row], tails[row] = _mean_row(teeth, count), _mean_row(front, count)
+        else:
+            heads[row] = _mean_row(end_vertices(base, rig[name]["head"]), count)
+            tails[row] = _mean_row(end_vertices(base, rig[name]["tail"]), count)
+    return sparse.csr_matrix(heads), sparse.csr_matrix(tails)
+
+
+def hinge(adult: np.ndarray) -> np.ndarray:
+    """Skin vertices just in front of both ears, whose mean is the axis of the jaw (at the condyles)."""
+    eye = adult[14598:14742].mean(0)
+    wanted = np.array([0.070, eye[1] - 0.028, eye[2] - 0.085])
+    skin = adult[BODY]
+    left = np.argsort(np.linalg.norm(skin - wanted, axis=1))[:6]
+    right = np.argsort(np.linalg.norm(skin - wanted * [-1, 1, 1], axis=1))[:6]
+    return np.concatenate([left, right])
+
+
+def level_field(faces: np.ndarray, vertices: np.ndarray, head: np.ndarray, neck: np.ndarray) -> np.ndarray:
+    """A smooth height on the skin, 0 on the trunk to 1 on the head: harmonic between the two.
+
+    Args:
+        faces: quads of the body. vertices: (n, 3). head, neck: (n,) MakeHuman weight of the head's bones, and of neck
+            and head together.
+    """
+    edges = np.concatenate([faces[:, [i, (i + 1) % 4]] for i in range(4)])
+    edges = np.unique(np.sort(edges, axis=1), axis=0)
+    pull = 1 / np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
+    count = len(vertices)
+    adjacency = sparse.coo_matrix((pull, edges.T), shape=(count, count))
+    adjacency = (adjacency + adjacency.T).tocsr()
+    laplacian = sparse.diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency
+    fixed = (head > _HEAD_FULL) | (neck < _NECK_NONE)
+    level = np.where(head > _HEAD_FULL, 1.0, 0.0)
+    free = np.flatnonzero(~fixed)
+    level[free] = spsolve(laplacian[free][:, free].tocsc(), -laplacian[free][:, np.flatnonzero(fixed)] @ level[fixed])
+    return level
+
+
+def spline_weights(level: np.ndarray) -> np.ndarray:
+    """Nine quadratic B-spline bases (n, 9) over a height 0..1: trunk, seven vertebrae, head; rows sum to 1."""
+    centres = np.linspace(0, 1, 9)
+    width = centres[1] - centres[0]
+    t = np.abs(level[:, None] - centres) / width
+    basis = np.where(t < 0.5, 0.75 - t**2, np.where(t < 1.5, 0.5 * (1.5 - t) ** 2, 0.0))
+    return basis / basis.sum(1, keepdims=True)
+
+
+def merge_bones(rig: Mapping[str, dict], kept: list[str]) -> dict[str, str]:
+    """For every MakeHuman bone outside neck and head: the kept bone that takes its weights."""
+    target = {}
+    for bone in rig:
+        name: str | None = bone
+        while name is not None and name not in kept:
+            name = rig[name]["parent"]
+        target[bone] = name or TRUNK_DEFAULT
+    return target
+
+
+def subtree(rig: Mapping[str, dict], top: str) -> set[str]:
+    """A bone and everything below it."""
+    found = {top}
+    while True:
+        more = {name for name, rule in rig.items() if rule["parent"] in found} - found
+        if not more:
+            return found
+        found |= more
+
+
+def skin_weights(
+    base: Base, rig: Mapping[str, dict], names: list[str], adult: np.ndarray, bones: tuple[str, ...], raw: np.ndarray
+) -> np.ndarray:
+    """Weights (base vertices, joints) float64 of skin, eyes, tongue, teeth and lashes over our joints; rows sum to 1.
+
+    Args:
+        bones: MakeHuman bones in the column order of ``raw`` (base vertices, bones).
+    """
+    column = {name: i for i, name in enumerate(names)}
+    weights = np.zeros((len(adult), len(names)))
+    merged = merge_bones(rig, body_joints(rig))
+    head_bones = subtree(rig, "head")
+    neck_bones = subtree(rig, "neck01")
+    head_share = raw[:, [bones.index(b) for b in bones if b in head_bones]].sum(1)
+    neck_share = raw[:, [bones.index(b) for b in bones if b in neck_bones]].sum(1)
+    jaw_share = raw[:, [bones.index(b) for b in JAW_BONES]].sum(1)
+    faces = base.faces[base.groups == "body"]
+    level = level_field(faces, adult[BODY], head_share[BODY], neck_share[BODY])
+    spline = spline_weights(level)
+    trunk = np.zeros((len(level), len(names)))
+    for i, bone in enumerate(bones):
+        if bone not in neck_bones:
+            trunk[:, column[merged[bone]]] += raw[BODY, i]
+    trunk[:, column[TRUNK_DEFAULT]] += np.where(level > 0, 0.02, 0)
+    trunk /= np.maximum(trunk.sum(1, keepdims=True), 1e-12)
+    weights[BODY] = trunk * spline[:, :1]
+    for i, name in enumerate(NECK):
+        weights[BODY, column[name]] += spline[:, i + 1]
+    jaw = np.divide(jaw_share, head_share, out=np.zeros_like(jaw_share), where=head_share > 0)[BODY]
+    jaw = np.minimum(jaw, 1) * weights[BODY, column["oc1"]]
+    weights[BODY, column["jaw"]] += jaw
+    weights[BODY, column["oc1"]] -= jaw
+    for bone in TONGUE:
+        weights[13380:13606, column[bone]] += raw[13380:13606, bones.index(bone)]
+    for side in ("L", "R"):
+        for number, onto in (("05", "01"), ("06", "02"), ("07", "03")):
+            weights[13380:13606, column[f"tongue{onto}"]] += raw[13380:13606, bones.index(f"tongue{number}.{side}")]
+    left = 1 - weights[13380:13606].sum(1)
+    weights[13380:13606, column["tongue00"]] += np.maximum(left, 0)
+    for rows, name in (
+        (slice(14598, 14670), "eye.L"), (slice(14670, 14742), "eye.R"), (slice(14742, 14992), "oc1"),
+        (slice(14992, 15060), "teeth_lower"), (slice(15060, 15128), "teeth_upper"),
+    ):  # fmt: skip
+        weights[rows] = 0
+        weights[rows, column[name]] = 1
+    return weights

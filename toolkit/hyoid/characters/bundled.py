@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bundled human: identity, subdivision and cut, evaluated from ``rigs/human`` (CC0)."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from hyoid.characters import arkit, larynx
+from hyoid.characters.character import Character, Driver, Material, NeckLimits, Part, Shapes
+from hyoid.errors import InputError, UsageError
+from hyoid.files import data_folder
+from hyoid.geometry.meshes import catmull_clark, refine_linear
+
+STEP = 1e-4  # metres: unit of the stored offsets
+RACES = ("african", "asian", "caucasian")
+AXES: dict[str, tuple[tuple[str, float], ...]] = {
+    "gender": (("male", 0.0), ("female", 1.0)),
+    "age": (("newborn", -1 / 3), ("baby", 0.0), ("child", 1 / 3), ("young", 2 / 3), ("old", 1.0)),
+    "muscle": (("minmuscle", 0.0), ("averagemuscle", 0.5), ("maxmuscle", 1.0)),
+    "weight": (("minweight", 0.0), ("averageweight", 0.5), ("maxweight", 1.0)),
+    "height": (("minheight", 0.0), ("maxheight", 1.0)),
+    "proportions": (("idealproportions", 0.0), ("uncommonproportions", 1.0)),
+    "cupsize": (("mincup", 0.0), ("averagecup", 0.5), ("maxcup", 1.0)),
+    "firmness": (("minfirmness", 0.0), ("averagefirmness", 0.5), ("maxfirmness", 1.0)),
+}
+_NEWBORN_SCALE = np.array([0.922, 0.75, 0.922], np.float32)  # what a newborn is of a baby: x, up, z
+
+
+class _Archive:
+    """The arrays of ``human.npz``, each read when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self._members = np.load(path, allow_pickle=False)
+        self.names = frozenset(self._members.files)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._members[name]
+
+    def matrix(self, name: str, columns: int) -> sparse.csr_matrix:
+        """A sparse matrix that was stored as three arrays."""
+        pointer = self[f"{name}_indptr"]
+        parts = (self[f"{name}_data"].astype(np.float64), self[f"{name}_indices"].astype(np.int32), pointer)
+        return sparse.csr_matrix(parts, shape=(len(pointer) - 1, columns))
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """Packed sparse targets over the base vertices; ``steps`` in units of 0.1 mm."""
+
+    names: tuple[str, ...]
+    starts: np.ndarray
+    vertices: np.ndarray
+    steps: np.ndarray
+
+    def add(self, name: str, weight: float, result: np.ndarray) -> None:
+        """Add ``weight`` of one target to ``result`` (B, 3), in steps."""
+        index = self.names.index(name)
+        rows = slice(self.starts[index], self.starts[index + 1])
+        result[self.vertices[rows]] += weight * self.steps[rows]
+
+
+@dataclass(frozen=True)
+class _Topology:
+    """One part of the character at one level: everything that no identity changes."""
+
+    stencil: sparse.csr_matrix
+    faces: np.ndarray
+    uv: np.ndarray
+    face_uv: np.ndarray
+    parts: tuple[Part, ...]
+    weight_joints: np.ndarray
+    weights: np.ndarray
+    shapes: Shapes
+    landmarks: Mapping[str, int]
+    larynx_rows: np.ndarray
+
+
+@cache
+def _folder() -> Path:
+    return data_folder("rigs") / "human"
+
+
+@cache
+def _rig() -> dict[str, Any]:
+    return tomllib.loads((_folder() / "rig.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _archive() -> _Archive:
+    path = _folder() / "human.npz"
+    if not path.is_file():
+        raise InputError("the bundled human is not there", path=path, hint="Install hyoid again")
+    return _Archive(path)
+
+
+@cache
+def _targets(prefix: str) -> _Targets:
+    archive = _archive()
+    starts = archive[f"{prefix}_starts"]
+    gaps = archive[f"{prefix}_gaps"].astype(np.int64)
+    total = np.cumsum(gaps)
+    before = np.concatenate([[0], total])[starts[:-1]]
+    vertices = total - np.repeat(before, np.diff(starts))
+    steps = archive[f"{prefix}_steps"].T.astype(np.float32)
+    return _Targets(tuple(archive[f"{prefix}_names"].tolist()), starts, vertices, steps)
+
+
+def setting_names() -> tuple[str, ...]:
+    """Every identity setting: phenotype axes and races first, then the local shapes by label."""
+    labels = dict.fromkeys(name[:-1] for name in _targets("local").names)
+    return (*AXES, *RACES, *labels)
+
+
+def setting_range(name: str) -> tuple[float, float]:
+    """The lowest and highest value of a setting."""
+    if name in _rig()["ranges"]:
+        low, high = _rig()["ranges"][name]
+        return float(low), float(high)
+    return (0.0, 1.0) if name in AXES or name in RACES else (-1.0, 1.0)
+
+
+def defaults() -> dict[str, float]:
+    """The phenotype when nothing is set."""
+    return {name: float(value) for name, value in _rig()["defaults"].items()}
+
+
+def presets() -> dict[str, dict[str, float]]:
+    """Named sets of curve weights that look right together."""
+    return {name: dict(curves) for name, curves in _rig()["preset"].items()}
+
+
+def check_settings(settings: Mapping[str, float]) -> dict[str, float]:
+    """The settings as floats.
+
+    Raises:
+        UsageError: an unknown name, or a value that is not a number or out of range.
+    """
+    known = setting_names()
+    checked = {}
+    for name, value in settings.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 5, 0.5)
+            hint = f"Did you mean {', '.join(near)}" if near else "The labels are listed by 'hyoid rig --list'"
+            axes = ", ".join((*AXES, *RACES))
+            raise UsageError(f"unknown setting '{name}'", expected=f"{axes} or a local shape", hint=hint)
+        low, high = setting_range(name)
+        if not (isinstance(value, int | float) and math.isfinite(value) and low - 1e-9 <= value <= high + 1e-9):
+            raise UsageError(f"setting '{name}' is {value}", expected=f"a number from {low:g} to {high:g}")
+        checked[name] = float(value)
+    return checked
+
+
+def identity(settings: Mapping[str, float]) -> np.ndarray:
+    """The base vertices (B, 3) float64, metres, of an identity; settings that are not given keep their default."""
+    archive = _archive()
+    values = defaults() | dict(settings)
+    words = _words(values)
+    base = archive["base"].astype(np.float64)
+    steps = np.zeros(base.shape[::-1], np.float64)
+    newborn = 0.0
+    for path in sorted(name for name in archive.names if name.startswith("macrodetails/")):
+        names = path.rsplit("/", 1)[1].removeprefix("universal-").split("-")
+        weight = math.prod(words[name] for name in names)
+        baby = "baby" in names and "/proportions/" not in path
+        small = math.prod(words["newborn" if name == "baby" else name] for name in names) if baby else 0.0
+        if weight or small:
+            target = np.cumsum(archive[path], axis=1, dtype=np.int16)
+            steps += weight * target
+            steps += small * _NEWBORN_SCALE[:, None] * target
+            newborn += small
+    moved = steps.T
+    breasts = _targets("breast")
+    for name in breasts.names:
+        weight = math.prod(words[word] for word in name.split("-"))
+        if weight:
+            breasts.add(name, weight, moved)
+    local = _targets("local")
+    for name, value in values.items():
+        if name not in AXES and name not in RACES and value:
+            local.add(f"{name}{'+' if value > 0 else '-'}", abs(value), moved)
+    return base + STEP * moved + newborn * (_NEWBORN_SCALE - 1) / 3 * base
+
+
+def _words(values: Mapping[str, float]) -> dict[str, float]:
+    """The weight of each word of target names: hat functions on the anchors of an axis; races are shares."""
+    words = {}
+    for axis, anchors in AXES.items():
+        places = [place for _, place in anchors]
+        for index, (word, _) in enumerate(anchors):
+            words[word] = float(np.interp(values[axis], places, np.eye(len(places))[index]))
+    shares = np.array([values[race] for race in RACES])
+    words.update(zip(RACES, shares / shares.sum() if shares.sum() > 0 else np.full(3, 1 / 3), strict=True))
+    return words
+
+
+def load(settings: Mapping[str, float], part: str, subdivision: int) -> Character:
+    """The bundled human at one identity; see :func:`hyoid.characters.load`."""
+    checked = check_settings(settings)
+    archive, rig = _archive(), _rig()
+    base = identity(checked)
+    floor = base[_floor_rows(), 1].min()
+    base[:, 1] -= floor
+    topology = _topology(part, subdivision)
+    vertices = topology.stencil @ base
+    heads, tails = (archive.matrix(name, len(base)) @ base for name in ("heads", "tails"))
+    throat = larynx.from_identity(rig["larynx"], defaults() | checked, vertices, topology.landmarks)
+    rows = topology.larynx_rows
+    rest, shapes = larynx.bake(throat, vertices, rows, topology.shapes)
+    neck = {key: np.array(rig["neck"][key], float) for key in ("flexion", "extension", "lateral", "axial", "coupling")}
+    return Character(
+        name="human", licence=rig["licence"], settings=checked, vertices=rest.astype(np.float32),
+        faces=topology.faces, uv=topology.uv, face_uv=topology.face_uv, parts=topology.parts, shapes=shapes,
+        joint_names=tuple(archive["joint_names"].tolist()), parents=archive["joint_parents"],
+        heads=heads.astype(np.float32), tails=tails.astype(np.float32),
+        weight_joints=topology.weight_joints, weights=topology.weights, drivers=_drivers(rig),
+        neck=NeckLimits(**neck), materials=_materials(rig), landmarks=topology.landmarks,
+    )  # fmt: skip
+
+
+@cache
+def _floor_rows() -> np.ndarray:
+    """Base vertices that can touch the floor: those of the body."""
+    archive = _archive()
+    stop = archive["part_vertices"][1]
+    return np.unique(archive.matrix("stencil", len(archive["base"]))[:stop].indices)
+
+
+def _drivers(rig: Mapping[str, Any]) -> tuple[Driver, ...]:
+    return tuple(
+        Driver(joint, f"{entry['curve']}{side.capitalize()}", tuple(entry["axis"]), float(entry[side]))
+        for entry in rig["driver"]
+        for joint, side in (("eye.L", "left"), ("eye.R", "right"))
+    )
+
+
+def _materials(rig: Mapping[str, Any]) -> dict[str, Material]:
+    materials = {}
+    for name, entry in rig["material"].items():
+        values = dict(entry)
+        maps = {}
+        for key in ("colour_map", "normal_map", "roughness_map"):
+            file = _folder() / "textures" / values.pop(key) if key in values else None
+            maps[key] = file if file is not None and file.is_file() else None
+        fallback = values.pop("fallback", None)
+        if maps["colour_map"] is None and fallback is not None:
+            values["colour"] = fallback
+        if "colour" in values:
+            values["colour"] = tuple(values["colour"])
+        materials[name] = Material(name, **values, **maps)
+    return materials
+
+
+@cache
+def _topology(part: str, subdivision: int) -> _Topology:
+    archive = _archive()
+    prefix = "" if part == "full" else "head_"
+    columns = len(archive["base"])
+    stencil = archive.matrix(f"{prefix}stencil", columns)
+    weights = archive.matrix(f"{prefix}weights", len(archive["joint_names"]))
+    faces, face_uv = (archive[f"{prefix}{name}"].astype(np.int32) for name in ("faces", "face_uv"))
+    uv = archive[f"{prefix}uv"]
+    starts = [archive[f"{prefix}part_{name}"].tolist() for name in ("vertices", "faces", "uv")]
+    rows, new_faces, new_uv, new_face_uv, parts = [], [], [], [], []
+    counts = [0, 0, 0]
+    names = zip(archive["part_names"].tolist(), archive["part_materials"].tolist(), strict=True)
+    for index, (name, material) in enumerate(names):
+        (v0, v1), (f0, f1), (u0, u1) = ((start[index], start[index + 1]) for start in starts)
+        step_faces, step_uv, coordinates = faces[f0:f1] - v0, face_uv[f0:f1] - u0, uv[u0:u1]
+        matrix = sparse.identity(v1 - v0, format="csr")
+        for _ in range(subdivision):
+            fine, finer_faces = catmull_clark(step_faces, matrix.shape[0])
+            fine_uv, step_uv = refine_linear(step_uv, len(coordinates))
+            matrix, step_faces, coordinates = fine @ matrix, finer_faces, fine_uv @ coordinates
+        rows.append(matrix)
+        new_faces.append(step_faces + counts[0])
+        new_face_uv.append(step_uv + counts[2])
+        new_uv.append(coordinates)
+        vertices = slice(counts[0], counts[0] + matrix.shape[0])
+        parts.append(Part(name, material, vertices, slice(counts[1], counts[1] + len(step_faces))))
+        counts = [vertices.stop, counts[1] + len(step_faces), counts[2] + len(coordinates)]
+    refine = sparse.block_diag(rows, format="csr") if subdivision else None
+    if refine is not None:
+        stencil, weights = refine @ stencil, refine @ weights
+    joints, values = _prune(weights.tocsr())
+    landmarks = {name: int(v) for name, v in zip(archive["landmark_names"], archive[f"{prefix}landmarks"], strict=True)}
+    body = parts[0].vertices.stop
+    neutral = stencil[:body] @ archive["base"]
+    throat = neutral[landmarks["larynx"]]
+    near = np.linalg.norm((neutral - throat) * [1, 0.6, 0.5], axis=1) < 0.05
+    return _Topology(
+        stencil, np.concatenate(new_faces).astype(np.int32), np.concatenate(new_uv).astype(np.float32),
+        np.concatenate(new_face_uv).astype(np.int32), tuple(parts), joints, values, _face_shapes(stencil),
+        landmarks, np.flatnonzero(near),
+    )  # fmt: skip
+
+
+def _prune(weights: sparse.csr_matrix, most: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """The ``most`` largest weights of each row, largest first, summing to 1: joints (V, 8) int32, weights float32."""
+    weights.sum_duplicates()
+    counts = np.diff(weights.indptr)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    order = np.lexsort((weights.indices, -weights.data, rows))
+    place = np.arange(len(order)) - np.repeat(weights.indptr[:-1], counts)
+    keep = place < most
+    joints, values = np.zeros((len(counts), most), np.int32), np.zeros((len(counts), most))
+    joints[rows[keep], place[keep]] = weights.indices[order][keep]
+    values[rows[keep], place[keep]] = weights.data[order][keep]
+    values /= values.sum(1, keepdims=True)
+    joints[values == 0] = 0
+    return joints, values.astype(np.float32)
+
+
+def _face_shapes(stencil: sparse.csr_matrix) -> Shapes:
+    """The 52 facial shapes on the vertices of a stencil."""
+    targets = _targets("face")
+    assert targets.names[: len(arkit.NAMES)] == arkit.NAMES
+    shape = np.repeat(np.arange(len(targets.names)), np.diff(targets.starts))
+    columns = (3 * shape[:, None] + np.arange(3)).ravel()
+    entries = (STEP * targets.steps.ravel().astype(np.float64), (np.repeat(targets.vertices, 3), columns))
+    offsets = sparse.csr_matrix(entries, shape=(stencil.shape[1], 3 * len(targets.names)))
+    moved = (stencil @ offsets).tocsc()
+    starts, vertices, values = [0], [], []
+    for index in range(len(arkit.NAMES)):
+        block = moved[:, 3 * index : 3 * index + 3].tocsr()
+        rows = np.flatnonzero(np.diff(block.indptr))
+        vertices.append(rows.astype(np.int32))
+        values.append(block[rows].toarray().astype(np.float32))
+        starts.append(starts[-1] + len(rows))
+    return Shapes(arkit.NAMES, np.array(starts), np.concatenate(vertices), np.concatenate(values))

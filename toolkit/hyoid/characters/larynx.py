@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The larynx: a field over the skin of the throat with a size and a height in millimetres, and its baked shapes.
+
+The field is the relief of the thyroid cartilage: a keel with a steep notch above and a long slope below, and a fainter
+cricoid under it. It slides over the skin; the skin below does not stretch (docs/neck.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyoid.characters.arkit import LARYNX_SHAPES, SHAPE_MILLIMETRES
+from hyoid.characters.character import Shapes
+
+
+@dataclass(frozen=True)
+class Larynx:
+    """Where the larynx lies and how far it stands out.
+
+    Attributes:
+        centre: (3,) metres, the prominence on the skin at rest. up: (3,) unit, the way it slides.
+        forward: (3,) unit, the way it stands out. scale: size of the neck, 1 = the default adult.
+        amplitude: metres, height of the prominence at size 1.
+    """
+
+    centre: np.ndarray
+    up: np.ndarray
+    forward: np.ndarray
+    scale: float
+    amplitude: float
+
+
+def from_identity(
+    numbers: Mapping[str, float], settings: Mapping[str, float], vertices: np.ndarray, landmarks: Mapping[str, int]
+) -> Larynx:
+    """The larynx of one identity, from the landmarks ``throat``, ``larynx`` and ``jugular`` and the phenotype.
+
+    Args:
+        numbers: ``amplitude_male`` and ``amplitude_female``, millimetres.
+        vertices: (V, 3) metres, without larynx. settings: the full phenotype.
+    """
+    top, centre, bottom = (vertices[landmarks[name]] for name in ("throat", "larynx", "jugular"))
+    up = (top - bottom) * [0, 1, 1]
+    length = float(np.linalg.norm(up))
+    up = up / length
+    forward = np.array([0.0, -up[2], up[1]])
+    grown = float(np.interp(settings["age"], (1 / 3, 2 / 3), (0.0, 1.0)))
+    own = numbers["amplitude_male"] + settings["gender"] * (numbers["amplitude_female"] - numbers["amplitude_male"])
+    soft = float(np.interp(settings["weight"], (0.5, 1.0), (1.0, 0.35)))
+    child = 0.25 * numbers["amplitude_female"]
+    amplitude = 1e-3 * soft * (child + grown * (own - child))
+    return Larynx(centre * [0, 1, 1], up, forward, length / 0.054, amplitude)
+
+
+def field(larynx: Larynx, points: np.ndarray, height: float = 0.0, size: float = 1.0) -> np.ndarray:
+    """Offsets (n, 3) metres of skin points (n, 3) for a larynx at ``height`` millimetres (up positive) and ``size``.
+
+    A size of 1 is the character's own, 0 is none.
+    """
+    away = (points - larynx.centre - 1e-3 * height * larynx.up) / larynx.scale
+    side = np.abs(away[:, 0])
+    along = away @ larynx.up
+    depth = away @ larynx.forward
+    relief = _keel(side, along) + 0.28 * _bump(side, along + 0.021, 0.010, 0.005)
+    relief = relief * np.exp(-((np.maximum(np.abs(depth) - 0.012, 0) / 0.012) ** 2))
+    return (size * larynx.amplitude * relief)[:, None] * larynx.forward
+
+
+def _keel(side: np.ndarray, along: np.ndarray) -> np.ndarray:
+    above = np.exp(-((along / 0.0065) ** 2))
+    below = np.exp(-((along / 0.0155) ** 2))
+    profile = np.where(along > 0, above, below)
+    width = np.interp(along, (-0.02, 0.0, 0.008), (0.0135, 0.0095, 0.0085))
+    ridge = 1 / np.cosh(side / width * 1.35) ** 2
+    return profile * ridge
+
+
+def _bump(side: np.ndarray, along: np.ndarray, width: float, tall: float) -> np.ndarray:
+    return np.exp(-((side / width) ** 2) - (along / tall) ** 2)
+
+
+def bake(larynx: Larynx, vertices: np.ndarray, rows: np.ndarray, shapes: Shapes) -> tuple[np.ndarray, Shapes]:
+    """Rest vertices with the larynx, and the facial shapes followed by ``larynxUp``, ``larynxDown``, ``larynxSize``.
+
+    Args:
+        vertices: (V, 3) without larynx. rows: (n,) rising, the vertices of the throat.
+    """
+    points = vertices[rows]
+    own = field(larynx, points)
+    rest = vertices.copy()
+    rest[rows] += own
+    offsets = (field(larynx, points, SHAPE_MILLIMETRES) - own, field(larynx, points, -SHAPE_MILLIMETRES) - own, own)
+    starts, moved, values = list(shapes.starts), [shapes.vertices], [shapes.offsets]
+    for offset in offsets:
+        seen = np.linalg.norm(offset, axis=1) > 1e-7
+        moved.append(rows[seen].astype(np.int32))
+        values.append(offset[seen].astype(np.float32))
+        starts.append(starts[-1] + int(seen.sum()))
+    names = (*shapes.names, *LARYNX_SHAPES)
+    return rest, Shapes(names, np.array(starts, np.int64), np.concatenate(moved), np.concatenate(values))
