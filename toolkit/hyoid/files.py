@@ -60,7 +60,8 @@ def part_file(target: Path) -> Iterator[Path]:
     """Give a path to write to; on success it is synced and renamed to ``target``, on any failure it is removed.
 
     The part lies in a hidden part folder beside the target and keeps the target's name, because exporters (Blender,
-    PyAV) choose the format by the suffix and some write companions next to the file.
+    PyAV) choose the format by the suffix. What a writer leaves beside the part (textures of a USD file) are companions:
+    they move to the target's folder first, so that a file never appears without what it refers to.
 
     Raises:
         OutputError: the disk is full, read-only or gone. The part is removed.
@@ -77,11 +78,22 @@ def part_file(target: Path) -> Iterator[Path]:
             yield part
             if not part.is_file():
                 raise OutputError("nothing was written", path=target)
+            _move_companions(folder, part, target.parent)
             _sync(part)
+            for companion in sorted(folder.iterdir()):
+                if companion != part:
+                    _move_companion(companion, target.parent / companion.name)
             os.replace(part, target)
             _sync(target.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move_companions(folder: Path, part: Path, home: Path) -> None:
+    for companion in sorted(path for path in folder.rglob("*") if path.is_file() and path != part):
+        place = home / companion.relative_to(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(companion, place)
 
 
 def write_bytes(target: Path, data: bytes | memoryview) -> None:
@@ -92,6 +104,17 @@ def write_bytes(target: Path, data: bytes | memoryview) -> None:
     """
     with part_file(target) as part:
         part.write_bytes(data)
+
+
+def _move_companion(source: Path, target: Path) -> None:
+    """Move a file, or the files of a folder, to its place; what else lies in an existing folder stays."""
+    if not source.is_dir():
+        _sync(source)
+        os.replace(source, target)
+        return
+    target.mkdir(exist_ok=True)
+    for entry in sorted(source.iterdir()):
+        _move_companion(entry, target / entry.name)
 
 
 def _sync(path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from hyoid.blender import pack, process
 from hyoid.characters.character import Character
 from hyoid.errors import UsageError
+from hyoid.formats.checks import finite, valid_take
 from hyoid.report import SILENT, Report
 from hyoid.take import Take
 
@@ -40,6 +41,7 @@ def write(
 
     Raises:
         UsageError: an unknown suffix or option.
+        InputError: the character or the take holds numbers that are not finite.
         MissingToolError: bpy is not installed, or HYOID_BLENDER names something that is not Blender.
         OutputError: the file cannot be written.
     """
@@ -48,6 +50,11 @@ def write(
         raise UsageError(f"cannot write '{path.suffix}' through Blender", path=path, expected=" or ".join(FORMATS))
     _check_choice("keys", keys, KEYS)
     _check_choice("audio", audio, AUDIO)
+    if take is not None:
+        valid_take(take, path)
+    for array in ("vertices", "uv", "weights", "heads", "tails"):
+        finite(f"the character's {array}", getattr(character, array), path)
+    finite("the character's shapes", character.shapes.offsets, path)
     command, environment = process.blender_command()
     options = {"keys": keys, "audio": audio, "subdivide": subdivide}
     with tempfile.TemporaryDirectory(prefix="hyoid-") as folder:

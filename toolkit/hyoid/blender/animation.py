@@ -31,6 +31,7 @@ def add_take(scene: Any, armature: Any, body: Any, take: dict[str, Any], arrays:
         frames, values = arrays[f"frames_{index}"] + FIRST, arrays[f"values_{index}"]
         target = bpy.utils.escape_identifier(channel["target"])
         if channel["kind"] == "shape":
+            assert keys is not None  # the parent sends shape channels only for shapes that the character has
             key = keys.key_blocks[channel["target"]]
             key.slider_max = max(key.slider_max, math.ceil(float(values.max(initial=0))))
             key.slider_min = min(key.slider_min, math.floor(float(values.min(initial=0))))

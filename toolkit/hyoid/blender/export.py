@@ -81,6 +81,7 @@ def _write_abc(path: Path, built: scene.Built) -> None:
         check_existing=False,
         as_background_job=False,
         selected=True,
+        flatten=True,
         start=bpy.context.scene.frame_start,
         end=bpy.context.scene.frame_end,
         uvs=True,
