@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shape evaluation, forward kinematics and linear blend skinning of many poses at once.
+
+Weights and shapes are kept sparse, poses run along the fastest axis, and vertices go in blocks that stay in the cache:
+the work is proportional to what really moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from hyoid.geometry import rotations
+
+_BLOCK = 2048  # vertices
+_POSES = 16
+
+
+def world_transforms(
+    parents: np.ndarray, heads: np.ndarray, quaternions: np.ndarray, root: np.ndarray | None = None
+) -> np.ndarray:
+    """World transforms (poses, J, 4, 4) of joints whose axes are world-aligned at rest.
+
+    Args:
+        parents: (J,), -1 for a root, parents first. heads: (J, 3) or (poses, J, 3) rest positions.
+        quaternions: (poses, J, 4) relative to the parent. root: (poses, 3) translation of the roots, or None.
+    """
+    poses, joints = quaternions.shape[:2]
+    heads = np.broadcast_to(heads, (poses, joints, 3))
+    local = rotations.to_matrix(quaternions)
+    result = np.zeros((poses, joints, 4, 4), np.result_type(quaternions, heads))
+    result[..., 3, 3] = 1
+    for joint, parent in enumerate(np.asarray(parents).tolist()):
+        if parent < 0:
+            result[:, joint, :3, :3] = local[:, joint]
+            result[:, joint, :3, 3] = heads[:, joint] if root is None else heads[:, joint] + root
+            continue
+        above = result[:, parent]
+        result[:, joint, :3, :3] = above[:, :3, :3] @ local[:, joint]
+        offset = (heads[:, joint] - heads[:, parent])[..., None]
+        result[:, joint, :3, 3] = (above[:, :3, :3] @ offset)[..., 0] + above[:, :3, 3]
+    return result
+
+
+def skin_transforms(world: np.ndarray, heads: np.ndarray) -> np.ndarray:
+    """From rest to posed positions (poses, J, 3, 4): of world transforms (poses, J, 4, 4), rest heads (..., J, 3)."""
+    linear = world[..., :3, :3]
+    shift = world[..., :3, 3] - (linear @ heads[..., None])[..., 0]
+    return np.concatenate([linear, shift[..., None]], -1)
+
+
+def weight_matrix(weight_joints: np.ndarray, weights: np.ndarray, joints: int) -> sparse.csr_matrix:
+    """Weights (V, k) of joints (V, k) as a sparse matrix (V, joints) float32."""
+    count, most = weights.shape
+    rows = np.repeat(np.arange(count), most)
+    filled = weights.ravel() != 0
+    entries = (weights.ravel()[filled].astype(np.float32), (rows[filled], weight_joints.ravel()[filled]))
+    return sparse.csr_matrix(entries, shape=(count, joints))
+
+
+@dataclass(frozen=True)
+class _Block:
+    vertices: slice
+    weights: sparse.csr_matrix
+    joints: np.ndarray
+    shapes: sparse.csr_matrix | None
+
+
+class Skin:
+    """One mesh with its weights and shapes, prepared for any number of poses.
+
+    Args:
+        rest: (V, 3) metres. weights: (V, J) sparse, rows sum to 1.
+        shapes: (3 V, K) sparse offsets, or None.
+    """
+
+    def __init__(self, rest: np.ndarray, weights: sparse.csr_matrix, shapes: sparse.csr_matrix | None = None) -> None:
+        self.rest = np.asarray(rest, np.float32)
+        self._blocks = []
+        for start in range(0, len(self.rest), _BLOCK):
+            rows = slice(start, min(start + _BLOCK, len(self.rest)))
+            block = weights[rows].tocsc()
+            joints = np.flatnonzero(np.diff(block.indptr))
+            moved = shapes[3 * rows.start : 3 * rows.stop].astype(np.float32) if shapes is not None else None
+            if moved is not None and not moved.nnz:
+                moved = None
+            self._blocks.append(_Block(rows, block[:, joints].tocsr().astype(np.float32), joints, moved))
+
+    def __call__(self, transforms: np.ndarray, shape_weights: np.ndarray | None = None) -> np.ndarray:
+        """Posed vertices (poses, V, 3) float32.
+
+        Args:
+            transforms: (poses, J, 3, 4) from rest to posed. shape_weights: (poses, K), or None.
+        """
+        poses = len(transforms)
+        result = np.empty((poses, len(self.rest), 3), np.float32)
+        for start in range(0, poses, _POSES):
+            chunk = slice(start, min(start + _POSES, poses))
+            matrices = transforms[chunk].astype(np.float32).transpose(1, 2, 3, 0)
+            weights = None if shape_weights is None else np.ascontiguousarray(shape_weights[chunk].T, np.float32)
+            for block in self._blocks:
+                result[chunk, block.vertices] = self._pose(block, matrices, weights)
+        return result
+
+    def _pose(self, block: _Block, matrices: np.ndarray, shape_weights: np.ndarray | None) -> np.ndarray:
+        poses = matrices.shape[-1]
+        rest = self.rest[block.vertices][..., None]
+        if block.shapes is not None and shape_weights is not None:
+            rest = rest + (block.shapes @ shape_weights).reshape(*rest.shape[:2], poses)
+        x, y, z = rest[:, 0], rest[:, 1], rest[:, 2]
+        if len(block.joints) == 1:
+            mixed = matrices[block.joints[0]][None]
+        else:
+            packed = np.ascontiguousarray(matrices[block.joints]).reshape(len(block.joints), -1)
+            mixed = (block.weights @ packed).reshape(-1, 3, 4, poses)
+        posed = np.empty((len(rest), 3, poses), np.float32)
+        for row in range(3):
+            out = posed[:, row]
+            np.multiply(mixed[:, row, 0], x, out=out)
+            out += mixed[:, row, 1] * y
+            out += mixed[:, row, 2] * z
+            out += mixed[:, row, 3]
+        return posed.transpose(2, 0, 1)
