@@ -211,7 +211,7 @@ def _timecode_rate(codes: list[tuple[int, int, float]]) -> float:
 def _even(
     path: Path, codes: list[tuple[int, int, float]], rate: float, columns: np.ndarray, confidence: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows at even steps: the app drops frames when the phone is busy, and a curve must not drift from its sound."""
+    """The rows at even steps: a busy phone drops frames, and a curve must not drift from its sound."""
     frames = np.array([whole * rate + count for _, whole, count in codes])
     steps = np.diff(frames)
     if (steps <= 0).any():

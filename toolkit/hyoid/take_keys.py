@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sparse keys beside dense curves: what an artist edits, reduced from every frame and expanded back to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from hyoid.errors import UsageError
+from hyoid.take import Event, Keys, Take
+
+_CLOSURES = frozenset(("M", "B", "P", "EM", "F", "V"))
+"""Phones in which lips meet, or lip and teeth."""
+_MILLIMETRE_CURVES = frozenset(("larynxHeight",))
+_LONG = 64
+_GROUP = 8
+"""Channels that are reduced together: bounds the memory for long takes."""
+
+
+def continuous(quaternions: np.ndarray) -> np.ndarray:
+    """The same rotations (frames, ..., 4), each frame on the side of the sphere of the frame before it."""
+    flips = np.einsum("t...c,t...c->t...", quaternions[1:], quaternions[:-1]) < 0
+    sign = np.where(np.cumsum(flips, axis=0) % 2, -1, 1).astype(quaternions.dtype)
+    return np.concatenate([quaternions[:1], quaternions[1:] * sign[..., None]])
+
+
+def key_values(keys: Keys, times: np.ndarray) -> np.ndarray:
+    """What sparse keys say at given seconds: linear between keys, held before the first and after the last.
+
+    Quaternions are interpolated by component and normalised, as animation curves of 3D programs do.
+
+    Args:
+        times: (n,) float64, rising.
+
+    Returns:
+        (n,) or (n, 3) or (n, 4) float32.
+    """
+    values = np.asarray(keys.values, np.float64)
+    if values.ndim == 1:
+        return np.interp(times, keys.times, values).astype(np.float32)
+    if values.shape[1] == 4:
+        values = continuous(values)
+    mixed = np.stack([np.interp(times, keys.times, column) for column in values.T], -1)
+    if values.shape[1] == 4:
+        mixed /= np.linalg.norm(mixed, axis=-1, keepdims=True)
+    return mixed.astype(np.float32)
+
+
+def expand_keys(take: Take) -> Take:
+    """The take with its dense curves, rotations and root made from its sparse keys, where it has keys.
+
+    This is how an edited key becomes a frame: change ``take.keys``, then expand.
+    """
+    times = np.arange(take.frames) / take.fps
+    curves, rotations, root = take.curves.copy(), take.rotations.copy(), take.root
+    for channel, keys in take.keys.items():
+        dense = key_values(keys, times)
+        if channel == "root":
+            root = dense
+        elif channel in take.curve_names:
+            curves[:, take.curve_names.index(channel)] = dense
+        else:
+            rotations[:, take.joint_names.index(channel.removesuffix(".rotation"))] = dense
+    return replace(take, curves=curves, rotations=rotations, root=root)
+
+
+def reduce_keys(
+    take: Take,
+    tolerance: float = 0.01,
+    *,
+    millimetres: float = 0.1,
+    degrees: float = 0.2,
+    metres: float = 0.0005,
+) -> Take:
+    """The take with sparse keys for every channel, from which each frame can be rebuilt within a tolerance.
+
+    Keys lie on frames and hold their exact values. Closures stay exact: where lips meet, an eye blinks or the larynx
+    swallows (see the take's events), the extreme frame of each curve concerned is always a key. The dense arrays stay.
+
+    Args:
+        tolerance: for curves of 0..1. millimetres: for ``larynxHeight``. degrees: for rotations. metres: for the root.
+
+    Raises:
+        UsageError: a tolerance is not above zero.
+    """
+    if not min(tolerance, millimetres, degrees, metres) > 0:
+        raise UsageError("a tolerance for keys is not above zero", expected="a positive number")
+    if not take.frames:
+        return take
+    times = np.arange(take.frames) / take.fps
+    keys: dict[str, Keys] = {}
+
+    def add(channels: list[str], samples: np.ndarray, limit: np.ndarray, forced: np.ndarray) -> None:
+        # samples (channels, frames, components)
+        for channel, values, chosen in zip(channels, samples, _chosen(samples, limit, forced), strict=True):
+            frames = np.flatnonzero(chosen)
+            if np.ptp(values, axis=0).max() == 0:
+                frames = frames[:1]
+            kept = values[frames]
+            keys[channel] = Keys(times[frames], (kept[:, 0] if kept.shape[1] == 1 else kept).astype(np.float32))
+
+    forced = _forced(take)
+    for start in range(0, len(take.curve_names), _GROUP):
+        names = list(take.curve_names[start : start + _GROUP])
+        limit = np.array([millimetres if name in _MILLIMETRE_CURVES else tolerance for name in names])
+        group = slice(start, start + len(names))
+        add(names, take.curves[:, group].T[..., None], limit, forced[group])
+    for start in range(0, len(take.joint_names), _GROUP // 2):
+        names = [f"{name}.rotation" for name in take.joint_names[start : start + _GROUP // 2]]
+        turns = continuous(take.rotations[:, start : start + len(names)]).transpose(1, 0, 2)
+        # Two unit quaternions whose rotations differ by an angle lie 2 sin(angle / 4) apart.
+        limit = np.full(len(names), 2 * np.sin(np.radians(degrees) / 4))
+        add(names, turns, limit, np.zeros((len(names), take.frames), bool))
+    add(["root"], take.root[None], np.array([metres]), np.zeros((1, take.frames), bool))
+    return replace(take, keys=keys)
+
+
+def _forced(take: Take) -> np.ndarray:
+    """(curves, frames) bool: frames that must stay keys."""
+    forced = np.zeros((len(take.curve_names), take.frames), bool)
+    groups = {
+        kind: np.array([_concerns(kind, name) for name in take.curve_names], bool)
+        for kind in ("phone", "blink", "swallow")
+    }
+    for event in take.events:
+        if not _is_hard(event):
+            continue
+        first = min(max(int(np.ceil(event.start * take.fps - 1e-6)), 0), take.frames - 1)
+        last = max(min(int(event.end * take.fps + 1e-6), take.frames - 1), first)
+        rows = np.flatnonzero(groups[event.kind])
+        piece = take.curves[first : last + 1][:, rows]
+        if piece.size:
+            forced[rows, first + piece.argmax(0)] = True
+            forced[rows, first + piece.argmin(0)] = True
+    return forced
+
+
+def _is_hard(event: Event) -> bool:
+    return event.kind in ("blink", "swallow") or (event.kind == "phone" and event.name.upper() in _CLOSURES)
+
+
+def _concerns(kind: str, curve: str) -> bool:
+    prefixes = {"phone": ("mouth", "jaw"), "blink": ("eyeBlink",), "swallow": ("swallow", "larynx")}
+    return curve.startswith(prefixes[kind])
+
+
+def _chosen(samples: np.ndarray, limit: np.ndarray, forced: np.ndarray) -> np.ndarray:
+    """Which frames become keys, (channels, frames) bool.
+
+    Ramer, Douglas and Peucker's division, all channels and all pieces at once: each piece whose worst frame lies
+    further than the limit from the chord is divided there.
+
+    Args:
+        samples: (channels, frames, components); of four components they are unit quaternions.
+        limit: (channels,) greatest distance. forced: (channels, frames) bool, keys in any case.
+    """
+    frames, components = samples.shape[1:]
+    chosen = forced.copy()
+    chosen[:, [0, -1]] = True
+    flat = np.ascontiguousarray(samples, np.float64).reshape(-1, components)
+    # Pieces between neighbouring keys, as rows of ``flat``; a channel's last key and the next one's first are no piece.
+    keys = np.flatnonzero(chosen)
+    low, high = keys[:-1], keys[1:]
+    inner = (high - low > 1) & (low // frames == high // frames)
+    low, high = low[inner], high[inner]
+    while len(low):
+        count = high - low - 1
+        starts = np.cumsum(count) - count
+        piece = np.repeat(np.arange(len(low)), count)
+        row = np.arange(len(piece)) - starts[piece] + low[piece] + 1
+        share = ((row - low[piece]) / (high - low)[piece])[:, None]
+        chord = flat[low][piece] * (1 - share) + flat[high][piece] * share
+        if components == 4:
+            chord /= np.linalg.norm(chord, axis=-1, keepdims=True)
+        away = np.abs(flat[row] - chord)[:, 0] if components == 1 else np.linalg.norm(flat[row] - chord, axis=-1)
+        split = np.maximum.reduceat(away, starts) > limit[low // frames]
+        # A long piece is divided within its middle half: else a beat that repeats for an hour would be taken off one
+        # by one from its start.
+        length = (high - low)[piece]
+        aside = (length > _LONG) & (np.abs(2 * (row - low[piece]) - length) > length // 2)
+        away[aside] = -1
+        candidates = np.flatnonzero(away == np.maximum.reduceat(away, starts)[piece])
+        first = candidates[np.searchsorted(candidates, starts)]
+        middle = row[first][split]
+        chosen.reshape(-1)[middle] = True
+        low, high = np.concatenate([low[split], middle]), np.concatenate([middle, high[split]])
+        inner = high - low > 1
+        low, high = low[inner], high[inner]
+    return chosen
