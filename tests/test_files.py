@@ -22,6 +22,22 @@ def test_a_finished_part_becomes_the_file(tmp_path):
     assert os.listdir(target.parent) == ["shot.take.npz"]
 
 
+def test_companions_arrive_with_the_file_and_only_with_it(tmp_path):
+    target = tmp_path / "shot.usdc"
+    with pytest.raises(RuntimeError), part_file(target) as part:
+        (part.parent / "shot_files").mkdir()
+        (part.parent / "shot_files" / "skin.jpg").write_bytes(b"x")
+        raise RuntimeError
+    assert os.listdir(tmp_path) == []
+    with part_file(target) as part:
+        part.write_bytes(b"whole")
+        (part.parent / "shot_files").mkdir()
+        (part.parent / "shot_files" / "skin.jpg").write_bytes(b"x")
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        "shot.usdc", "shot_files", "shot_files/skin.jpg",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("failure", [RuntimeError("x"), Cancelled("SIGTERM")])
 def test_a_failure_keeps_the_old_file_and_leaves_no_part(tmp_path, failure):
     target = tmp_path / "shot.glb"

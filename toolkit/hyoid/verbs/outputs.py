@@ -11,28 +11,13 @@ from pathlib import Path
 from hyoid.characters.character import Character
 from hyoid.errors import UsageError
 from hyoid.files import check_writable, part_file, write_bytes
+from hyoid.formats import format_of
 from hyoid.report import SILENT, Report
 from hyoid.take import Provenance, Take
 
 # Rough cost of each output, so that the bar moves evenly.
 _COST = {".mp4": 20.0, ".blend": 6.0, ".fbx": 8.0, ".abc": 10.0, ".usdc": 2.0, ".usda": 4.0, ".glb": 1.0, ".png": 2.0}
 NEEDS_TAKE = (".take.npz", ".csv", ".mp4")
-# These formats have no place for provenance: it lies beside them as NAME.json.
-SIDECAR = (".bvh", ".csv", ".fbx", ".abc", ".mp4", ".png")
-SUFFIXES = (".take.npz", ".glb", ".usdc", ".usda", ".blend", ".fbx", ".abc", ".bvh", ".csv", ".mp4", ".png")
-
-
-def suffix_of(path: Path) -> str:
-    """The output type of a path.
-
-    Raises:
-        UsageError: no writer has this suffix.
-    """
-    name = path.name.lower()
-    for suffix in SUFFIXES:
-        if name.endswith(suffix):
-            return suffix
-    raise UsageError(f"unknown output type '{path.suffix}'", path=path, expected=f"one of {', '.join(SUFFIXES)}")
 
 
 def check_outputs(outputs: Sequence[Path], *, has_take: bool = True) -> None:
@@ -44,7 +29,7 @@ def check_outputs(outputs: Sequence[Path], *, has_take: bool = True) -> None:
     """
     seen: set[Path] = set()
     for output in outputs:
-        suffix = suffix_of(output)
+        suffix = _suffix(output)
         if not has_take and suffix in NEEDS_TAKE:
             raise UsageError(f"a {suffix} holds a performance, and there is none", path=output)
         if output.resolve() in seen:
@@ -87,17 +72,22 @@ def export(
             loaded.append(character() if callable(character) else character)
         return loaded[0]
 
-    costs = [_COST.get(suffix_of(output), 0.5) for output in outputs]
+    costs = [_COST.get(_suffix(output), 0.5) for output in outputs]
     done, total = 0.0, sum(costs)
     for output, cost in zip(outputs, costs, strict=True):
         stage = report.stage(done / total, (done + cost) / total)
         stage.progress(0.0, f"writing {output.name}")
         with part_file(output) as part:
             _write(part, geometry, take, stage, size=size, view=view, time=time, sheet=sheet, keys=keys)
-        if take is not None and suffix_of(output) in SIDECAR:
+        if take is not None and "provenance" not in format_of(output).carries:
+            # These formats have no place for it: it lies beside them as NAME.json.
             write_sidecar(output, take.provenance)
         done += cost
     return [str(output) for output in outputs]
+
+
+def _suffix(path: Path) -> str:
+    return format_of(path).suffix
 
 
 def write_sidecar(output: Path, provenance: Provenance) -> None:
@@ -118,7 +108,7 @@ def _write(
     sheet: bool,
     keys: str,
 ) -> None:
-    suffix = suffix_of(part)
+    suffix = _suffix(part)
     if suffix == ".take.npz":
         from hyoid.formats import take_npz
 
@@ -162,7 +152,7 @@ def _write_picture(
 ) -> None:
     from hyoid.media import preview
 
-    if suffix_of(part) == ".mp4":
+    if _suffix(part) == ".mp4":
         assert take is not None
         preview.write_mp4(part, character, take, size=size, view=view, report=report)
     elif sheet:
