@@ -231,9 +231,9 @@ def _bounds(character: Character, view: str) -> tuple[np.ndarray, np.ndarray]:
         return vertices.min(0), vertices.max(0)
     skull = _below(character, character.joint("oc1"))
     share = np.where(skull[character.weight_joints], character.weights, 0).sum(1)
-    head = vertices[share > 0.9]
+    head = vertices[share > 0.6]
     low, high = head.min(0), head.max(0)
-    low[1] = character.heads[character.joint("c7t1"), 1] - 0.10 * (high[1] - low[1])
+    low[1] = character.heads[character.joint("c7t1"), 1] - 0.02
     return low, high
 
 

@@ -33,22 +33,23 @@ uniform sampler2D roughness_map;
 out vec4 colour;
 
 const float PI = 3.14159265;
-const vec2 DISK[12] = vec2[12](
-    vec2(-0.326, -0.406), vec2(-0.840, -0.074), vec2(-0.696, 0.457), vec2(-0.203, 0.621),
-    vec2(0.962, -0.195), vec2(0.473, -0.480), vec2(0.519, 0.767), vec2(0.185, -0.893),
-    vec2(0.507, 0.064), vec2(0.896, 0.412), vec2(-0.322, -0.933), vec2(-0.792, -0.598));
+const int TAPS = 14;
 
 // The share of the key light that arrives. The look-ups follow the surface's own plane in the map, so that a wide soft
 // edge does not shadow the surface it lies on.
 float lit_by_key(vec3 n) {
     vec3 m = mat3(shadow_matrix) * n;
     vec2 slope = clamp(-m.xy / min(m.z, -1e-4 * length(m)), -4.0, 4.0);
+    // A sunflower pattern, turned from pixel to pixel (interleaved gradient noise) so that no rings show.
+    float turn = 6.2832 * fract(52.9829189 * fract(dot(floor(gl_FragCoord.xy), vec2(0.06711056, 0.00583715))));
     float sum = 0.0;
-    for (int i = 0; i < 12; ++i) {
-        vec2 d = DISK[i] * shadow_spread;
-        sum += texture(shadow_map, vec3(shadow_place.xy + d, shadow_place.z + dot(d, slope) - 0.0005));
+    for (int i = 0; i < TAPS; ++i) {
+        float angle = 2.3999632 * float(i) + turn;
+        vec2 d = shadow_spread * sqrt((float(i) + 0.5) / float(TAPS)) * vec2(cos(angle), sin(angle));
+        float depth = min(shadow_place.z, 0.999) + dot(d, slope) - 0.0005;
+        sum += texture(shadow_map, vec3(shadow_place.xy + d, depth));
     }
-    return sum / 12.0;
+    return sum / float(TAPS);
 }
 
 // Tangent frame from screen derivatives: no tangents to store or to deform.

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hyoid convert IN OUT...``: a take, bvh or csv to every output type, cut, resampled and thinned on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from hyoid.report import Report
+from hyoid.verbs.job import JobModel, positional
+
+if TYPE_CHECKING:
+    from hyoid.characters.character import Character
+    from hyoid.take import Take
+
+
+class Job(JobModel):
+    """One performance, other formats."""
+
+    source: Path = Field(description="performance to read: .take.npz, .bvh or .csv", json_schema_extra=positional())
+    outputs: list[Path] = Field(
+        min_length=1, description="files to write; the type follows the suffix", json_schema_extra=positional()
+    )
+    character: str | None = Field(None, description="character that performs; without it the take's own")
+    set: dict[str, float] | None = Field(
+        None, description="identity settings such as age=0.6; without any the take's own"
+    )
+    part: Literal["full", "head"] | None = Field(None, description="whole body or head; without it the take's own")
+    subdivision: int = Field(
+        0, ge=0, le=2, description="levels of smoothing of the written mesh (4 times the points each)"
+    )
+    fps: float | None = Field(
+        None, gt=0, le=1000, description="frame rate of the result; without it that of the source"
+    )
+    start: float = Field(0.0, ge=0, description="first second to keep")
+    stop: float | None = Field(None, gt=0, description="second at which to stop; without it the end")
+    tolerance: float | None = Field(
+        None, gt=0, le=0.2, description="make sparse keys that keep every curve this close (0..1 units, radians x 1)"
+    )
+    width: int = Field(512, ge=16, le=8192, description="width of pictures in pixels")
+    height: int = Field(512, ge=16, le=8192, description="height of pictures in pixels")
+    view: Literal["head", "front", "profile", "body"] = Field("head", description="camera of pictures")
+    time: float | None = Field(None, ge=0, description="second that a .png shows; without it a telling one")
+    sheet: bool = Field(False, description="a .png shows a contact sheet of telling moments")
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """Read the performance, edit it, write every output.
+
+    Raises:
+        UsageError: an unknown type, character or setting, or an empty piece.
+        InputError: the source cannot be read.
+        OutputError, MissingToolError: an output cannot be written.
+    """
+    from hyoid import formats
+    from hyoid.verbs import outputs
+
+    outputs.check_outputs(job.outputs)
+    report.progress(0.0, f"reading {job.source.name}")
+    take = edited(formats.read_take(job.source), job)
+    report.progress(0.1, "writing")
+    written = outputs.export(
+        lambda: character_of(take, job), take, job.outputs, report.stage(0.1, 1.0), size=(job.width, job.height),
+        view=job.view, time=job.time, sheet=job.sheet, keys="dense" if job.tolerance is None else "sparse",
+    )  # fmt: skip
+    return {"outputs": written, "frames": take.frames, "fps": take.fps, "seconds": round(take.seconds, 6)}
+
+
+def edited(take: Take, job: Job) -> Take:
+    """The take cut, resampled and with sparse keys, as the job asks."""
+    from dataclasses import replace
+
+    from hyoid import take_edit
+    from hyoid.take import CharacterReference
+
+    if job.start > 0 or job.stop is not None:
+        take = take_edit.cut(take, job.start, take.seconds if job.stop is None else job.stop)
+    if job.fps is not None:
+        take = take_edit.resample(take, job.fps)
+    if job.tolerance is not None:
+        take = take_edit.reduce_keys(take, job.tolerance)
+    if job.character or job.set is not None or job.part:
+        own = take.character
+        name = job.character or own.name
+        # Settings belong to a character: another one starts from its own defaults.
+        settings = job.set if job.set is not None else own.settings if name == own.name else {}
+        take = replace(take, character=CharacterReference(name, settings, job.part or own.part))
+    return take
+
+
+def character_of(take: Take, job: Job) -> Character:
+    """The character that the take names, at the job's subdivision."""
+    from hyoid import characters
+
+    reference = take.character
+    return characters.load(
+        reference.name, dict(reference.settings), part="head" if reference.part == "head" else "full",
+        subdivision=job.subdivision,
+    )  # fmt: skip

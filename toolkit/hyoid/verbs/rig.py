@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hyoid rig human --set age=0.7 -o hero.blend``: a character at rest, with every shape, joint and limit."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from hyoid.errors import UsageError
+from hyoid.report import Report
+from hyoid.verbs.job import JobModel, Outputs, positional, short
+
+
+class Job(JobModel):
+    """A character to build."""
+
+    character: str = Field("human", description="character to build", json_schema_extra=positional())
+    output: Outputs = Field([], description="file to write; may be given several times", json_schema_extra=short("-o"))
+    set: dict[str, float] = Field({}, description="identity setting; may be given several times (see --list)")
+    part: Literal["full", "head"] = Field("full", description="whole body, or head, neck and shoulders")
+    subdivision: int = Field(0, ge=0, le=2, description="levels of smoothing of the mesh (4 times the points each)")
+    list: bool = Field(False, description="list every setting with its range, and write nothing")
+    width: int = Field(512, ge=16, le=8192, description="width of pictures in pixels")
+    height: int = Field(512, ge=16, le=8192, description="height of pictures in pixels")
+    view: Literal["head", "front", "profile", "body"] = Field("head", description="camera of pictures")
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """Build the character and write it, or list its settings.
+
+    Raises:
+        UsageError: an unknown character or setting, or neither ``-o`` nor ``--list``.
+        OutputError, MissingToolError: an output cannot be written.
+    """
+    from hyoid import characters
+    from hyoid.verbs import outputs
+
+    if job.list:
+        return settings(job.character)
+    if not job.output:
+        raise UsageError("there is no output", expected="-o FILE", hint=f"Type 'hyoid rig {job.character} -o hero.glb'")
+    outputs.check_outputs(job.output, has_take=False)
+    report.progress(0.0, "building the character")
+    character = characters.load(job.character, job.set, part=job.part, subdivision=job.subdivision)
+    size = (job.width, job.height)
+    written = outputs.export(character, None, job.output, report.stage(0.2, 1.0), size=size, view=job.view)
+    return {
+        "outputs": written,
+        "character": character.name,
+        "licence": character.licence,
+        "vertices": len(character.vertices),
+        "faces": len(character.faces),
+        "joints": len(character.joint_names),
+        "shapes": len(character.shapes.names),
+    }
+
+
+def settings(name: str) -> dict[str, Any]:
+    """Every identity setting of a character: range and default.
+
+    Raises:
+        UsageError: there is no such character.
+    """
+    from hyoid.characters import bundled
+
+    if name != "human":
+        raise UsageError(f"there is no character '{name}'", expected="human")
+    defaults = bundled.defaults()
+    table = {}
+    for setting in bundled.setting_names():
+        low, high = bundled.setting_range(setting)
+        table[setting] = {"low": low, "high": high, "default": defaults.get(setting, 0.0)}
+    return {"character": name, "settings": table}
+
+
+def show(result: dict[str, Any]) -> str:
+    """The list of settings in columns, or what was written."""
+    if "settings" not in result:
+        counts = ", ".join(f"{result[key]} {key}" for key in ("vertices", "faces", "joints", "shapes"))
+        return "\n".join([*result["outputs"], f"{result['character']} ({result['licence']}): {counts}"])
+    table = result["settings"]
+    width = max(map(len, table))
+    lines = [f"{len(table)} settings of '{result['character']}', to be used as --set NAME=VALUE", ""]
+    lines += [
+        f"{name:<{width}}  {entry['low']:6.2f} .. {entry['high']:4.2f}   default {entry['default']:g}"
+        for name, entry in table.items()
+    ]
+    return "\n".join(lines)
