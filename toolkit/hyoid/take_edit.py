@@ -37,7 +37,7 @@ def resample(take: Take, fps: float) -> Take:
     place = np.minimum(np.arange(count) * (take.fps / fps), take.frames - 1)
     nearest = np.round(place)
     place = np.where(np.abs(place - nearest) < 1e-9 * take.frames, nearest, place)
-    low = np.minimum(place.astype(np.int64), max(take.frames - 2, 0))
+    low = place.astype(np.int64)
     high = np.minimum(low + 1, take.frames - 1)
     share = (place - low).astype(np.float32)
     return replace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -66,7 +67,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error
     except (
         ValueError, EOFError, KeyError, TypeError, OverflowError, RuntimeError, NotImplementedError, SyntaxError,
-        zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error,
+        zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, tokenize.TokenError,
     ) as error:  # fmt: skip
         raise InputError(
             f"is not a sound .npz file ({error})", path=path, expected="an archive of plain arrays"
