@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from hyoid.characters import arkit
-from hyoid.characters.character import Character
+from hyoid.characters import arkit, neck
+from hyoid.characters.character import Character, NeckLimits
 from hyoid.errors import OutputError
+from hyoid.geometry import rotations
 from hyoid.report import Report
 from hyoid.take import Take
 
@@ -47,7 +48,7 @@ def pack(
         "shape_vertices": character.shapes.vertices,
         "shape_offsets": to_blender(character.shapes.offsets),
     }
-    neck = character.neck
+    neck_limits = character.neck
     job = {
         "path": str(path),
         "format": path.suffix.lower(),
@@ -77,10 +78,12 @@ def pack(
                 }
                 for driver in character.drivers
             ],
-            "neck": {
-                field: [float(value) for value in getattr(neck, field)]
-                for field in ("flexion", "extension", "lateral", "axial", "coupling")
+            "neck_ranges": {
+                "head_turn": float(neck_limits.axial.sum()),
+                "head_nod": float(max(neck_limits.flexion.sum(), neck_limits.extension.sum())),
+                "head_tilt": float(neck_limits.lateral.sum()),
             },
+            "neck_shares": neck_shares(neck_limits),
             "materials": {key: _material(value) for key, value in character.materials.items()},
             "landmarks": {key: int(value) for key, value in character.landmarks.items()},
         },
@@ -90,6 +93,20 @@ def pack(
         job["take"], take_arrays = _take(character, take, name, options["keys"], report)
         arrays |= take_arrays
     return job, arrays
+
+
+def neck_shares(limits: NeckLimits) -> dict[str, list[list[float]]]:
+    """How the eight neck joints share one degree of the head: rotation vectors in radians, eight by three.
+
+    ``turn`` is to the left, ``down`` and ``up`` are nods, ``tilt`` is to the left shoulder. Each comes from one small
+    rotation given to ``neck.distribute``: within the range of the neck its answer is proportional.
+    """
+    axes = {"turn": (0, 1, 0), "down": (1, 0, 0), "up": (-1, 0, 0), "tilt": (0, 0, -1)}
+    shares = {}
+    for name, axis in axes.items():
+        head = rotations.from_rotation_vector(np.radians(1.0) * np.array(axis, np.float64))
+        shares[name] = rotations.to_rotation_vector(neck.distribute(limits, head)).tolist()
+    return shares
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -151,10 +168,10 @@ def _take(
             add("property", PROPERTY_CURVES[curve], take.curve(curve), curve)
         elif curve in character.shapes.names:
             add("shape", curve, take.curve(curve), curve)
-    rotations = to_blender(take.rotations)
+    turned = to_blender(take.rotations)
     for index, joint in enumerate(take.joint_names):
-        if joint in character.joint_names and np.abs(rotations[:, index] - IDENTITY).max(initial=0) > 1e-7:
-            add("rotation", joint, rotations[:, index], f"{joint}.rotation")
+        if joint in character.joint_names and np.abs(turned[:, index] - IDENTITY).max(initial=0) > 1e-7:
+            add("rotation", joint, turned[:, index], f"{joint}.rotation")
     if np.abs(take.root).max(initial=0) > 1e-7:
         root = character.joint_names[int(np.flatnonzero(character.parents < 0)[0])]
         add("root", root, to_blender(take.root), "root")

@@ -136,13 +136,15 @@ def _add_rings(armature: Any, character: dict[str, Any], arrays: dict[str, np.nd
 
 def add_properties(armature: Any, character: dict[str, Any], body: Any) -> None:
     """The controls of the character: custom properties of the armature object."""
-    neck = character["neck"]
-    turn, tilt = sum(neck["axial"]), sum(neck["lateral"])
-    nod = max(sum(neck["flexion"]), sum(neck["extension"]))
-    say = "degrees, shared by the eight neck joints, on top of the animation"
-    compat.set_property(armature, "head_turn", 0.0, -turn, turn, f"Turn of the head to its left, {say}")
-    compat.set_property(armature, "head_nod", 0.0, -nod, nod, f"Nod of the head, down positive, {say}")
-    compat.set_property(armature, "head_tilt", 0.0, -tilt, tilt, f"Tilt of the head to its left shoulder, {say}")
+    ranges = character["neck_ranges"]
+    meaning = {
+        "head_turn": "Turn of the head to its left",
+        "head_nod": "Nod of the head, down positive",
+        "head_tilt": "Tilt of the head to its left shoulder",
+    }
+    for name, text in meaning.items():
+        say = f"{text}, degrees, shared by the eight neck joints, on top of the animation"
+        compat.set_property(armature, name, 0.0, -ranges[name], ranges[name], say)
     keys = body.data.shape_keys.key_blocks if body.data.shape_keys else {}
     if "larynxUp" in keys:
         compat.set_property(
@@ -154,30 +156,31 @@ def add_properties(armature: Any, character: dict[str, Any], body: Any) -> None:
         compat.set_property(armature, "jaw", 0.0, 0.0, 1.0, "Opening of the jaw, 0 to 1, on top of the animation")
 
 
-def drive_neck(armature: Any, neck: dict[str, list[float]]) -> None:
-    """Carry head_turn, head_nod and head_tilt to the neck, each joint in proportion to its range.
+def drive_neck(armature: Any, shares: dict[str, list[list[float]]]) -> None:
+    """Carry head_turn, head_nod and head_tilt to the neck, each joint its share (see ``pack.neck_shares``).
 
-    A constraint adds them in front of the joint's own rotation, so the action and the properties never meet.
+    A constraint puts them in front of the joint's own rotation, so the action and the properties never meet.
     """
-    present = [name for name in NECK if name in armature.pose.bones]
-    shares = {key: _shares(neck[key], present) for key in ("axial", "flexion", "extension", "lateral")}
-    for index, name in enumerate(present):
-        constraint = _rotation_constraint(armature, name, "Hyoid head")
-        constraint.to_euler_order = "XYZ"
-        degree = math.pi / 180
-        turn = (armature, '["head_turn"]')
-        nod = (armature, '["head_nod"]')
-        tilt = (armature, '["head_tilt"]')
-        forth, back = shares["flexion"][index] * degree, shares["extension"][index] * degree
-        # Upright bones: X points to the left, Y up, Z forward.
-        drive(constraint, "to_min_x_rot", f"max(nod, 0) * {forth:.9f} + min(nod, 0) * {back:.9f}", nod=nod)
-        drive(constraint, "to_min_y_rot", f"turn * {shares['axial'][index] * degree:.9f}", turn=turn)
-        drive(constraint, "to_min_z_rot", f"tilt * {-shares['lateral'][index] * degree:.9f}", tilt=tilt)
-
-
-def _shares(ranges: list[float], present: list[str]) -> list[float]:
-    values = [ranges[NECK.index(name)] for name in present]
-    return [value / sum(values) for value in values]
+    controls = {
+        "turn": ("turn", "head_turn"),
+        "down": ("max(nod, 0)", "head_nod"),
+        "up": ("max(-nod, 0)", "head_nod"),
+        "tilt": ("tilt", "head_tilt"),
+    }
+    for index, name in enumerate(NECK):
+        if name not in armature.pose.bones:
+            continue
+        constraint = _rotation_constraint(armature, name, "Hyoid head", "BEFORE")
+        # Upright bones: X points to the left, Y up, Z forward, as in the shares.
+        for column, axis in enumerate("xyz"):
+            terms, variables = [], {}
+            for motion, (value, control) in controls.items():
+                share = shares[motion][index][column]
+                if abs(share) > 1e-7:
+                    terms.append(f"{value} * {share:.8f}")
+                    variables[control.removeprefix("head_")] = (armature, f'["{control}"]')
+            if terms:
+                drive(constraint, f"to_min_{axis}_rot", " + ".join(terms), **variables)
 
 
 def drive_shapes(armature: Any, objects: list[Any], millimetres: float) -> None:
@@ -215,38 +218,59 @@ def add_jaw_keys(armature: Any, objects: list[Any]) -> None:
 
 
 def drive_eyes(armature: Any, drivers: list[dict[str, Any]], body: Any) -> None:
-    """Turn the joints that follow curves (the eyes follow eyeLook*) by the body's key values."""
+    """Turn the joints that follow curves (the eyes follow eyeLook*) by the body's key values.
+
+    The drivers of a joint add up to one rotation vector in the bone's axes, which lies in three properties of the bone;
+    a constraint behind the bone's own rotation turns it by the Euler angles of that vector.
+    """
     keys = body.data.shape_keys
     for joint in dict.fromkeys(driver["joint"] for driver in drivers):
-        rest = np.array(armature.data.bones[joint].matrix_local.to_3x3())
-        terms: dict[str, list[str]] = {"x": [], "y": [], "z": []}
-        variables = {}
-        for driver in drivers:
-            if driver["joint"] != joint or keys is None or driver["curve"] not in keys.key_blocks:
-                continue
-            variable = f"v{len(variables)}"
-            variables[variable] = (keys, f'key_blocks["{driver["curve"]}"].value')
-            for axis, part in zip("xyz", rest.T @ _turn(driver["axis"]), strict=True):
-                if abs(part) > 1e-6:
-                    terms[axis].append(f"{variable} * {part * math.radians(driver['degrees']):.9f}")
-        if not variables:
+        bone = armature.pose.bones[joint]
+        rest = np.array(bone.bone.matrix_local.to_3x3())
+        followed = [d for d in drivers if d["joint"] == joint and keys is not None and d["curve"] in keys.key_blocks]
+        if not followed:
             continue
-        constraint = _rotation_constraint(armature, joint, "Hyoid look")
-        constraint.to_euler_order = "XZY"
-        for axis, sums in terms.items():
-            if sums:
-                expression = " + ".join(sums)
-                used = {name: value for name, value in variables.items() if f"{name} " in expression}
-                drive(constraint, f"to_min_{axis}_rot", expression, **used)
+        for column, axis in enumerate("xyz"):
+            terms, variables = [], {}
+            for number, driver in enumerate(followed):
+                part = float(rest[:, column] @ _turned(driver["axis"])) * math.radians(driver["degrees"])
+                if abs(part) > 1e-6:
+                    terms.append(f"v{number} * {part:.9f}")
+                    variables[f"v{number}"] = (keys, f'key_blocks["{driver["curve"]}"].value')
+            bone[f"look_{axis}"] = 0.0
+            if terms:
+                drive(bone, f'["look_{axis}"]', " + ".join(terms), **variables)
+        constraint = _rotation_constraint(armature, joint, "Hyoid look", "AFTER")
+        look = {axis: (armature, f'pose.bones["{joint}"]["look_{axis}"]') for axis in "xyz"}
+        for axis, expression in EULER_OF_VECTOR.items():
+            drive(constraint, f"to_min_{axis}_rot", expression, **look)
 
 
-def _turn(axis: list[float]) -> np.ndarray:
+def _euler_of_vector() -> dict[str, str]:
+    """Expressions for the XYZ Euler angles of the rotation vector x, y, z.
+
+    With t the squared angle, s = sin / angle and h = (1 - cos) / angle^2 the rotation matrix is
+    cos I + s [v] + h v v^T, and the angles follow from its last row and first column.
+    """
+    t = "(x*x+y*y+z*z+0.000000000001)"
+    s, h = f"sin(sqrt{t})/sqrt{t}", f"(1-cos(sqrt{t}))/{t}"
+    return {
+        "x": f"atan2(x*{s}+y*z*{h},1-(x*x+y*y)*{h})",
+        "y": f"asin(y*{s}-x*z*{h})",
+        "z": f"atan2(z*{s}+x*y*{h},1-(y*y+z*z)*{h})",
+    }
+
+
+EULER_OF_VECTOR = _euler_of_vector()
+
+
+def _turned(axis: list[float]) -> np.ndarray:
     """An axis of the character (+Y up) in Blender's axes."""
     return np.array([axis[0], -axis[2], axis[1]])
 
 
-def _rotation_constraint(armature: Any, bone: str, name: str) -> Any:
-    """A constraint that puts a driven rotation in front of the bone's own.
+def _rotation_constraint(armature: Any, bone: str, name: str, mix: str) -> Any:
+    """A constraint that puts a driven rotation (XYZ Euler angles) before or after the bone's own.
 
     A Transformation constraint whose input range is empty gives its minimum, whatever its target does; it must have a
     target all the same: the root bone, which nothing here constrains.
@@ -255,19 +279,18 @@ def _rotation_constraint(armature: Any, bone: str, name: str) -> Any:
     constraint.name = name
     constraint.target = armature
     constraint.subtarget = next(bone.name for bone in armature.data.bones if bone.parent is None)
-    constraint.owner_space = "LOCAL"
-    constraint.target_space = "LOCAL"
+    constraint.owner_space = constraint.target_space = "LOCAL"
     constraint.map_to = "ROTATION"
-    constraint.map_to_x_from, constraint.map_to_y_from, constraint.map_to_z_from = "X", "Y", "Z"
-    constraint.mix_mode_rot = "BEFORE"
+    constraint.to_euler_order = "XYZ"
+    constraint.mix_mode_rot = mix
     return constraint
 
 
 def drive(owner: Any, path: str, expression: str, **variables: tuple[Any, str]) -> None:
     """Drive ``owner.path`` by an expression over properties of IDs; each variable is (ID, data path).
 
-    Only arithmetic, ``min`` and ``max``: such expressions are evaluated without Python, so they work although
-    Blender refuses to run scripts of files from elsewhere.
+    Only arithmetic and the functions of Blender's simple expressions: those are evaluated without Python, so they work
+    although Blender refuses to run scripts of files from elsewhere.
     """
     driver = owner.driver_add(path).driver
     driver.type = "SCRIPTED"

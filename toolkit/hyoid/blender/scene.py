@@ -42,7 +42,7 @@ def build(scene: Any, job: dict[str, Any], arrays: dict[str, Any], emit: Any) ->
     objects = meshes.build(character, arrays, armature, collection, made_materials, subdivide)
     body = objects[0]
     rig.add_properties(armature, character, body)
-    rig.drive_neck(armature, character["neck"])
+    rig.drive_neck(armature, character["neck_shares"])
     rig.drive_shapes(armature, objects, character["shape_millimetres"])
     rig.drive_eyes(armature, character["drivers"], body)
     if job["format"] == ".blend":

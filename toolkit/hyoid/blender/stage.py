@@ -12,7 +12,7 @@ import numpy as np
 
 from . import compat
 
-_BACKGROUND = (0.10, 0.11, 0.125, 1.0)
+_BACKGROUND = (0.055, 0.06, 0.07, 1.0)
 
 
 def build(scene: Any, armature: Any, body: Any, vertices: np.ndarray) -> None:
@@ -22,7 +22,7 @@ def build(scene: Any, armature: Any, body: Any, vertices: np.ndarray) -> None:
     scene.collection.children.link(collection)
     _camera(scene, collection, head, size)
     _light(collection, "Key", head, size, (1.5, -2.3, 1.3), 1.0, 1.3, (1.0, 0.95, 0.9))
-    _light(collection, "Fill", head, size, (-2.3, -1.8, 0.3), 0.3, 2.4, (0.88, 0.94, 1.0))
+    _light(collection, "Fill", head, size, (-2.3, -1.8, 0.3), 0.2, 2.4, (0.88, 0.94, 1.0))
     _light(collection, "Rim", head, size, (-1.3, 2.2, 1.5), 1.1, 0.8, (1.0, 1.0, 1.0))
     _world(scene)
     compat.set_engine(scene)
@@ -46,9 +46,9 @@ def _camera(scene: Any, collection: Any, head: np.ndarray, size: float) -> None:
     data.lens = 85.0
     camera = bpy.data.objects.new("Camera", data)
     collection.objects.link(camera)
-    seen = 2.0 * size  # height of the picture in metres at the head: headroom, the whole neck, some shoulder
+    seen = 1.65 * size  # height of the picture in metres at the head: headroom and the whole neck
     distance = seen / (data.sensor_width / data.lens * 9 / 16)
-    target = head - [0, 0, 0.32 * size]
+    target = head - [0, 0, 0.2 * size]
     angle = math.radians(12)
     camera.location = (target + distance * np.array([math.sin(angle), -math.cos(angle), 0.06])).tolist()
     _look_at(camera, target)
@@ -65,7 +65,7 @@ def _light(
     data.size = width * size
     data.color = colour
     distance = float(np.linalg.norm(place)) * size
-    data.energy = strength * 55.0 * distance**2
+    data.energy = strength * 17.0 * distance**2
     light = bpy.data.objects.new(name, data)
     collection.objects.link(light)
     light.location = (head + np.array(place) * size).tolist()
