@@ -133,8 +133,8 @@ def lash_uv(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """
     out = np.zeros((LASHES.stop - LASHES.start, 2))
     own = faces[((faces >= LASHES.start) & (faces < LASHES.stop)).all(axis=1)]
-    for strip in _islands(own):
-        grid = _grid(strip)
+    for strip in islands(own):
+        grid = grid_of(strip)
         eye = np.array([np.sign(vertices[grid[0, 0], 0]) * 0.0308, 0.7284, 0.1245])
         if grid.shape[0] > grid.shape[1]:
             grid = grid.T
@@ -154,7 +154,7 @@ def lash_uv(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return out
 
 
-def _islands(faces: np.ndarray) -> list[np.ndarray]:
+def islands(faces: np.ndarray) -> list[np.ndarray]:
     """Faces (F, 4) as lists of connected faces."""
     label = np.arange(faces.max() + 1)
     while True:
@@ -167,7 +167,7 @@ def _islands(faces: np.ndarray) -> list[np.ndarray]:
     return [faces[owner == name] for name in np.unique(owner)]
 
 
-def _grid(faces: np.ndarray) -> np.ndarray:
+def grid_of(faces: np.ndarray) -> np.ndarray:
     """Vertex indices (rows, columns) of quads (F, 4) that form one rectangular grid."""
     sides = {}
     for quad in faces.tolist():

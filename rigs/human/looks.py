@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rigs.human import atlas, hairs, paint_eyes, paint_skin
+from rigs.human import atlas, hairs, paint_eyes, paint_skin, teeth
 from rigs.human.makehuman import Base
 
 EYE = slice(14598, 14670)
@@ -25,6 +25,7 @@ def write(folder: Path, base: Base, read: Callable[[str], bytes], size: int = 20
     write_skin(folder, base, read, size)
     save(folder / "eye_colour.jpg", paint_eyes.eye(size // 2, "hazel"), 90)
     save(folder / "eye_brown.jpg", paint_eyes.eye(size // 2, "brown"), 90)
+    save(folder / "teeth_colour.jpg", teeth.colour(size // 4), 90)
     save(folder / "tongue_colour.jpg", paint_eyes.tongue(size // 8), 88)
     save(folder / "lashes.png", hairs.lash_card(size // 2), 0)
     save(folder / "brows.png", hairs.brow_card(size // 4), 0)
