@@ -10,6 +10,7 @@ import numpy as np
 
 from hyoid.errors import UsageError
 from hyoid.formats.checks import frame_rate
+from hyoid.geometry import rotations
 from hyoid.take import AudioReference, Event, Keys, Provenance, Take
 from hyoid.take_keys import expand_keys, key_values, reduce_keys
 
@@ -71,19 +72,9 @@ def slerp(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarra
     Returns:
         (..., 4) float32 unit quaternions, on the side of the sphere where ``first`` lies.
     """
-    a, b = first.astype(np.float64), second.astype(np.float64)
-    b = np.where(np.einsum("...c,...c->...", a, b)[..., None] < 0, -b, b)
-    half_chord = np.clip(np.linalg.norm(b - a, axis=-1) / 2, 0, 1)
-    angle = 2 * np.arcsin(half_chord)
-    sine = np.sin(angle)
-    small = sine < 1e-6
-    safe = np.where(small, 1.0, sine)
-    weight_a = np.where(small, 1 - share, np.sin((1 - share) * angle) / safe)
-    weight_b = np.where(small, share, np.sin(share * angle) / safe)
-    mixed = weight_a[..., None] * a + weight_b[..., None] * b
-    mixed /= np.linalg.norm(mixed, axis=-1, keepdims=True)
+    mixed = rotations.slerp(first.astype(np.float64), second.astype(np.float64), share)
     exact = np.broadcast_to(np.asarray(share) == 0, mixed.shape[:-1])[..., None]
-    return np.where(exact, first, mixed).astype(np.float32)
+    return np.where(exact, first, rotations.normalise(mixed)).astype(np.float32)
 
 
 def cut(take: Take, start: float, stop: float) -> Take:

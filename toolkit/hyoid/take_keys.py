@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from hyoid.errors import UsageError
+from hyoid.geometry.rotations import continuous
 from hyoid.take import Event, Keys, Take
 
 _CLOSURES = frozenset(("M", "B", "P", "EM", "F", "V"))
@@ -16,13 +17,6 @@ _MILLIMETRE_CURVES = frozenset(("larynxHeight",))
 _LONG = 64
 _GROUP = 8
 """Channels that are reduced together: bounds the memory for long takes."""
-
-
-def continuous(quaternions: np.ndarray) -> np.ndarray:
-    """The same rotations (frames, ..., 4), each frame on the side of the sphere of the frame before it."""
-    flips = np.einsum("t...c,t...c->t...", quaternions[1:], quaternions[:-1]) < 0
-    sign = np.where(np.cumsum(flips, axis=0) % 2, -1, 1).astype(quaternions.dtype)
-    return np.concatenate([quaternions[:1], quaternions[1:] * sign[..., None]])
 
 
 def key_values(keys: Keys, times: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from hyoid.characters.character import Character
 from hyoid.errors import InputError
 from hyoid.formats.checks import FPS_LIMITS, finite, frame_rate, valid_take
 from hyoid.formats.rows import nearest_rate, read_rows, text_lines, write_rows
+from hyoid.geometry import rotations
 from hyoid.take import Take
 
 _LARGEST_HUMAN_METRES = 10.0
@@ -64,15 +65,15 @@ def write(path: Path, character: Character, take: Take | None = None, *, unit: s
     order = _depth_first(character.parents.tolist())
     if take is None:
         fps, frames = 30.0, 1
-        rotations = np.tile(np.array([1, 0, 0, 0], np.float32), (1, joints, 1))
+        turns = rotations.identity(1, joints)
         root = np.zeros((1, 3), np.float32)
     else:
         valid_take(take, path)
         performed = performance.perform(character, take)
-        fps, frames, rotations, root = take.fps, take.frames, performed.rotations, performed.root
+        fps, frames, turns, root = take.fps, take.frames, performed.rotations, performed.root
     columns = np.empty((frames, 3 + 3 * joints))
     columns[:, :3] = (character.heads[order[0]] + root) * scale
-    columns[:, 3:] = _degrees(rotations[:, order]).reshape(frames, -1)
+    columns[:, 3:] = _degrees(turns[:, order]).reshape(frames, -1)
     finite("the motion", columns, path)
     # Adding zero turns -0.0 into 0.0.
     columns = np.round(columns, 6) + 0.0
@@ -110,13 +111,13 @@ def read(path: Path, *, unit: str = "auto") -> Take:
     if unit == "auto":
         unit = "centimetres" if np.ptp(rest, axis=0).max(initial=0) > _LARGEST_HUMAN_METRES else "metres"
     scale = {"metres": 1.0, "centimetres": 0.01}[unit]
-    rotations, root = _motion(skeleton, columns)
+    turns, root = _motion(skeleton, columns)
     take = Take(
         fps=fps,
         curve_names=(),
         curves=np.zeros((frames, 0), np.float32),
         joint_names=tuple(skeleton.names),
-        rotations=rotations,
+        rotations=turns,
         root=(root * scale).astype(np.float32),
         confidence=np.ones(frames, np.float32),
     )
@@ -300,8 +301,7 @@ def _read_motion_header(lines: Iterator[tuple[int, str]], path: Path) -> tuple[i
 
 def _motion(skeleton: Skeleton, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rotations (frames, J, 4) float32 and the root's way from its rest (frames, 3), in the file's unit."""
-    rotations = np.zeros((len(columns), len(skeleton.names), 4), np.float32)
-    rotations[..., 0] = 1
+    turns = rotations.identity(len(columns), len(skeleton.names))
     root = np.zeros((len(columns), 3))
     starts = np.cumsum([0, *(len(channels) for channels in skeleton.channels)])
     for index, channels in enumerate(skeleton.channels):
@@ -309,27 +309,11 @@ def _motion(skeleton: Skeleton, columns: np.ndarray) -> tuple[np.ndarray, np.nda
         for column, channel in enumerate(channels, starts[index]):
             axis = "XYZ".index(channel[0])
             if channel.endswith("rotation"):
-                turn = _axis_turn(columns[:, column], axis)
-                quaternion = turn if quaternion is None else _product(quaternion, turn)
+                # Angles far beyond a turn lose nothing: 720 degrees is the period of a quaternion.
+                turn = rotations.about(np.eye(3)[axis], np.radians(columns[:, column] % 720))
+                quaternion = turn if quaternion is None else rotations.multiply(quaternion, turn)
             elif index == 0:
                 root[:, axis] = columns[:, column] - skeleton.offsets[0][axis]
         if quaternion is not None:
-            rotations[:, index] = quaternion
-    # Neighbouring frames on the same side of the sphere.
-    flips = np.einsum("tjc,tjc->tj", rotations[1:], rotations[:-1]) < 0
-    rotations[1:] *= np.where(np.cumsum(flips, axis=0) % 2, np.float32(-1), np.float32(1))[..., None]
-    return rotations, root
-
-
-def _axis_turn(degrees: np.ndarray, axis: int) -> np.ndarray:
-    half = np.radians(degrees % 720) / 2
-    quaternion = np.zeros((len(degrees), 4))
-    quaternion[:, 0], quaternion[:, 1 + axis] = np.cos(half), np.sin(half)
-    return quaternion
-
-
-def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    a, b = left[:, :1], right[:, :1]
-    vector = a * right[:, 1:] + b * left[:, 1:] + np.cross(left[:, 1:], right[:, 1:])
-    scalar = a * b - np.einsum("tc,tc->t", left[:, 1:], right[:, 1:])[:, None]
-    return np.concatenate([scalar, vector], -1)
+            turns[:, index] = quaternion
+    return rotations.continuous(turns), root

@@ -10,15 +10,17 @@ rotation is ``Ry(yaw) Rx(pitch) Rz(roll)``.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from hyoid.characters import arkit
+from hyoid.characters import arkit, neck
 from hyoid.characters.character import NeckLimits
 from hyoid.errors import InputError
 from hyoid.formats.checks import FPS_LIMITS, frame_rate, valid_take
 from hyoid.formats.rows import nearest_rate, read_rows, text_lines, write_rows
+from hyoid.geometry import rotations
 from hyoid.take import Take
 
 _SIDES = ("Left", "Right")
@@ -38,7 +40,6 @@ LIVE_LINK_SHAPES: tuple[str, ...] = (
 LIVE_LINK_ANGLES: tuple[str, ...] = tuple(
     f"{what}{angle}" for what in ("Head", "LeftEye", "RightEye") for angle in ("Yaw", "Pitch", "Roll")
 )
-_NECK = ("c7t1", "c6c7", "c5c6", "c4c5", "c3c4", "c2c3", "c1c2", "oc1")
 _LOOK_DEGREES = {"Up": 25.0, "Down": 30.0, "Out": 35.0, "In": 35.0}
 """How far an eye turns at weight 1 of its look shapes, when the take has no eye joints of its own."""
 _TIMECODE = re.compile(r"(\d{1,3}):([0-5]?\d):([0-5]?\d)[:;](\d{1,3})(?:\.(\d{1,6}))?")
@@ -170,9 +171,7 @@ def _read_live_link(
     if None in angles:
         return take
     head = _from_angles(columns[:, [index for index in angles if index is not None]])
-    from dataclasses import replace
-
-    return replace(take, joint_names=_NECK, rotations=_divided(head, limits))
+    return replace(take, joint_names=neck.JOINTS, rotations=_divided(head, limits))
 
 
 def _split_timecodes(
@@ -241,10 +240,10 @@ def _timecodes(take: Take) -> list[str]:
 
 def _angles(take: Take) -> np.ndarray:
     """Yaw, pitch, roll of head, left and right eye, (frames, 9) radians."""
-    head = np.tile(np.array([1.0, 0, 0, 0]), (take.frames, 1))
-    for name in _NECK:
+    head = rotations.identity(take.frames).astype(float)
+    for name in neck.JOINTS:
         if name in take.joint_names:
-            head = _product(head, take.rotations[:, take.joint_names.index(name)].astype(float))
+            head = rotations.multiply(head, take.rotations[:, take.joint_names.index(name)].astype(float))
     result = [_to_angles(head)]
     for joint, side, outward in (("eye.L", "Left", 1), ("eye.R", "Right", -1)):
         if joint in take.joint_names:
@@ -266,31 +265,14 @@ def _to_angles(quaternions: np.ndarray) -> np.ndarray:
 
 
 def _from_angles(angles: np.ndarray) -> np.ndarray:
-    halves = angles.T / 2
-    turns = []
-    for half, axis in zip(halves, (2, 1, 3), strict=True):
-        turn = np.zeros((len(angles), 4))
-        turn[:, 0], turn[:, axis] = np.cos(half), np.sin(half)
-        turns.append(turn)
-    return _product(_product(turns[0], turns[1]), turns[2])
-
-
-def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    a, b = left[:, :1], right[:, :1]
-    vector = a * right[:, 1:] + b * left[:, 1:] + np.cross(left[:, 1:], right[:, 1:])
-    return np.concatenate([a * b - (left[:, 1:] * right[:, 1:]).sum(1, keepdims=True), vector], -1)
+    yaw, pitch, roll = (rotations.about(np.eye(3)[axis], angles[:, i]) for i, axis in enumerate((1, 0, 2)))
+    return rotations.multiply(rotations.multiply(yaw, pitch), roll)
 
 
 def _divided(head: np.ndarray, limits: NeckLimits | None) -> np.ndarray:
     """Rotations of the eight neck joints, (frames, 8, 4) float32, whose product is the head's rotation."""
     if limits is not None:
-        from hyoid.characters import neck
-
         return neck.distribute(limits, head).astype(np.float32)
     # An eighth of the angle about the same axis, eight times.
-    head = np.where(head[:, :1] < 0, -head, head)
-    length = np.linalg.norm(head[:, 1:], axis=-1, keepdims=True)
-    eighth = np.arctan2(length, head[:, :1]) / 8
-    axis = head[:, 1:] / np.maximum(length, 1e-12)
-    joint = np.concatenate([np.cos(eighth), np.sin(eighth) * axis], -1)
-    return np.repeat(joint[:, None], 8, axis=1).astype(np.float32)
+    eighth = rotations.from_rotation_vector(rotations.to_rotation_vector(head) / 8)
+    return np.repeat(eighth[:, None], 8, axis=1).astype(np.float32)

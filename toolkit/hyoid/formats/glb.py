@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 
 import hyoid
-from hyoid.characters import arkit
+from hyoid.characters import arkit, neck
 from hyoid.characters.character import Character, Material, Part
 from hyoid.errors import InputError
 from hyoid.formats.checks import finite, valid_take
 from hyoid.formats.gltf_buffer import INDEX_DATA, VERTEX_DATA, Buffer
 from hyoid.formats.gltf_mesh import Wedges, moved_normals, spread, surface, wedges
+from hyoid.geometry import rotations
 from hyoid.take import Take
 
 _MOVES = 1e-6
 """A rotation component or a weight that never leaves its rest by more than this is not animated."""
-_NECK = ("c7t1", "c6c7", "c5c6", "c4c5", "c3c4", "c2c3", "c1c2", "oc1")
 _MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
@@ -263,9 +263,9 @@ def _animation(buffer: Buffer, character: Character, take: Take, carried: list[n
 
     rest = np.array([1, 0, 0, 0], np.float32)
     for index, name in enumerate(character.joint_names):
-        turns = performed.rotations[:, index]
-        if name in _NECK or np.abs(np.abs(turns) - rest).max() > _MOVES:
-            channel(1 + index, "rotation", _continuous(turns)[:, [1, 2, 3, 0]])
+        turns = rotations.continuous(rotations.normalise(performed.rotations[:, index]))
+        if name in neck.JOINTS or np.abs(np.abs(turns) - rest).max() > _MOVES:
+            channel(1 + index, "rotation", turns[:, [1, 2, 3, 0]])
     root = int(np.flatnonzero(character.parents < 0)[0])
     if np.abs(performed.root).max() > _MOVES:
         channel(1 + root, "translation", (character.heads[root] + performed.root).astype(np.float32))
@@ -278,12 +278,3 @@ def _animation(buffer: Buffer, character: Character, take: Take, carried: list[n
         return None
     name = take.provenance.verb or "take"
     return {"name": name, "samplers": samplers, "channels": channels}
-
-
-def _continuous(quaternions: np.ndarray) -> np.ndarray:
-    """The same rotations, (frames, 4) float32, of exact unit length, neighbours on the same side of the sphere."""
-    values = quaternions.astype(np.float64)
-    values /= np.linalg.norm(values, axis=-1, keepdims=True)
-    flips = np.einsum("tc,tc->t", values[1:], values[:-1]) < 0
-    values[1:] *= np.where(np.cumsum(flips) % 2, -1.0, 1.0)[:, None]
-    return values.astype(np.float32)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyoid.characters.character import Character, Part
+from hyoid.geometry import meshes
 
 _STILL = 1e-4
 """A normal that turns by less than this (0.006 degrees) counts as unmoved."""
@@ -18,8 +19,8 @@ class Wedges:
     """The drawn vertices of a part.
 
     Attributes:
-        vertices: (W,) int64, rising: the character's vertex of each. uv: (W,) int64: its row in ``Character.uv``.
-        triangles: (n, 3) int64 into the wedges.
+        vertices: (W,) int32, rising: the character's vertex of each. uv: (W,) int32: its row in ``Character.uv``.
+        triangles: (n, 3) int32 into the wedges.
         first, count: (part vertices,): where a part vertex's wedges start, and how many it has.
     """
 
@@ -32,15 +33,9 @@ class Wedges:
 
 def wedges(character: Character, part: Part) -> Wedges:
     """Split the part's vertices where texture coordinates differ, and its quads into triangles."""
-    faces, face_uv = character.faces[part.faces], character.face_uv[part.faces]
-    pairs = faces.astype(np.int64) * len(character.uv) + face_uv
-    unique, corners = np.unique(pairs, return_inverse=True)
-    corners = corners.reshape(pairs.shape)
-    quads = faces[:, 3] != faces[:, 2]
-    triangles = np.concatenate([corners[:, :3], corners[quads][:, [0, 2, 3]]])
-    vertices, uv = np.divmod(unique, len(character.uv))
+    vertices, uv, faces = meshes.wedges(character.faces[part.faces], character.face_uv[part.faces])
     count = np.bincount(vertices - part.vertices.start, minlength=part.vertices.stop - part.vertices.start)
-    return Wedges(vertices, uv, triangles, np.cumsum(count) - count, count)
+    return Wedges(vertices, uv, meshes.triangulate(faces), np.cumsum(count) - count, count)
 
 
 def spread(split: Wedges, rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
