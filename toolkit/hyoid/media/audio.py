@@ -96,7 +96,7 @@ def _check_file(path: Path) -> None:
     if path.is_dir():
         raise InputError("is a folder", path=path, expected=_NEEDED)
     if not path.exists():
-        raise InputError("is not there", path=path, expected=_NEEDED, hint="Check the spelling of the path")
+        raise InputError("no such file", path=path, expected=_NEEDED, hint="Check the spelling of the path")
     try:
         with open(path, "rb") as stream:
             head = stream.read(12)

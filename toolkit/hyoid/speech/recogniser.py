@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Words from sound with PocketSphinx, in child processes: a crash of the decoder costs one piece, not the run.
+
+``python -m hyoid.speech.recogniser CACHE`` reads ``START STOP`` (samples of the raw float32 file CACHE) from stdin and
+answers each with one JSON line. Children are plain programs, so that scripts need no ``__main__`` guard.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyoid.speech import acoustics, alignment, pronunciation
+from hyoid.speech.alignment import Phone
+
+# Full search, and one that skips every second frame's scores: they fail on different recordings, so both are heard and
+# the words that fit the sound better are kept.
+_SEARCHES: tuple[dict[str, Any], ...] = ({"maxhmmpf": 10_000, "maxwpf": 20}, {"ds": 2, "maxhmmpf": 10_000, "maxwpf": 20})
+DOUBTFUL = -5.0  # mean score a frame (see Phone.score) below which recognised words are not believed
+SECONDS_PER_SECOND = 30.0  # a child that needs longer for a piece is ended
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was heard in one piece: words in order, phones in frames from the piece's start, ``loop`` when without words."""
+
+    words: tuple[str, ...]
+    phones: tuple[Phone, ...]
+    loop: bool
+
+
+def hear(
+    cache: Path, pieces: Sequence[tuple[int, int]], workers: int = 2, done: Callable[[int], None] = lambda count: None
+) -> list[Heard | None]:
+    """Recognise pieces of a raw 16 kHz float32 file.
+
+    Args:
+        cache: the file.
+        pieces: (start, stop) samples of each.
+        workers: child processes.
+        done: called with the number of finished pieces.
+
+    Returns:
+        One answer a piece; None where the decoder failed.
+    """
+    answers: list[Heard | None] = [None] * len(pieces)
+    waiting: queue.Queue[int] = queue.Queue()
+    finished: queue.Queue[int] = queue.Queue()
+    for index in range(len(pieces)):
+        waiting.put(index)
+    children: list[subprocess.Popen[str]] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        child = None
+        while not stop.is_set():
+            try:
+                index = waiting.get_nowait()
+            except queue.Empty:
+                break
+            if child is None or child.poll() is not None:
+                child = _child(cache)
+                children.append(child)
+            try:
+                answers[index] = _ask(child, *pieces[index])
+            except (OSError, ValueError):
+                child.kill()
+            finished.put(index)
+        if child is not None and child.stdin:
+            child.stdin.close()
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(max(1, min(workers, len(pieces))))]
+    try:
+        for thread in threads:
+            thread.start()
+        for count in range(len(pieces)):
+            finished.get()
+            done(count + 1)
+        for thread in threads:
+            thread.join()
+    finally:
+        stop.set()
+        for child in children:
+            if child.stdin and not child.stdin.closed:
+                child.stdin.close()
+            try:
+                child.wait(timeout=0.5 if stop.is_set() else None)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+    return answers
+
+
+def _child(cache: Path) -> subprocess.Popen[str]:
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "hyoid.speech.recogniser", str(cache)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment)
+
+
+def _ask(child: subprocess.Popen[str], start: int, stop: int) -> Heard:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    limit = 30 + SECONDS_PER_SECOND * (stop - start) / acoustics.RATE
+    timer = threading.Timer(limit, child.kill)
+    timer.start()
+    try:
+        child.stdin.write(f"{start} {stop}\n")
+        child.stdin.flush()
+        answer = json.loads(child.stdout.readline())
+    finally:
+        timer.cancel()
+    return Heard(tuple(answer["words"]), tuple(Phone(*phone) for phone in answer["phones"]), answer["loop"])
+
+
+class _Decoders:
+    """The PocketSphinx decoders of one child, made when first used."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def _decode(self, samples: np.ndarray, name: str, options: dict[str, Any]) -> list[tuple[str, int, int]]:
+        from pocketsphinx import Decoder
+
+        if name not in self._made:
+            self._made[name] = Decoder(loglevel="FATAL", samprate=acoustics.RATE, **options)
+        decoder = self._made[name]
+        decoder.start_utt()
+        decoder.process_raw((samples * 32767).astype("<i2").tobytes(), full_utt=True)
+        decoder.end_utt()
+        if decoder.hyp() is None:
+            return []
+        return [(segment.word, segment.start_frame, segment.end_frame + 1) for segment in decoder.seg()]
+
+    def words(self, samples: np.ndarray, search: int) -> list[str]:
+        heard = self._decode(samples, f"words{search}", _SEARCHES[search])
+        return [word.split("(")[0] for word, _, _ in heard if word[0] not in "<["]
+
+    def loop(self, samples: np.ndarray) -> list[tuple[str, int, int]]:
+        from pocketsphinx import get_model_path
+
+        model = get_model_path("en-us/en-us-phone.lm.bin")
+        options = {"lm": None, "allphone": model, "lw": 2.0, "beam": 1e-20, "pbeam": 1e-20}
+        return self._decode(samples, "loop", options)
+
+
+def _hear_piece(decoders: _Decoders, samples: np.ndarray) -> Heard:
+    samples = samples * np.float32(0.8 / max(float(np.abs(samples).max()), 1e-4))
+    cepstra = acoustics.features(samples)
+    best: tuple[float, list[str], list[Phone]] | None = None
+    for search in range(len(_SEARCHES)):
+        words = decoders.words(samples, search)
+        if not words or (best and words == best[1]):
+            continue
+        aligned = alignment.align(cepstra, [pronunciation.pronounce(word) for word in words])
+        if aligned is None:
+            continue
+        phones, _ = aligned
+        spoken = [phone for phone in phones if phone.word >= 0]
+        fit = sum(phone.score * (phone.end - phone.start) for phone in phones) / len(cepstra)
+        if spoken and (best is None or fit > best[0]):
+            best = fit, words, phones
+    if best is not None and best[0] > DOUBTFUL:
+        return Heard(tuple(best[1]), tuple(best[2]), False)
+    loop = [(name, start, end) for name, start, end in decoders.loop(samples)]
+    phones = [Phone(name if name[0] != "+" else "SIL", start, min(end, len(cepstra)), -1, 0.0) for name, start, end in loop]
+    return Heard((), tuple(phone for phone in phones if phone.end > phone.start), True)
+
+
+def _main(cache: str) -> None:
+    samples = np.memmap(cache, np.float32, "r")
+    decoders = _Decoders()
+    for line in sys.stdin:
+        start, stop = map(int, line.split())
+        heard = _hear_piece(decoders, np.array(samples[start:stop]))
+        phones = [(p.name, p.start, p.end, p.word, p.score) for p in heard.phones]
+        sys.stdout.write(json.dumps({"words": heard.words, "phones": phones, "loop": heard.loop}) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

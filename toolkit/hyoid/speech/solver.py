@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a recording to a take: timing, mouth, face, head, larynx. The heart of ``hyoid talk`` without its files.
+
+>>> from hyoid.speech import solve
+>>> take = solve("examples/talk/jfk.flac", text="examples/talk/jfk.txt", fps=30)  # doctest: +SKIP
+>>> take.curve("jawOpen").max() > 0.2  # doctest: +SKIP
+True
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyoid import __version__, files
+from hyoid.characters import arkit, neck
+from hyoid.characters.character import NeckLimits
+from hyoid.errors import InputError, UsageError
+from hyoid.media import audio as media_audio
+from hyoid.report import SILENT, Report
+from hyoid.speech import coarticulation, larynx, performance, prosody, timing, visemes
+from hyoid.speech import events as event_track
+from hyoid.speech import style as styles
+from hyoid.speech import text as transcripts
+from hyoid.speech.prosody import Prosody
+from hyoid.speech.style import Style
+from hyoid.speech.timing import Timing
+from hyoid.take import AudioReference, CharacterReference, Event, Provenance, Source, Take
+
+RATES = (24, 25, 30, 50, 60)
+EDITED = "edited events"
+_MODEL = Source("weights", "CMU PocketSphinx en-us acoustic model and dictionary", "", "BSD-2-Clause")
+_NO_STRENGTHS: Mapping[str, float] = {}
+
+
+def solve(
+    audio: str | Path,
+    *,
+    text: str | None = None,
+    fps: float = 30,
+    style: str = "neutral",
+    strengths: Mapping[str, float] = _NO_STRENGTHS,
+    seed: int = 0,
+    events: str | Path | None = None,
+    offset_ms: float = 0.0,
+    repair: bool = False,
+    character: CharacterReference | None = None,
+    report: Report = SILENT,
+) -> Take:
+    """A talking performance of a recording.
+
+    Args:
+        audio: any sound file, or a video with sound.
+        text: the transcript (a file or the words); None recognises them.
+        fps: 24, 25, 30, 50 or 60 frames a second.
+        style: ``calm``, ``neutral`` or ``energetic``; ``strengths`` scale single layers (see ``style.LAYERS``).
+        seed: of blinks, gaze and idle motion; the same seed gives the same bytes.
+        events: an edited event track (CSV) to solve from; its timing replaces recognition.
+        offset_ms: moves the face later (positive) or earlier against the sound.
+        repair: take what a damaged file holds instead of refusing it.
+        character: which character the take is made for (its neck has the bundled human's limits).
+        report: progress and messages.
+
+    Raises:
+        InputError: the recording, the transcript or the events cannot be used.
+        UsageError: an unknown rate, style or layer.
+    """
+    if fps not in RATES:
+        raise UsageError(f"{fps:g} frames a second", expected=f"one of {', '.join(map(str, RATES))}")
+    played = styles.style(style, **strengths)
+    edited = event_track.read(events) if events is not None else None
+    content, text_path = transcripts.read(text) if text is not None and edited is None else (None, None)
+    report.progress(0.0, "reading the sound")
+    with media_audio.recording(audio, repair=repair) as sound:
+        for note in sound.repaired:
+            report.message(note, "warning")
+        if sound.channels > 1:
+            report.message("; ".join(sound.notes))
+        report.progress(0.03, "measuring the voice")
+        measured = prosody.measure(sound.samples)
+        if edited is not None:
+            found = from_events(edited, sound.seconds)
+        else:
+            words = transcripts.words(content) if content is not None else None
+            found = timing.find(sound.samples, sound.cache, measured, words, report.stage(0.1, 0.8))
+        for note in found.notes:
+            report.message(note, "info" if found.mode == timing.IDLE or found.mode == timing.ALIGNED else "warning")
+        report.progress(0.8, "solving the face")
+        settings = {
+            "audio": Path(audio).name, "text": content is not None, "fps": fps, "style": style, "seed": seed,
+            "strengths": dict(sorted(strengths.items())), "offset_ms": offset_ms, "mode": found.mode,
+            "events": None if events is None else files.sha256_of(Path(events)),
+            "repaired": list(sound.repaired), "notes": list(found.notes),
+        }  # fmt: skip
+        sources = [Source("input", Path(audio).name, sound.sha256, "")]
+        if text_path is not None:
+            sources.append(Source("input", text_path.name, files.sha256_of(text_path), ""))
+        if edited is None:
+            sources.append(_MODEL)
+        reference = AudioReference(str(Path(audio).resolve()), sound.sha256, sound.seconds)
+        return perform(
+            found, measured, sound.seconds, fps=fps, played=played, seed=seed, offset=offset_ms / 1000, edited=edited,
+            audio=reference, character=character or CharacterReference(part="head"),
+            provenance=Provenance(__version__, "talk", settings, tuple(sources)),
+        )  # fmt: skip
+
+
+def from_events(edited: Sequence[Event], seconds: float) -> Timing:
+    """The timing in an edited track.
+
+    Raises:
+        InputError: events lie outside of the recording.
+    """
+    late = next((event for event in edited if event.start > seconds + 0.5), None)
+    if late is not None:
+        what = f"the {late.kind} '{late.name}' starts at {late.start:g} s, after the end of the sound ({seconds:.2f} s)"
+        raise InputError(what, expected="the events of this recording")
+    spoken = event_track.to_phones(edited, seconds)
+    words = tuple(
+        timing.Spoken(event.name, event.start, min(event.end, seconds), number)
+        for number, event in enumerate(event for event in edited if event.kind == "word")
+    )
+    return Timing(EDITED, timing.without_gaps(spoken, seconds), words)
+
+
+def perform(
+    found: Timing,
+    measured: Prosody,
+    seconds: float,
+    *,
+    fps: float,
+    played: Style,
+    seed: int,
+    offset: float = 0.0,
+    edited: Sequence[Event] | None = None,
+    audio: AudioReference | None = None,
+    character: CharacterReference | None = None,
+    provenance: Provenance | None = None,
+) -> Take:
+    """The take of a known timing.
+
+    Args:
+        found: phones and words in seconds. measured: the voice. seconds: length of the sound.
+        offset: seconds by which the face comes later. edited: an artist's events, used as they are.
+        The rest as in :func:`solve`.
+    """
+    frames = max(1, int(np.ceil(seconds * fps - 1e-6)))
+    times = np.maximum(np.arange(frames) / fps - offset, 0.0)
+    if edited is None:
+        track = visemes.from_phones(found.phones)
+        acts = performance.events(found.phones, seconds, played, seed)
+        listed = [*event_track.of_speech(found.phones, found.words, track), *acts]
+    else:
+        track = event_track.to_visemes(edited, seconds)
+        acts = [event for event in edited if event.kind in ("blink", "gaze", "breath", "swallow")]
+        listed = list(edited)
+    curves = _curves(found, track, acts, measured, seconds, times, fps, played, seed)
+    head = _head(measured, times, seed, played)
+    curves |= performance.eye_curves(performance.gaze_degrees(acts, times, seed, played.gaze) + _counter_roll(head, played))
+    table = np.zeros((frames, len(arkit.CURVES)), np.float32)
+    for name, values in curves.items():
+        table[:, arkit.CURVES.index(name)] = values
+    listed.sort(key=lambda event: (event.start, event_track.KINDS.index(event.kind), event.end))
+    return Take(
+        fps=float(fps), curve_names=arkit.CURVES, curves=table, joint_names=neck.JOINTS,
+        rotations=_neck(head), root=np.zeros((frames, 3), np.float32), confidence=_confidence(found, times),
+        events=tuple(listed), audio=audio, character=character or CharacterReference(part="head"),
+        provenance=provenance or Provenance(__version__, "talk"), mode=found.mode,
+    )  # fmt: skip
+
+
+def _curves(
+    found: Timing, track: list[visemes.Viseme], acts: Sequence[Event], measured: Prosody, seconds: float,
+    times: np.ndarray, fps: float, played: Style, seed: int,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    curves = coarticulation.mouth(track, measured, seconds, fps, times, played)
+    blink = performance.blink_curve(acts, times, played.blinks)
+    level, draw = performance.breath_curves(acts, times)
+    travel, swallow = larynx.swallow_tracks(acts, times)
+    rest = np.clip(1 - 8 * curves["jawOpen"], 0, 1)
+    quiet = played.breath * draw * (1 - swallow)
+    curves["jawOpen"] = np.maximum(curves["jawOpen"], 0.07 * quiet * (1 - curves["mouthRollLower"] * 2).clip(0, 1))
+    pressed = swallow * rest
+    for side in ("Left", "Right"):
+        curves["eyeBlink" + side] = blink
+        curves["eyeSquint" + side] = 0.15 * blink
+        curves["mouthPress" + side] = np.maximum(curves["mouthPress" + side], 0.25 * pressed)
+    curves["mouthShrugLower"] = np.maximum(curves["mouthShrugLower"], 0.15 * pressed)
+    curves |= performance.brow_curves(measured, times, seed, played.brows)
+    curves["breath"] = np.clip(played.breath * level, 0, 1)
+    curves["swallow"] = np.clip(played.larynx * swallow, 0, 1)
+    curves["larynxSize"] = np.ones(len(times), np.float32)
+    curves["larynxHeight"] = larynx.height(measured, track, travel, draw, times, played.larynx)
+    return curves
+
+
+def _head(measured: Prosody, times: np.ndarray, seed: int, played: Style) -> np.ndarray:
+    """(frames, 4) quaternions of the head against the trunk."""
+    from hyoid.geometry import rotations
+
+    degrees = performance.head_angles(measured, times, seed, played.head, played.rate)
+    # Nod about +X (down positive), turn about +Y (to the left positive), tilt about -Z (to the left shoulder positive).
+    vectors = np.radians(degrees.astype(np.float64)) * [1, 1, -1]
+    return rotations.from_rotation_vector(vectors)
+
+
+def _counter_roll(head: np.ndarray, played: Style) -> np.ndarray:
+    """(frames, 2) degrees by which the eyes turn against the head, so that the gaze stays on the camera."""
+    left = np.degrees(2 * head[:, 2])
+    down = np.degrees(2 * head[:, 1])
+    return np.stack([-left, down], -1) * min(played.gaze, 1.0)
+
+
+def _neck(head: np.ndarray, block: int = 4096) -> np.ndarray:
+    limits = neck_limits()
+    result = np.empty((len(head), len(neck.JOINTS), 4), np.float32)
+    for start in range(0, len(head), block):
+        result[start : start + block] = neck.distribute(limits, head[start : start + block])
+    return result
+
+
+def neck_limits() -> NeckLimits:
+    """The neck of the bundled human, read without loading its geometry."""
+    rig: dict[str, Any] = tomllib.loads((files.data_folder("rigs") / "human" / "rig.toml").read_text(encoding="utf-8"))
+    values = rig["neck"]
+    return NeckLimits(**{name: np.array(values[name], float) for name in ("flexion", "extension", "lateral", "axial", "coupling")})
+
+
+def _confidence(found: Timing, times: np.ndarray) -> np.ndarray:
+    """(frames,) 0..1: how well the sound fits the phone of the frame; certain in silence, low without words."""
+    without_words = {timing.LOOP: 0.35, timing.VOICE: 0.2}.get(found.mode, 1.0)
+    starts = np.array([phone.start for phone in found.phones] or [0.0])
+    values = np.array([1.0 if phone.name == "SIL" else phone.confidence for phone in found.phones] or [1.0])
+    index = np.clip(np.searchsorted(starts, times, side="right") - 1, 0, len(values) - 1)
+    return (values[index] * without_words).astype(np.float32)
