@@ -44,7 +44,7 @@ def _brow_strokes(seed: int) -> list[tuple[tuple[float, float], tuple[float, flo
     """Hairs of one brow as (root, tip, width, strength): upright at the nose, lying outwards at the temple."""
     random = np.random.default_rng(seed)
     strokes = []
-    for _ in range(430):
+    for _ in range(520):
         x = 0.0108 + 0.0425 * random.beta(1.05, 1.25)
         share = random.beta(1.4, 1.4)
         low, high = float(_LOWER(x)), float(_UPPER(x))
@@ -54,8 +54,9 @@ def _brow_strokes(seed: int) -> list[tuple[tuple[float, float], tuple[float, flo
         lean += np.radians(np.interp(share, (0, 1), (14, -30)) * np.interp(along, (0, 0.5), (0.4, 1)))
         lean += random.normal(0, 0.13)
         length = random.uniform(0.0042, 0.0072) * np.interp(along, (0, 0.2, 1.0), (0.75, 1.0, 0.8))
+        fade = np.interp(along, (0, 0.16, 0.9, 1), (0.45, 1, 1, 0.7))
         tip = (x + length * np.cos(lean), y + length * np.sin(lean))
-        strokes.append(((x, y), tip, random.uniform(0.00013, 0.00020), random.uniform(0.55, 0.95)))
+        strokes.append(((x, y), tip, random.uniform(0.00010, 0.00016), random.uniform(0.45, 0.9) * fade))
     return strokes
 
 
@@ -79,21 +80,21 @@ def lash_card(width: int = 1024) -> np.ndarray:
     the root, 1 at the tips), the lower lid's in the lower half (0 at the root, 0.5 at the tips), u from nose to temple."""
     random = np.random.default_rng(221)
     strokes = []
-    for low, count, reach, strength in ((0.5, 120, 0.46, 0.97), (0.0, 76, 0.40, 0.75)):
+    for low, count, reach, strength in ((0.5, 150, 0.49, 1.0), (0.0, 84, 0.42, 0.8)):
         for number in range(count):
             u = (number + random.uniform(-0.8, 0.8) + 0.5) / count
             u += random.choice((-1, 1)) * 0.003 * random.random()
-            size = np.interp(u, (0, 0.12, 0.5, 0.85, 1), (0.35, 0.62, 0.90, 1.0, 0.80)) * random.uniform(0.62, 1.0)
+            size = np.interp(u, (0, 0.12, 0.5, 0.85, 1), (0.45, 0.70, 0.95, 1.0, 0.85)) * random.uniform(0.62, 1.0)
             lean = np.interp(u, (0, 0.35, 1), (-0.035, 0.0, 0.045)) + random.normal(0, 0.008)
             tip = np.array([lean, reach * size])
             bend = np.array([-0.35 * lean + random.normal(0, 0.004), 0.0])
-            width_here = random.uniform(0.0015, 0.0023)
+            width_here = random.uniform(0.0019, 0.0029)
             strokes.append((np.array([u, low + 0.004]), tip, bend, width_here, strength * random.uniform(0.8, 1)))
     card = _card(width, width // 4, strokes, (0.055, 0.042, 0.038))
     half = card.shape[0] // 2
     for rows in (slice(0, half), slice(half, None)):
         height = np.linspace(1, 0, half)[:, None]
-        card[rows, :, 3] = np.maximum(card[rows, :, 3], 0.55 * np.clip(1 - height / 0.07, 0, 1))
+        card[rows, :, 3] = np.maximum(card[rows, :, 3], 0.85 * np.clip(1 - height / 0.16, 0, 1))
         card[rows, :, 3] *= np.clip((1 - height) / 0.03, 0, 1)
     return card
 

@@ -12,7 +12,6 @@ from PIL import Image
 from rigs.human import atlas, hairs, paint_eyes, paint_skin, teeth
 from rigs.human.makehuman import Base
 
-EYE = slice(14598, 14670)
 OPENNESS_DIRECTIONS = 96
 
 
@@ -37,14 +36,27 @@ def write_skin(folder: Path, base: Base, read: Callable[[str], bytes], size: int
     faces = base.faces[body]
     light = openness(base.vertices, faces)
     uv = atlas.stretch(base.uv)
-    texels = atlas.rasterise(size, uv, base.face_uv[body], faces, base.vertices, light[:, None])
-    eye = base.vertices[EYE]
-    centre, radius = (eye.max(axis=0) + eye.min(axis=0)) / 2, float(np.ptp(eye[:, 0]) / 2)
-    found = paint_skin.regions(texels, read, centre, radius)
+    extra = np.stack([light, lid_rings(base, body)], axis=1)
+    texels = atlas.rasterise(size, uv, base.face_uv[body], faces, base.vertices, extra)
+    found = paint_skin.regions(texels, read)
     save(folder / "skin_colour.jpg", atlas.image(texels, paint_skin.colour(texels, found)), 88)
     save(folder / "skin_normal.jpg", paint_skin.normal_map(texels, paint_skin.relief(texels, found)), 88)
     rough = atlas.image(texels, paint_skin.roughness(texels, found)[:, None]).repeat(3, axis=2)
     save(folder / "skin_roughness.jpg", halve(rough), 85)
+
+
+def lid_rings(base: Base, body: np.ndarray) -> np.ndarray:
+    """How many edges each vertex (V,) is away from where the lining of the eyelids begins, at most 8, on the face's side."""
+    faces, uv = base.faces[body], base.uv[base.face_uv[body]]
+    lining = paint_skin.is_lining(uv.mean(axis=1))
+    rings = np.full(len(base.vertices), 8.0)
+    seam = np.intersect1d(faces[lining], faces[~lining])
+    rings[seam] = 0.0
+    outside = faces[~lining]
+    for _ in range(8):
+        corners = np.minimum(rings[outside], np.minimum(np.roll(rings[outside], 1, 1), np.roll(rings[outside], -1, 1)) + 1)
+        np.minimum.at(rings, outside, corners)
+    return rings
 
 
 def halve(values: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def eye(size: int, iris: str = "hazel") -> np.ndarray:
 
 def _sclera(place: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """White of the eye: warm at the corners, faint veins, a grey-blue ring next to the iris."""
-    out = np.tile(np.float32((0.905, 0.880, 0.855)), (len(place), 1))
+    out = np.tile(np.float32((0.845, 0.815, 0.790)), (len(place), 1))
     out += (cloud(place, 0.12, 311) * 0.008)[:, None]
     sideways = np.abs(place[:, 0])
     out = mix(out, (0.86, 0.66, 0.60), 0.62 * step(angle, 34, 80) * (0.35 + 0.65 * step(sideways, 0.3, 0.85)))
@@ -51,7 +51,8 @@ def _sclera(place: np.ndarray, angle: np.ndarray) -> np.ndarray:
     for cell, width, strength, seed in ((0.30, 0.045, 0.40, 341), (0.16, 0.06, 0.26, 342), (0.09, 0.08, 0.14, 343)):
         vein = bump(noise(bent, cell, seed), width) * step(noise(place, 2.2 * cell, seed + 10), -0.5, 1.1)
         out = mix(out, (0.72, 0.25, 0.22), strength * vein * step(angle, 24, 52) * (0.3 + 0.7 * step(sideways, 0.15, 0.7)))
-    return mix(out, (0.70, 0.68, 0.70), 0.50 * bump(angle - LIMBUS_DEGREES, 1.8))
+    out *= (1 - 0.38 * step(place[:, 1], 0.08, 0.50) - 0.16 * step(angle, 35, 75))[:, None]  # shade of lid and lashes
+    return mix(out, (0.64, 0.62, 0.63), 0.50 * bump(angle - LIMBUS_DEGREES, 1.8))
 
 
 def _iris(place: np.ndarray, radius: np.ndarray, turn: np.ndarray, name: str) -> np.ndarray:
@@ -68,6 +69,7 @@ def _iris(place: np.ndarray, radius: np.ndarray, turn: np.ndarray, name: str) ->
     out = mix(out, np.float32(inner) * 1.25, 0.35 * bump(share - collar, 0.05) * step(strands, -0.5, 1))
     out *= (0.86 + 0.20 * share)[:, None]
     out = mix(out, ring, 0.85 * step(share, 0.76, 1.0))
+    out *= (1 - 0.42 * step(place[:, 1], 0.02, 0.36))[:, None]
     edge = PUPIL + 0.008 * noise(fibre, 0.1, 365)
     out = mix(out, np.float32(ring) * 0.6, 0.7 * step(radius, edge + 0.07, edge))
     return mix(out, (0.012, 0.010, 0.010), step(radius, edge + 0.012, edge - 0.012))

@@ -22,7 +22,7 @@ from rigs.human.hairs import brow_cover
 
 SKIN = (0.885, 0.720, 0.625)
 BLOOD = (0.845, 0.525, 0.455)
-LIP = (0.735, 0.420, 0.390)
+LIP = (0.745, 0.462, 0.420)
 HAIR = (0.150, 0.108, 0.085)
 MASKS = ("lips", "eyelids", "ears", "inside-mouth", "aureolae", "fingernails", "toenails")
 
@@ -46,6 +46,7 @@ class Regions:
     brow_strands: np.ndarray
     lid_rim: np.ndarray
     waterline: np.ndarray
+    lash_line: np.ndarray
 
 
 def _mask(read: Callable[[str], bytes], name: str, uv: np.ndarray) -> np.ndarray:
@@ -57,28 +58,27 @@ def _mask(read: Callable[[str], bytes], name: str, uv: np.ndarray) -> np.ndarray
     return step(map_coordinates(values, places, order=1, mode="nearest"), 0.05, 0.95)
 
 
-def regions(texels: Texels, read: Callable[[str], bytes], eye: np.ndarray, eye_radius: float) -> Regions:
+def regions(texels: Texels, read: Callable[[str], bytes]) -> Regions:
     """What every texel belongs to.
 
-    ``texels.extra``: openness to light (N, 1). read: the bytes of a file of the MakeHuman data. eye: (3,) centre of the
-    left eyeball, metres.
+    texels: ``extra`` (N, 2) holds openness to light, and the rings of vertices between a texel and the edge of the
+    eyelids' lining (0 there, 1 at the front edge of the lid). read: the bytes of a file of the MakeHuman data.
     """
     point = texels.position.copy()
     point[:, 0] = np.abs(point[:, 0])
     x, y, z = point.T
     found = {name: _mask(read, name, unstretch(texels.uv)) for name in MASKS}
-    found["inside-mouth"] = np.maximum(found["inside-mouth"], _socket(unstretch(texels.uv)))
+    found["inside-mouth"] = np.maximum(found["inside-mouth"], is_lining(unstretch(texels.uv)))
     inside = found["inside-mouth"]
     head = step(y, 0.60, 0.63) * (1 - inside)
     angle = np.arctan2(x, z - 0.05)
-    ragged = 0.0022 * noise(texels.position, 0.004, 11) + 0.0012 * noise(texels.position, 0.0015, 12)
+    ragged = 0.0015 * noise(texels.position, 0.004, 11) + 0.0012 * noise(texels.position, 0.0015, 12)
     above = y - _HAIRLINE(angle).astype(np.float32) + ragged
     ear = np.maximum(found["ears"], step(x, 0.0785, 0.0815) * step(y, 0.742, 0.737) * step(z, 0.028, 0.034))
-    soft = np.where(angle < 1.5, 0.006, 0.009)
-    hair = np.clip((above + soft * 0.3) / (2 * soft), 0, 1) * head * (1 - ear)
+    soft = np.where(angle < 1.5, 0.0085, 0.012)
+    hair = np.clip((above + soft * 0.5) / (2 * soft), 0, 1) * head * (1 - ear)
     face = step(z, 0.06, 0.10) * step(y, 0.60, 0.63) * (1 - hair) * (1 - inside)
-    distance = np.linalg.norm(point - eye, axis=1) - eye_radius
-    front = step(z, eye[2] - 0.004, eye[2] + 0.002) * (np.abs(y - eye[1]) < 0.02) * (1 - inside)
+    lid = texels.extra[:, 1]
     strands, cover = brow_cover(texels.position)
     return Regions(
         point=point,
@@ -88,29 +88,33 @@ def regions(texels: Texels, read: Callable[[str], bytes], eye: np.ndarray, eye_r
         hair=hair,
         brow=cover,
         brow_strands=strands,
-        lid_rim=bump(distance - 0.0016, 0.0007) * front,
-        waterline=step(distance, 0.0014, 0.0006) * front,
+        lid_rim=bump(lid - 1.35, 0.42) * (1 - inside),
+        waterline=step(lid, 1.0, 0.7) * (1 - inside),
+        lash_line=bump(lid - 1.0, 0.16) * (1 - inside),
     )
 
 
-def _socket(uv: np.ndarray) -> np.ndarray:
-    """The two charts behind the eyelids."""
-    return ((uv[:, 0] < 0.155) & (uv[:, 1] > 0.53) & (uv[:, 1] < 0.65)).astype(np.float32)
+def is_lining(uv: np.ndarray) -> np.ndarray:
+    """Whether points (N, 2) of the MakeHuman atlas lie in the two charts behind the eyelids."""
+    return (uv[:, 0] < 0.1535) & (uv[:, 1] > 0.53) & (uv[:, 1] < 0.65)
 
 
 def _spot(point: np.ndarray, place: tuple[float, float, float], radius: float) -> np.ndarray:
     return bump(np.linalg.norm(point - np.asarray(place, dtype=np.float32), axis=1), radius)
 
 
-def _moles(position: np.ndarray, seed: int) -> np.ndarray:
-    """A few small moles on face, neck and chest, not mirrored."""
-    random = np.random.default_rng(seed)
-    total = np.zeros(len(position), dtype=np.float32)
-    for _ in range(26):
-        place = np.array([random.uniform(-0.09, 0.09), random.uniform(0.35, 0.76), 0.0], dtype=np.float32)
-        radius = random.uniform(0.0006, 0.0013)
-        flat = np.hypot(position[:, 0] - place[0], position[:, 1] - place[1])
-        total = np.maximum(total, step(flat, 1.6 * radius, 0.7 * radius) * (position[:, 2] > 0.05))
+# Moles on face, neck and chest: x, y and radius in millimetres, not mirrored.
+_MOLES = ((52, 711, 0.75), (-47, 671, 0.85), (-21, 640, 0.55), (34, 596, 0.95), (-52, 540, 0.9), (12, 470, 1.1), (61, 452, 0.8))
+
+
+def _moles(texels: Texels) -> np.ndarray:
+    """A few small moles on the front of face, neck and chest."""
+    x, y, _ = texels.position.T
+    total = np.zeros(len(x), dtype=np.float32)
+    for across, up, radius in _MOLES:
+        flat = np.hypot(x - across * 1e-3, y - up * 1e-3)
+        spot = step(flat, 1.6e-3 * radius, 0.5e-3 * radius) * (texels.normal[:, 2] > 0.2)
+        total = np.maximum(total, spot * (texels.position[:, 2] > 0.04))
     return total
 
 
@@ -130,9 +134,11 @@ def colour(texels: Texels, r: Regions) -> np.ndarray:
     out = mix(out, (0.905, 0.755, 0.630), 0.35 * _spot(point, (0.0, 0.782, 0.15), 0.026))
     out = mix(out, (0.800, 0.675, 0.610), 0.30 * r.face * step(y, 0.668, 0.640) * step(z, 0.07, 0.11))
     out = _eyes(out, r)
-    freckles = step(noise(p, 0.0021, 51), 1.35, 2.1) * r.face * bump(y - 0.705, 0.024)
-    out = mix(out, (0.70, 0.47, 0.35), 0.28 * freckles)
-    out = mix(out, (0.36, 0.22, 0.16), 0.62 * _moles(p, 61))
+    freckles = step(noise(p, 0.0011, 51), 1.2, 2.2) * r.face * bump(y - 0.705, 0.022)
+    out = mix(out, (0.70, 0.47, 0.35), 0.22 * freckles * step(cloud(p, 0.02, 52), -0.8, 1.0))
+    out = mix(out, (0.40, 0.25, 0.18), 0.58 * _moles(texels))
+    pores = np.maximum(noise(p, 0.00055, 101) - 0.5, 0.0) * r.face
+    out -= (0.020 * pores)[:, None] * np.float32([0.8, 1.0, 1.0])
     out = _lips(out, p, r)
     out = mix(out, (0.70, 0.44, 0.39), 0.75 * r.masks["aureolae"])
     nails = np.maximum(r.masks["fingernails"], r.masks["toenails"])
@@ -154,11 +160,12 @@ def _eyes(out: np.ndarray, r: Regions) -> np.ndarray:
     out = mix(out, (0.640, 0.455, 0.435), 0.30 * np.clip(hollow, 0, 1) * outside * r.face)
     crease = bump(y - (0.7385 - 20.0 * (x - 0.032) ** 2), 0.0011) * step(x, 0.015, 0.021) * step(x, 0.052, 0.045)
     out = mix(out, (0.52, 0.33, 0.27), 0.42 * crease * r.face)
-    upper = 0.35 + 0.65 * step(y, 0.727, 0.731)
-    out = mix(out, (0.20, 0.115, 0.09), 0.72 * r.lid_rim * upper)
-    corner = bump(np.hypot(x - 0.0165, y - 0.7275), 0.0022) * outside * r.face
-    out = mix(out, (0.80, 0.43, 0.40), 0.6 * corner)
-    return mix(out, (0.80, 0.47, 0.43), 0.85 * r.waterline)
+    upper = 0.30 + 0.70 * step(y, 0.7265, 0.7305)
+    out = mix(out, (0.56, 0.35, 0.30), 0.55 * r.lid_rim * (0.5 + 0.5 * upper))
+    corner = bump(np.hypot(x - 0.0185, y - 0.7275), 0.0017) * outside * r.face
+    out = mix(out, (0.78, 0.46, 0.42), 0.35 * corner)
+    out = mix(out, (0.77, 0.50, 0.46), 0.85 * r.waterline)
+    return mix(out, (0.16, 0.095, 0.075), 0.80 * r.lash_line * upper)
 
 
 def _lips(out: np.ndarray, p: np.ndarray, r: Regions) -> np.ndarray:
@@ -167,12 +174,12 @@ def _lips(out: np.ndarray, p: np.ndarray, r: Regions) -> np.ndarray:
     lips = r.masks["lips"]
     lines = noise(p, (0.0009, 0.008, 0.008), 71) + 0.6 * noise(p, (0.0005, 0.005, 0.005), 72)
     body = np.tile(np.float32(LIP), (len(p), 1))
-    body = mix(body, (0.785, 0.480, 0.440), 0.7 * bump(np.hypot(x / 1.9, y - 0.6545), 0.0036))
-    body = mix(body, (0.50, 0.215, 0.21), 0.75 * bump(y - 0.6605, 0.0016) * step(x, 0.034, 0.02))
-    body += (lines * 0.022 + 0.012 * cloud(p, 0.004, 73))[:, None]
+    body = mix(body, (0.790, 0.520, 0.470), 0.7 * bump(np.hypot(x / 1.9, y - 0.6545), 0.0036))
+    body = mix(body, (0.50, 0.245, 0.225), 0.75 * bump(y - 0.6605, 0.0016) * step(x, 0.034, 0.02))
+    body += (lines * 0.015 + 0.012 * cloud(p, 0.004, 73))[:, None]
     border = np.exp(-(((lips - 0.35) / 0.22) ** 2)) * (1 - lips)
     out = mix(out, (0.93, 0.76, 0.67), 0.35 * border)
-    out = mix(out, body, 0.86 * step(lips, 0.25, 0.95))
+    out = mix(out, body, 0.80 * step(lips, 0.12, 1.0) * step(noise(p, 0.0025, 74), -6.0, 1.5))
     inside = r.masks["inside-mouth"]
     deep = step(z, 0.135, 0.09)[:, None]
     wet = np.float32([0.62, 0.27, 0.255]) * (1 - deep) + np.float32([0.33, 0.10, 0.095]) * deep
@@ -181,17 +188,18 @@ def _lips(out: np.ndarray, p: np.ndarray, r: Regions) -> np.ndarray:
 
 def _hair(out: np.ndarray, p: np.ndarray, r: Regions) -> np.ndarray:
     """Brows and a short crop on the scalp: a soft undertone with strands on top."""
-    strands = 0.5 + 0.5 * np.tanh(0.9 * hair_relief(p))
-    crop = np.clip(r.hair * (0.80 + 0.35 * strands), 0, 1) * step(r.hair, 0.0, 0.35 + 0.4 * (1 - strands))
-    hair = np.tile(np.float32(HAIR), (len(p), 1)) * (0.72 + 0.62 * strands)[:, None]
-    out = mix(out, hair, 0.93 * crop)
-    out = mix(out, (0.42, 0.29, 0.23), 0.40 * r.brow)
-    return mix(out, (0.165, 0.112, 0.085), 0.90 * r.brow_strands)
+    strands = 0.5 + 0.5 * np.tanh(0.8 * hair_relief(p))
+    dense = step(r.hair, 0.0, 1.0)
+    crop = np.clip(dense + 0.75 * (strands - 0.5) * 4 * dense * (1 - dense), 0, 1)
+    hair = np.tile(np.float32(HAIR), (len(p), 1)) * (0.86 + 0.38 * strands + 0.05 * cloud(p, 0.02, 85))[:, None]
+    out = mix(out, hair, 0.92 * crop * (0.90 + 0.10 * strands))
+    out = mix(out, (0.46, 0.325, 0.26), 0.42 * r.brow)
+    return mix(out, (0.205, 0.145, 0.112), 0.78 * r.brow_strands)
 
 
 def hair_relief(p: np.ndarray) -> np.ndarray:
     """Noise (N,) of cropped hair: short strands that lie back and down on the scalp."""
-    return noise(p, (0.0011, 0.0020, 0.0032), 81) + 0.7 * noise(p, (0.0007, 0.0013, 0.0018), 82)
+    return noise(p, (0.0005, 0.0009, 0.0014), 81) + 0.7 * noise(p, (0.0004, 0.0006, 0.0008), 82)
 
 
 def relief(texels: Texels, r: Regions) -> np.ndarray:
@@ -200,9 +208,9 @@ def relief(texels: Texels, r: Regions) -> np.ndarray:
     x, y, z = point.T
     plain = (1 - r.hair) * (1 - r.masks["inside-mouth"]) * (1 - r.masks["lips"])
     pores = -np.maximum(noise(p, 0.00055, 101) - 0.25, 0.0)
-    lines = -np.abs(noise(p, 0.0016, 102)) * 0.6 + 0.4 * noise(p, 0.0008, 103)
+    lines = -np.abs(noise(p, 0.0009, 102)) * 0.6 + 0.5 * noise(p, 0.0006, 103)
     oily = 0.45 + 0.9 * bump(np.hypot(x / 1.6, y - 0.70), 0.022) * r.face + 0.3 * r.face
-    out = plain * (pores * 26e-6 * oily + lines * 17e-6)
+    out = plain * (pores * 44e-6 * oily + lines * 14e-6)
     wobble = 0.0012 * noise(p, 0.012, 104)
     centre = step(x, 0.045, 0.02) * step(z, 0.10, 0.13)
     for height, depth in ((0.7705, 50e-6), (0.7815, 70e-6), (0.7925, 45e-6)):
@@ -217,8 +225,8 @@ def relief(texels: Texels, r: Regions) -> np.ndarray:
     for height in (0.5935, 0.574):
         out -= 110e-6 * bump(y - height + 1.6 * wobble - 0.25 * x, 0.0011) * neck
     lip_lines = noise(p, (0.0009, 0.008, 0.008), 71) + 0.6 * noise(p, (0.0005, 0.005, 0.005), 72)
-    out += 70e-6 * lip_lines * r.masks["lips"]
-    out += 60e-6 * hair_relief(p) * r.hair + 90e-6 * r.brow_strands
+    out += 42e-6 * lip_lines * r.masks["lips"]
+    out += 45e-6 * hair_relief(p) * r.hair + 50e-6 * r.brow_strands
     return out.astype(np.float32)
 
 
@@ -243,7 +251,7 @@ def roughness(texels: Texels, r: Regions) -> np.ndarray:
     out -= 0.13 * np.clip(zone, 0, 1) * r.face
     out += 0.035 * cloud(p, 0.003, 111) + 0.02 * noise(p, 0.0006, 101)
     for amount, value in (
-        (r.masks["lips"], 0.36),
+        (r.masks["lips"], 0.43),
         (r.masks["inside-mouth"], 0.28),
         (np.maximum(r.masks["fingernails"], r.masks["toenails"]), 0.32),
         (r.waterline, 0.22),
