@@ -11,8 +11,8 @@ import numpy as np
 
 from hyoid.characters.character import Character, Material
 from hyoid.errors import InputError
-from hyoid.geometry.meshes import NormalPlan, triangulate, wedges
 from hyoid.media import gl
+from hyoid.media.surface import Batch, Surface, build
 
 SHADOW_SIZE = 1024
 OCCLUSION_SIZE = 768
@@ -63,6 +63,8 @@ class Renderer:
     Args:
         character: its parts, UVs and materials.
         width, height: pixels of the pictures.
+        focus: centre (3,) and radius, metres, of the ball that is looked at: it gets fine shadows.
+        budget: points that the surface may have after refinement.
         supersample: pixels are averaged from this many times as many in each direction, on top of 4 samples a pixel.
 
     Raises:
@@ -70,7 +72,16 @@ class Renderer:
         InputError: a texture cannot be read.
     """
 
-    def __init__(self, character: Character, width: int, height: int, *, supersample: int = 1) -> None:
+    def __init__(
+        self,
+        character: Character,
+        width: int,
+        height: int,
+        focus: tuple[np.ndarray, float],
+        *,
+        supersample: int = 1,
+        budget: int = 60_000,
+    ) -> None:
         self._context = gl.context()  # before the import of OpenGL, which needs to know the platform
         self._context.make_current()
         from OpenGL import GL
@@ -81,46 +92,44 @@ class Renderer:
             raise InputError(
                 f"{width}x{height} is too large for this OpenGL", expected=f"at most {limit // supersample}"
             )
-        self.normals = NormalPlan(character.faces, len(character.vertices))
-        self._wedge_vertex, uv_rows, faces = wedges(character.faces, character.face_uv)
-        wedge_uv, triangles = character.uv[uv_rows], triangulate(faces)
-        # Parts are ranges of faces, draw calls are ranges of triangles: a triangle face gives one, a quad two.
-        first = np.concatenate([[0], np.cumsum(1 + (faces[:, 2] != faces[:, 3]))])
-        zeros = np.zeros((len(self._wedge_vertex), 3), np.float32)
-        streams = {_POSITION: zeros, _NORMAL: zeros, _UV: wedge_uv, _OCCLUSION: np.ones_like(wedge_uv)}
-        self._buffers = gl.Buffers(streams, triangles)
-        self._batches = _batches(character, first)
+        self._focus = focus
+        self.surface: Surface = build(character, (focus[0], 2 * focus[1]), budget)
+        zeros = np.zeros((len(self.surface.wedge_point), 3), np.float32)
+        streams = {_POSITION: zeros, _NORMAL: zeros, _UV: self.surface.wedge_uv}
+        streams[_OCCLUSION] = np.ones_like(self.surface.wedge_uv)
+        self._buffers = gl.Buffers(streams, self.surface.triangles)
         self._target = gl.Target(width * supersample, height * supersample, 4)
         self._shadow = gl.DepthMap(SHADOW_SIZE)
         self._surface = gl.Program("surface.vert", "surface.frag")
         self._depth = gl.Program("depth.vert", "depth.frag")
         self._backdrop = gl.Program("backdrop.vert", "backdrop.frag")
         self._textures: dict[str, int] = {}
-        self._uniforms = [self._material_uniforms(character.materials[batch.material]) for batch in self._batches]
+        self._uniforms = [
+            self._material_uniforms(character.materials[batch.material]) for batch in self.surface.batches
+        ]
 
     def set_occlusion(self, closed: np.ndarray, opened: np.ndarray) -> None:
-        """Set how much open sky each vertex sees, (V,) 0..1, with the mouth closed and open (see :func:`occlusion`)."""
+        """Set how much open sky each surface point sees, (S,) 0..1, mouth closed and open (see :meth:`occlusion`)."""
         self._context.make_current()
-        self._buffers.update(_OCCLUSION, np.stack([closed, opened], -1)[self._wedge_vertex])
+        self._buffers.update(_OCCLUSION, np.stack([closed, opened], -1)[self.surface.wedge_point])
 
-    def occlusion(self, vertices: np.ndarray, focus: tuple[np.ndarray, float]) -> np.ndarray:
-        """(V,) float32, 0..1: the cosine-weighted share of the sky that each vertex of this pose sees.
+    def occlusion(self, vertices: np.ndarray) -> np.ndarray:
+        """(S,) float32, 0..1: the cosine-weighted share of the sky that each surface point of this pose sees.
 
-        Depth maps from directions all around the ball ``focus`` (centre, radius in metres) say which vertices are
-        hidden from where; vertices outside the ball count as free.
+        Depth maps from directions all around the focus say which points are hidden from where; points outside the focus
+        count as free.
         """
         from OpenGL import GL
 
         self._context.make_current()
-        normals = self.normals(vertices)
-        self._upload(vertices, normals)
+        surface, normals = self._upload(vertices)
         for state in (GL.GL_DEPTH_TEST, GL.GL_DEPTH_CLAMP):
             GL.glEnable(state)
         GL.glDepthMask(True)
-        centre, radius = focus
+        centre, radius = self._focus
         bias = 3 * radius / OCCLUSION_SIZE
-        inside = np.flatnonzero(np.linalg.norm(vertices - centre, axis=1) < radius)
-        points, facings = vertices[inside] + bias * normals[inside], normals[inside]
+        inside = np.flatnonzero(np.linalg.norm(surface - centre, axis=1) < radius)
+        points, facings = surface[inside] + bias * normals[inside], normals[inside]
         seen, total = np.zeros(len(inside), np.float32), np.full(len(inside), 1e-6, np.float32)
         depth_map = gl.DepthMap(OCCLUSION_SIZE, compare=False)
         for direction in _sphere(OCCLUSION_DIRECTIONS):
@@ -133,26 +142,23 @@ class Renderer:
             seen += facing * (place[:, 2] <= depth_map.read()[rows, columns] + bias / (2 * radius))
             total += facing
         depth_map.close()
-        result = np.ones(len(vertices), np.float32)
+        result = np.ones(len(surface), np.float32)
         result[inside] = seen / total
         return result
 
-    def draw(
-        self, vertices: np.ndarray, view: View, *, mouth: float = 0.0, focus: tuple[np.ndarray, float]
-    ) -> np.ndarray:
+    def draw(self, vertices: np.ndarray, view: View, *, mouth: float = 0.0) -> np.ndarray:
         """One picture, (height, width, 3) uint8 RGB.
 
         Args:
             vertices: (V, 3) float32, metres: the deformed mesh.
             mouth: 0..1, how far the mouth is open (mixes the two occlusions).
-            focus: centre (3,) and radius, metres, of the ball that gets sharp shadows.
         """
         from OpenGL import GL
 
         self._context.make_current()
-        self._upload(vertices, self.normals(vertices))
+        self._upload(vertices)
         directions = LIGHT_DIRECTIONS / np.linalg.norm(LIGHT_DIRECTIONS, axis=1, keepdims=True) @ view.yaw.T
-        shadow_matrix = _light_matrix(directions[0], *focus)
+        shadow_matrix = _light_matrix(directions[0], *self._focus)
         for state in (GL.GL_DEPTH_TEST, GL.GL_DEPTH_CLAMP, GL.GL_MULTISAMPLE):
             GL.glEnable(state)
         GL.glDepthMask(True)
@@ -176,7 +182,7 @@ class Renderer:
                 "ground_colour": GROUND,
                 "exposure": EXPOSURE,
                 "shadow_map": 0,
-                "shadow_spread": 0.004 / (2 * focus[1]),
+                "shadow_spread": 0.004 / (2 * self._focus[1]),
                 "colour_map": 1,
                 "normal_map": 2,
                 "roughness_map": 3,
@@ -184,7 +190,7 @@ class Renderer:
         )
         GL.glActiveTexture(GL.GL_TEXTURE0)
         GL.glBindTexture(GL.GL_TEXTURE_2D, self._shadow.texture)
-        for batch, (uniforms, textures) in zip(self._batches, self._uniforms, strict=True):
+        for batch, (uniforms, textures) in zip(self.surface.batches, self._uniforms, strict=True):
             self._draw_batch(batch, uniforms, textures)
         GL.glDepthMask(True)
         picture = self._target.read()
@@ -202,13 +208,17 @@ class Renderer:
         for program in (self._surface, self._depth, self._backdrop):
             GL.glDeleteProgram(program.handle)
 
-    def _upload(self, vertices: np.ndarray, normals: np.ndarray) -> None:
-        self._buffers.update(_POSITION, vertices[self._wedge_vertex])
-        self._buffers.update(_NORMAL, normals[self._wedge_vertex])
+    def _upload(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Send a deformed mesh to the buffers; gives the surface points and their normals, (S, 3) float32 each."""
+        points = self.surface.points(vertices)
+        normals = self.surface.normals(points)
+        self._buffers.update(_POSITION, points[self.surface.wedge_point])
+        self._buffers.update(_NORMAL, normals[self.surface.wedge_point])
+        return points, normals
 
     def _draw_depth(self, matrix: np.ndarray) -> None:
         self._depth.use({"view_projection": matrix})
-        for batch in self._batches:
+        for batch in self.surface.batches:
             if self.character.materials[batch.material].alpha == "opaque":
                 self._buffers.draw(batch.first, batch.count)
 
@@ -221,7 +231,7 @@ class Renderer:
         GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
         GL.glEnable(GL.GL_DEPTH_TEST)
 
-    def _draw_batch(self, batch: _Batch, uniforms: dict, textures: dict[int, int]) -> None:
+    def _draw_batch(self, batch: Batch, uniforms: dict, textures: dict[int, int]) -> None:
         from OpenGL import GL
 
         material = self.character.materials[batch.material]
@@ -263,26 +273,6 @@ class Renderer:
         if key not in self._textures:
             self._textures[key] = gl.picture_texture(_picture(path), srgb=srgb)
         return self._textures[key]
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Triangles ``first`` .. ``first + count`` share a material."""
-
-    material: str
-    first: int
-    count: int
-
-
-def _batches(character: Character, first: np.ndarray) -> list[_Batch]:
-    """Opaque parts first, then masked, then blended ones, the clear ones (cornea) before lashes and brows."""
-
-    def rank(batch: _Batch) -> tuple[int, float]:
-        material = character.materials[batch.material]
-        return ("opaque", "mask", "blend").index(material.alpha), material.roughness
-
-    spans = [(part.material, int(first[part.faces.start]), int(first[part.faces.stop])) for part in character.parts]
-    return sorted((_Batch(name, start, stop - start) for name, start, stop in spans if stop > start), key=rank)
 
 
 def _look(back: np.ndarray) -> np.ndarray:

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hyoid check FILE...``: is this file sound, is this job ready to run? Cheap, and the first step of a farm job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from hyoid.errors import HyoidError, InputError
+from hyoid.report import Report
+from hyoid.verbs.job import JobModel, positional
+
+
+class Job(JobModel):
+    """Files to check."""
+
+    files: list[Path] = Field(
+        min_length=1, description="take, bvh, csv, glb, usd, video, sound or TOML job", json_schema_extra=positional()
+    )
+    strict: bool = Field(False, description="warnings count as problems")
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """Check every file and list every problem.
+
+    Returns:
+        ``files``: one entry each with ``file``, ``type``, ``problems`` (it must not be used) and ``warnings`` (it
+        works, but look); ``exit_code``: 0 when all are sound, else 3.
+    """
+    entries = []
+    for index, path in enumerate(job.files):
+        report.progress(index / len(job.files), f"checking {path.name}")
+        problems: list[str] = []
+        warnings: list[str] = []
+        kind = "?"
+        try:
+            kind = _check(path, problems, warnings)
+        except HyoidError as error:
+            problems.append(_without_path(error, path))
+        if job.strict:
+            problems, warnings = problems + warnings, []
+        entries.append({"file": str(path), "type": kind, "problems": problems, "warnings": warnings})
+    bad = any(entry["problems"] for entry in entries)
+    return {"files": entries, "exit_code": InputError.exit_code if bad else 0}
+
+
+def _without_path(error: HyoidError, path: Path) -> str:
+    """The message; the file's own name stands before it anyway."""
+    return str(error).removeprefix(f"{path}: ")
+
+
+def _check(path: Path, problems: list[str], warnings: list[str]) -> str:
+    if path.is_dir() or not path.exists():
+        raise InputError("is a folder" if path.is_dir() else "does not exist", path=path, expected="a file")
+    if not path.stat().st_size:
+        raise InputError("is empty", path=path)
+    name = path.name.lower()
+    if name.endswith(".toml"):
+        _check_job(path, problems, warnings)
+        return "job"
+    if name.endswith((".take.npz", ".bvh", ".csv")):
+        _check_take(path, problems, warnings)
+        return "performance"
+    if name.endswith(".glb"):
+        from hyoid.formats import glb_read
+
+        problems += glb_read.problems(glb_read.read(path))
+        return "glb"
+    # Everything else is sound when its reader can look into it.
+    from hyoid.report import SILENT
+    from hyoid.verbs import info
+
+    found = info.run(info.Job(file=path), SILENT)
+    problems += found["contents"].get("damage", [])
+    return found["type"]
+
+
+def _check_take(path: Path, problems: list[str], warnings: list[str]) -> None:
+    import numpy as np
+
+    from hyoid import formats
+    from hyoid.characters import arkit
+    from hyoid.files import sha256_of
+    from hyoid.formats.checks import valid_take
+
+    take = valid_take(formats.read_take(path), path)
+    if len(take.curve_names):
+        weights = [name for name in arkit.NAMES if name in take.curve_names]
+        for name in weights:
+            curve = take.curve(name)
+            if curve.min() < -1e-3 or curve.max() > 1.5:
+                frame = int(np.argmax(np.maximum(-curve, curve - 1)))
+                warnings.append(f"curve {name} is {curve[frame]:.3g} in frame {frame}; expected 0..1")
+    late = [event for event in take.events if event.end > take.seconds + 1 / take.fps or event.start < -1e-6]
+    if late:
+        event = late[0]
+        warnings.append(f"{len(late)} events lie outside the take, the first is {event.kind} '{event.name}'")
+    if take.audio is not None:
+        sound = Path(take.audio.path)
+        if not sound.is_file():
+            warnings.append(f"its sound {sound} is not there; films will be silent")
+        elif sha256_of(sound) != take.audio.sha256:
+            warnings.append(f"its sound {sound} has changed since the take was made")
+    missing = np.flatnonzero(take.confidence <= 0)
+    if len(missing):
+        warnings.append(f"{len(missing)} frames have no confidence, the first is frame {missing[0]}")
+
+
+def _check_job(path: Path, problems: list[str], warnings: list[str]) -> None:
+    from hyoid.files import check_writable
+    from hyoid.formats import format_of
+    from hyoid.verbs.run import read_job
+
+    _, job = read_job(path)
+    for name, value in job:
+        outputs = name in ("output", "outputs")
+        for item in value if isinstance(value, list) else [value]:
+            if not isinstance(item, Path):
+                continue
+            try:
+                if outputs:
+                    format_of(item)
+                    check_writable(item)
+                elif not item.exists():
+                    problems.append(f"{name}: {item} does not exist")
+                elif item.is_dir():
+                    problems.append(f"{name}: {item} is a folder")
+                elif not item.stat().st_size:
+                    problems.append(f"{name}: {item} is empty")
+            except HyoidError as error:
+                problems.append(f"{name}: {error}")
+    if not any(isinstance(value, list | Path) for _, value in job):
+        warnings.append("names no file at all")
+
+
+def show(result: dict[str, Any]) -> str:
+    """One line a file, and one for each problem and warning."""
+    lines = []
+    for entry in result["files"]:
+        verdict = f"{len(entry['problems'])} problems" if entry["problems"] else "ok"
+        lines.append(f"{entry['file']}: {verdict} ({entry['type']})")
+        lines += [f"  problem: {text}" for text in entry["problems"]]
+        lines += [f"  warning: {text}" for text in entry["warnings"]]
+    return "\n".join(lines)

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hyoid info FILE``: what is inside, what it was made from, and whether it may be used commercially."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from hyoid import licences
+from hyoid.errors import InputError, TimeLimitError
+from hyoid.report import Report
+from hyoid.take import Source, Take
+from hyoid.verbs.job import JobModel, positional
+
+READER_SECONDS = 120.0
+_PICTURES = (".png", ".jpg", ".jpeg")
+_VIDEOS = (".mp4", ".mov", ".mkv", ".webm")
+_SCENES = (".blend", ".fbx", ".abc")
+_USD = (".usdc", ".usda", ".usd", ".usdz")
+
+
+class Job(JobModel):
+    """A file to look into."""
+
+    file: Path = Field(
+        description="take, bvh, csv, glb, usd, blend, fbx, abc, mp4, png or sound", json_schema_extra=positional()
+    )
+    events: bool = Field(default=False, description="also list every event of a take (phonemes, words, blinks)")
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """Look into one file.
+
+    Returns:
+        ``file``, ``type``, ``bytes``, ``sha256``, ``contents`` (by type), ``provenance`` (or None), and ``licence``:
+        the verdict of :func:`hyoid.licences.verdict` with its ``sentence``; None for plain sound and pictures.
+
+    Raises:
+        InputError: the file is missing, empty, damaged or of no known type.
+        MissingToolError: Blender is needed to look into this type and is not there.
+    """
+    from hyoid.files import sha256_of
+
+    path = job.file
+    if path.is_dir() or not path.exists():
+        raise InputError("is a folder" if path.is_dir() else "does not exist", path=path, expected="a file")
+    size = path.stat().st_size
+    if not size:
+        raise InputError("is empty", path=path)
+    report.progress(0.1, f"reading {path.name}")
+    kind, reader = _reader(path, job.events)
+    contents = reader(path)
+    provenance = contents.pop("provenance", None) or _sidecar(path)
+    sources = [_source(entry) for entry in (provenance or {}).get("sources", [])]
+    licence = contents.pop("character_licence", None)
+    if licence and not any(source.role == "character" for source in sources):
+        sources.append(Source("character", str(contents.get("character", "")), "", licence))
+    verdict = None
+    if sources or kind not in ("sound", "picture", "video", "csv", "bvh"):
+        verdict = licences.verdict(sources)
+        verdict["sentence"] = licences.sentence(verdict)
+    return {
+        "file": str(path), "type": kind, "bytes": size, "sha256": sha256_of(path), "contents": contents,
+        "provenance": provenance, "licence": verdict,
+    }  # fmt: skip
+
+
+def _reader(path: Path, events: bool) -> tuple[str, Callable[[Path], dict[str, Any]]]:
+    """The type of a file and what looks into it."""
+    name = path.name.lower()
+    if name.endswith((".take.npz", ".bvh", ".csv")):
+        return name.rsplit(".", 1)[1].replace("npz", "take"), lambda path: _take(path, events)
+    if name.endswith(".glb"):
+        return "glb", _glb
+    if name.endswith(_USD):
+        return "usd", _usd
+    if name.endswith(_SCENES):
+        return name.rsplit(".", 1)[1], _scene
+    if name.endswith(_PICTURES):
+        return "picture", _picture
+    if name.endswith(_VIDEOS):
+        return "video", _video
+    return "sound", _sound
+
+
+def take_facts(take: Take, *, events: bool = False) -> dict[str, Any]:
+    """What a take holds, as JSON values."""
+    import dataclasses
+
+    moving = [name for name in take.curve_names if float(take.curve(name).std()) > 1e-4]
+    counts: dict[str, int] = {}
+    for event in take.events:
+        counts[event.kind] = counts.get(event.kind, 0) + 1
+    facts: dict[str, Any] = {
+        "seconds": round(take.seconds, 6),
+        "fps": take.fps,
+        "frames": take.frames,
+        "curves": len(take.curve_names),
+        "moving_curves": moving,
+        "joints": list(take.joint_names),
+        "points": None if take.points is None else int(take.points.shape[1]),
+        "events": counts,
+        "sparse_keys": sum(len(keys.times) for keys in take.keys.values()),
+        "confidence": round(float(take.confidence.mean()), 4),
+        "mode": take.mode,
+        "character": take.character.name,
+        "character_settings": dict(take.character.settings),
+        "audio": None if take.audio is None else dataclasses.asdict(take.audio),
+    }
+    if events:
+        facts["event_list"] = [dataclasses.asdict(event) for event in take.events]
+    if take.provenance.verb or take.provenance.sources:
+        facts["provenance"] = json.loads(json.dumps(dataclasses.asdict(take.provenance), default=str))
+    return facts
+
+
+def _take(path: Path, events: bool) -> dict[str, Any]:
+    from hyoid import formats
+
+    return take_facts(formats.read_take(path), events=events)
+
+
+def _glb(path: Path) -> dict[str, Any]:
+    from hyoid.formats import glb_read
+
+    facts = glb_read.summary(glb_read.read(path))
+    own = facts.pop("hyoid") or {}
+    for key in ("provenance", "fps", "frames", "mode", "audio"):
+        if own.get(key) is not None:
+            facts[key] = own[key]
+    if own.get("character"):
+        facts["character"], facts["character_licence"] = own["character"].get("name", ""), facts["copyright"]
+    return facts
+
+
+def _usd(path: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "hyoid.verbs.usd_facts", str(path.resolve())]
+    facts = _child(command, None, path, "USD")
+    own = facts.pop("custom", {}).get("hyoid", {})
+    if own.get("provenance"):
+        facts["provenance"] = json.loads(own["provenance"])
+    if own.get("character"):
+        facts["character"], facts["character_licence"] = own["character"], own.get("licence", "")
+    if own.get("mode"):
+        facts["mode"] = own["mode"]
+    return facts
+
+
+def _scene(path: Path) -> dict[str, Any]:
+    from hyoid.blender import facts as script
+    from hyoid.blender import process
+
+    command, environment = process.blender_command()
+    own = Path(script.__file__).resolve()
+    command = [str(own) if part == str(process.CHILD) else part for part in command]
+    return _child([*command, str(path.resolve())], environment, path, "Blender", prefix=script.PREFIX)
+
+
+def _child(
+    command: list[str], environment: dict[str, str] | None, path: Path, program: str, *, prefix: str = ""
+) -> dict[str, Any]:
+    """The JSON that a child process prints about a file; a child that dies is a damaged file, not our end."""
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=READER_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise TimeLimitError(f"{program} did not read it within {READER_SECONDS:g} s", path=path) from None
+    lines = [line for line in done.stdout.decode(errors="replace").splitlines() if line.startswith(prefix or "{")]
+    if not lines:
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        raise InputError(f"{program} ended with code {done.returncode} while reading it ({last})", path=path)
+    facts = json.loads(lines[-1][len(prefix) :])
+    if "error" in facts:
+        raise InputError(f"cannot be read: {facts['error']}", path=path)
+    return facts
+
+
+def _picture(path: Path) -> dict[str, Any]:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return {"width": image.width, "height": image.height, "mode": image.mode}
+    except (OSError, Image.DecompressionBombError) as error:
+        raise InputError(f"cannot be read as a picture ({error})", path=path) from None
+
+
+def _video(path: Path) -> dict[str, Any]:
+    from hyoid.media import video
+
+    facts = video.probe(path)
+    return {
+        "seconds": round(facts.seconds, 6), "fps": float(facts.fps), "frames": facts.frames, "width": facts.width,
+        "height": facts.height, "sound": facts.has_audio,
+    }  # fmt: skip
+
+
+def _sound(path: Path) -> dict[str, Any]:
+    from hyoid.media import audio
+
+    with audio.recording(path, repair=True) as recording:
+        return {
+            "seconds": round(recording.seconds, 6), "rate": recording.rate, "channels": recording.channels,
+            "damage": list(recording.repaired),
+        }  # fmt: skip
+
+
+def _sidecar(path: Path) -> dict[str, Any] | None:
+    """The provenance that lies beside an output whose format cannot carry it."""
+    beside = path.with_name(path.name + ".json")
+    try:
+        record = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "sources" in record else None
+
+
+def _source(entry: dict[str, Any]) -> Source:
+    return Source(*(str(entry.get(key, "")) for key in ("role", "name", "sha256", "licence")))
+
+
+def show(result: dict[str, Any]) -> str:
+    """The facts for people: one a line, long lists counted, then the sources and the verdict."""
+    lines = [f"{result['file']}: {result['type']}, {result['bytes']:,} bytes"]
+    for key, value in result["contents"].items():
+        if key == "event_list":
+            lines += [f"  {e['start']:9.3f} {e['end']:9.3f}  {e['kind']:<8} {e['name']}" for e in value]
+        elif value not in (None, "", [], {}):
+            lines.append(f"  {key.replace('_', ' ')}: {_short(value)}")
+    provenance = result["provenance"]
+    if provenance:
+        lines.append(f"  made by: hyoid {provenance.get('verb', '')} {provenance.get('version', '')}")
+        lines += [
+            f"    {entry['role']}: {entry['name']} ({entry['licence'] or 'no stated licence'})"
+            for entry in provenance.get("sources", [])
+        ]
+    if result["licence"]:
+        lines.append(result["licence"]["sentence"])
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        items = [f"{key} {_short(item)}" for key, item in value.items()]
+        return ", ".join(items[:12]) + (f" and {len(items) - 12} more" if len(items) > 12 else "")
+    if isinstance(value, list):
+        if len(value) <= 6:
+            return ", ".join(map(_short, value))
+        return f"{len(value)} ({', '.join(map(_short, value[:4]))}, ...)"
+    return f"{value:g}" if isinstance(value, float) else str(value)
