@@ -4,11 +4,17 @@
 
 from __future__ import annotations
 
+import importlib
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
 
+_DATE = b"Sat Jan  1 00:00:00 2000"
 _STRIP_FILE = Path(__file__).with_name("sound_strip.blend")
 
 
@@ -104,6 +110,28 @@ def use_nodes(owner: Any) -> Any:
     if owner.node_tree is None:
         owner.use_nodes = True
     return owner.node_tree
+
+
+@contextmanager
+def fixed_fbx_date() -> Iterator[None]:
+    """Let the FBX exporter, a Python add-on, write one fixed date instead of the clock's, for equal bytes."""
+    exporter = importlib.import_module("io_scene_fbx.export_fbx_bin")
+    clock = exporter.datetime
+    fixed = clock.datetime(2000, 1, 1)
+    exporter.datetime = SimpleNamespace(datetime=SimpleNamespace(now=lambda: fixed))
+    try:
+        yield
+    finally:
+        exporter.datetime = clock
+
+
+def fix_abc_date(path: Path) -> None:
+    """Overwrite the date in the header text of an Alembic file with a fixed one of the same length."""
+    with open(path, "r+b") as stream, mmap.mmap(stream.fileno(), 0) as data:
+        mark = b"_ai_DateWritten="
+        found = data.rfind(mark)
+        if found >= 0:
+            data[found + len(mark) : found + len(mark) + len(_DATE)] = _DATE
 
 
 def set_property(owner: Any, name: str, value: float, low: float, high: float, description: str) -> None:

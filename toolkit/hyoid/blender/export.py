@@ -48,32 +48,34 @@ def _write_blend(path: Path, built: scene.Built) -> None:
 def _write_fbx(path: Path, built: scene.Built) -> None:
     """Armature, meshes and shape keys with every frame baked, in metres, +Y up."""
     _select([built.armature, *built.meshes])
-    _finish(
-        bpy.ops.export_scene.fbx,
-        filepath=str(path),
-        check_existing=False,
-        use_selection=True,
-        object_types={"ARMATURE", "MESH"},
-        use_mesh_modifiers=False,
-        mesh_smooth_type="OFF",
-        add_leaf_bones=False,
-        apply_scale_options="FBX_SCALE_ALL",
-        axis_forward="-Z",
-        axis_up="Y",
-        bake_anim=built.animated,
-        bake_anim_use_all_bones=True,
-        bake_anim_use_nla_strips=False,
-        bake_anim_use_all_actions=False,
-        bake_anim_force_startend_keying=True,
-        bake_anim_step=1.0,
-        bake_anim_simplify_factor=0.0,
-        path_mode="COPY",
-        embed_textures=True,
-    )
+    with compat.fixed_fbx_date():
+        _finish(
+            bpy.ops.export_scene.fbx,
+            filepath=str(path),
+            check_existing=False,
+            use_selection=True,
+            object_types={"ARMATURE", "MESH"},
+            use_mesh_modifiers=False,
+            mesh_smooth_type="OFF",
+            add_leaf_bones=False,
+            apply_scale_options="FBX_SCALE_ALL",
+            axis_forward="-Z",
+            axis_up="Y",
+            bake_anim=built.animated,
+            bake_anim_use_all_bones=True,
+            bake_anim_use_nla_strips=False,
+            bake_anim_use_all_actions=False,
+            bake_anim_force_startend_keying=True,
+            bake_anim_step=1.0,
+            bake_anim_simplify_factor=0.0,
+            path_mode="COPY",
+            embed_textures=True,
+        )
 
 
 def _write_abc(path: Path, built: scene.Built) -> None:
     """The deformed meshes frame by frame; Alembic knows no rigs."""
+    path.touch()  # its exporter says neither that the folder is missing nor that it is read-only
     _select(built.meshes)
     _finish(
         bpy.ops.wm.alembic_export,
@@ -91,6 +93,7 @@ def _write_abc(path: Path, built: scene.Built) -> None:
         export_particles=False,
         evaluation_mode="RENDER",
     )
+    compat.fix_abc_date(path)
 
 
 def _select(objects: list[Any]) -> None:

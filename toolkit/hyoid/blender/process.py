@@ -130,6 +130,10 @@ def _died(code: int, stderr: str, target: Path) -> HyoidError:
         return OutOfMemoryError(
             "Blender was killed, most likely because memory ran out", path=target, hint="Use fewer frames or part=head"
         )
+    if "iostream error" in last:  # how the Alembic library ends the process when a write fails
+        return OutputError(
+            "cannot be written: the disk is full", path=target, hint="Free some space or choose another folder"
+        )
     ended = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
     return HyoidError(f"Blender {ended}: {last}", path=target)
 
