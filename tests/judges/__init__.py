@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 _HERE = Path(__file__).resolve().parent
@@ -31,3 +34,18 @@ def gltf_verdict(path: Path) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)[str(path)]
+
+
+def blender_import(path: Path, fps: float, frames: list[int]) -> dict[str, np.ndarray]:
+    """What Blender shows of a .glb or .bvh at some frames: see ``blender_child.py``. Runs in a child process.
+
+    Without bpy the test is skipped.
+    """
+    if importlib.util.find_spec("bpy") is None:
+        pytest.skip("bpy is not installed: pip install 'hyoid[blender]'")
+    out = path.with_suffix(".imported.npz")
+    command = [sys.executable, str(_HERE / "blender_child.py"), str(path), str(out), str(fps), *map(str, frames)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    with np.load(out, allow_pickle=False) as arrays:
+        return dict(arrays)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hyoid.characters import performance
 from hyoid.characters.character import Character
 from hyoid.errors import InputError
 from hyoid.formats.checks import FPS_LIMITS, finite, frame_rate, valid_take
@@ -58,8 +59,6 @@ def write(path: Path, character: Character, take: Take | None = None, *, unit: s
     Raises:
         InputError: the take holds numbers that are not finite.
     """
-    from hyoid.characters import performance
-
     scale = {"metres": 1.0, "centimetres": 100.0}[unit]
     joints = len(character.joint_names)
     order = _depth_first(character.parents.tolist())

@@ -7,19 +7,20 @@ carries only the shapes that move it; the face carries all 52 ARKit shapes first
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import hyoid
-from hyoid.characters import arkit, neck
+from hyoid.characters import arkit, neck, performance
 from hyoid.characters.character import Character, Material, Part
+from hyoid.characters.performance import Performance
 from hyoid.errors import InputError
 from hyoid.formats.checks import finite, valid_take
 from hyoid.formats.gltf_buffer import INDEX_DATA, VERTEX_DATA, Buffer
-from hyoid.formats.gltf_mesh import Wedges, moved_normals, spread, surface, wedges
+from hyoid.formats.gltf_mesh import Surface, Wedges, moved_normals, spread, surface, tangents, wedges
 from hyoid.geometry import rotations
 from hyoid.take import Take
 
@@ -44,15 +45,25 @@ def write(path: Path, character: Character, take: Take | None = None, *, morph_n
     for name in ("vertices", "uv", "weights", "heads"):
         finite(f"the character's {name}", getattr(character, name), path)
     finite("the character's shapes", character.shapes.offsets, path)
+    performed = None if take is None else performance.perform(character, take)
+    scales = _scales(character, performed)
     buffer = Buffer()
     parts = [part for part in character.parts if part.faces.stop > part.faces.start]
     names = list(dict.fromkeys(part.material for part in parts))
-    materials, textures = _materials([character.materials[name] for name in names])
+    used = [character.materials[name] for name in names]
+    materials, textures = _materials(used)
     carried = _carried_shapes(character, parts)
-    meshes = [
-        _mesh(buffer, character, part, shapes, names.index(part.material), morph_normals)
-        for part, shapes in zip(parts, carried, strict=True)
-    ]
+    meshes = []
+    for part, shapes in zip(parts, carried, strict=True):
+        index = names.index(part.material)
+        split, still = wedges(character, part), surface(character, part)
+        primitive = _primitive(buffer, character, part, split, still, normal_map=used[index].normal_map is not None)
+        mesh: dict[str, Any] = {"name": part.name, "primitives": [primitive | {"material": index}]}
+        if len(shapes):
+            moves = [_shape_rows(character, part, shape, scales[shape]) for shape in shapes.tolist()]
+            mesh["primitives"][0]["targets"] = _targets(buffer, split, still, moves, morph_normals)
+            mesh["extras"] = _target_names(character, shapes, scales)
+        meshes.append(mesh)
     skin = _skin(buffer, character)
     joints = len(character.joint_names)
     nodes = _nodes(character) + [{"name": part.name, "mesh": index, "skin": 0} for index, part in enumerate(parts)]
@@ -67,8 +78,11 @@ def write(path: Path, character: Character, take: Take | None = None, *, morph_n
     }
     if textures:
         document |= _embedded(buffer, textures)
-    if take is not None and (animation := _animation(buffer, character, take, carried)):
-        document["animations"] = [animation]
+    if take is not None and performed is not None:
+        performed = replace(performed, shape_weights=performed.shape_weights / scales)
+        animation = _animation(buffer, character, take, performed, carried)
+        # glTF knows no empty animation: a character without a neck that keeps still has none.
+        document |= {"animations": [animation]} if animation["channels"] else {}
     buffer.write(path, document)
 
 
@@ -127,47 +141,65 @@ def _carried_shapes(character: Character, parts: list[Part]) -> list[np.ndarray]
     return carried
 
 
-def _mesh(
-    buffer: Buffer, character: Character, part: Part, shapes: np.ndarray, material: int, morph_normals: bool
+def _scales(character: Character, performed: Performance | None) -> np.ndarray:
+    """By how much each shape is enlarged in the file, (shapes,) float32, so that its weights stay within 0..1.
+
+    A swallow lifts the larynx by two of its shapes, and most programs, Blender's importer too, stop a weight at 1. The
+    ARKit shapes are never enlarged.
+    """
+    scales = np.ones(len(character.shapes.names), np.float32)
+    if performed is not None:
+        own = np.array([name not in arkit.NAMES for name in character.shapes.names], bool)
+        scales[own] = np.maximum(performed.shape_weights.max(0)[own], 1)
+    return scales
+
+
+def _primitive(
+    buffer: Buffer, character: Character, part: Part, split: Wedges, still: Surface, *, normal_map: bool
 ) -> dict[str, Any]:
-    split = wedges(character, part)
-    still = surface(character, part)
+    """The geometry of a part at rest."""
     uv = character.uv[split.uv]
-    index_type = np.uint16 if len(split.vertices) < 0xFFFF else np.uint32
     local = split.vertices - part.vertices.start
+    positions, normals = still.positions[local], still.normals[local]
     attributes = {
-        "POSITION": buffer.accessor(still.positions[local], VERTEX_DATA, bounds=True),
-        "NORMAL": buffer.accessor(still.normals[local], VERTEX_DATA),
+        "POSITION": buffer.accessor(positions, VERTEX_DATA, bounds=True),
+        "NORMAL": buffer.accessor(normals, VERTEX_DATA),
         "TEXCOORD_0": buffer.accessor(np.stack([uv[:, 0], 1 - uv[:, 1]], -1).astype(np.float32), VERTEX_DATA),
     } | _influences(buffer, character, split)
-    primitive: dict[str, Any] = {
-        "attributes": attributes,
-        "indices": buffer.accessor(split.triangles.astype(index_type).reshape(-1), INDEX_DATA),
-        "material": material,
-    }
-    mesh: dict[str, Any] = {"name": part.name, "primitives": [primitive]}
-    if len(shapes):
-        moves, turns = [], []
-        for shape in shapes.tolist():
-            rows, offsets = _shape_rows(character, part, shape)
-            moves.append(spread(split, rows, offsets))
-            if morph_normals:
-                turns.append(spread(split, *moved_normals(still, rows, offsets)))
-        positions = buffer.sparse(len(split.vertices), moves, bounds=True)
-        normals = buffer.sparse(len(split.vertices), turns)
-        primitive["targets"] = [{"POSITION": position} for position in positions]
-        for target, normal in zip(primitive["targets"], normals, strict=False):
-            target["NORMAL"] = normal
-        mesh["extras"] = {"targetNames": [character.shapes.names[shape] for shape in shapes.tolist()]}
-    return mesh
+    if normal_map:
+        attributes["TANGENT"] = buffer.accessor(tangents(positions, normals, uv, split.triangles), VERTEX_DATA)
+    index_type = np.uint16 if len(split.vertices) < 0xFFFF else np.uint32
+    indices = buffer.accessor(split.triangles.astype(index_type).reshape(-1), INDEX_DATA)
+    return {"attributes": attributes, "indices": indices}
 
 
-def _shape_rows(character: Character, part: Part, shape: int) -> tuple[np.ndarray, np.ndarray]:
+def _targets(
+    buffer: Buffer, split: Wedges, still: Surface, moves: list[tuple[np.ndarray, np.ndarray]], morph_normals: bool
+) -> list[dict[str, int]]:
+    """Morph targets; ``moves`` are (part vertices, offsets) of each shape."""
+    count = len(split.vertices)
+    targets = [
+        {"POSITION": index} for index in buffer.sparse(count, [spread(split, *move) for move in moves], bounds=True)
+    ]
+    if morph_normals:
+        turns = [spread(split, *moved_normals(still, *move)) for move in moves]
+        for target, index in zip(targets, buffer.sparse(count, turns), strict=True):
+            target["NORMAL"] = index
+    return targets
+
+
+def _target_names(character: Character, shapes: np.ndarray, scales: np.ndarray) -> dict[str, Any]:
+    names = [character.shapes.names[shape] for shape in shapes.tolist()]
+    enlarged = {name: float(scale) for name, scale in zip(names, scales[shapes], strict=True) if scale > 1}
+    return {"targetNames": names} | ({"hyoid": {"targetScale": enlarged}} if enlarged else {})
+
+
+def _shape_rows(character: Character, part: Part, shape: int, scale: np.float32) -> tuple[np.ndarray, np.ndarray]:
     """The part's vertices (counted from its first) that a shape moves, and by how much."""
     shapes = character.shapes
     start, stop = shapes.starts[shape : shape + 2]
     low, high = start + np.searchsorted(shapes.vertices[start:stop], [part.vertices.start, part.vertices.stop])
-    return shapes.vertices[low:high].astype(np.int64) - part.vertices.start, shapes.offsets[low:high]
+    return shapes.vertices[low:high].astype(np.int64) - part.vertices.start, shapes.offsets[low:high] * scale
 
 
 def _influences(buffer: Buffer, character: Character, split: Wedges) -> dict[str, int]:
@@ -238,14 +270,13 @@ def _embedded(buffer: Buffer, paths: list[Path]) -> dict[str, Any]:
     }
 
 
-def _animation(buffer: Buffer, character: Character, take: Take, carried: list[np.ndarray]) -> dict[str, Any] | None:
+def _animation(
+    buffer: Buffer, character: Character, take: Take, performed: Performance, carried: list[np.ndarray]
+) -> dict[str, Any]:
     """Joint rotations, root translation and the weights of each mesh, linear, one key a frame.
 
     What never moves gets one key, what never leaves its rest gets none; the eight cervical joints are always there.
     """
-    from hyoid.characters import performance
-
-    performed = performance.perform(character, take)
     times = (np.arange(take.frames) / take.fps).astype(np.float32)
     inputs: dict[int, int] = {}
     samplers: list[dict[str, Any]] = []
@@ -274,7 +305,5 @@ def _animation(buffer: Buffer, character: Character, take: Take, carried: list[n
         weights = performed.shape_weights[:, shapes]
         if np.abs(weights).max(initial=0) > _MOVES:
             channel(first_mesh + index, "weights", weights.astype(np.float32))
-    if not channels:
-        return None
     name = take.provenance.verb or "take"
     return {"name": name, "samplers": samplers, "channels": channels}

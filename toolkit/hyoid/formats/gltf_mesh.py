@@ -91,6 +91,31 @@ def moved_normals(still: Surface, rows: np.ndarray, offsets: np.ndarray) -> tupl
     return changed[kept], difference[kept].astype(np.float32)
 
 
+def tangents(positions: np.ndarray, normals: np.ndarray, uv: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Tangents for a normal map, (W, 4) float32: unit direction of rising u, and the side of rising v (1 or -1).
+
+    Args:
+        positions, normals: (W, 3). uv: (W, 2), origin bottom left. triangles: (n, 3) into the wedges.
+    """
+    a, b, c = (triangles[:, i] for i in range(3))
+    edge_b, edge_c = positions[b] - positions[a], positions[c] - positions[a]
+    uv_b, uv_c = uv[b] - uv[a], uv[c] - uv[a]
+    area = uv_b[:, 0] * uv_c[:, 1] - uv_b[:, 1] * uv_c[:, 0]
+    sign = np.sign(area)[:, None]
+    along = (edge_b * uv_c[:, 1:] - edge_c * uv_b[:, 1:]) * sign
+    across = (edge_c * uv_b[:, :1] - edge_b * uv_c[:, :1]) * sign
+    corner = np.ones(triangles.shape, bool)
+    u, v = (_sum_corners(len(positions), triangles, corner, value) for value in (along, across))
+    n = normals.astype(np.float64)
+    u -= n * np.einsum("wc,wc->w", n, u)[:, None]
+    # Where texture coordinates have no area any direction in the surface will do.
+    spare = np.cross(n, np.where(np.abs(n[:, :1]) < 0.9, [1.0, 0, 0], [0, 1.0, 0]))
+    u = np.where(np.linalg.norm(u, axis=-1, keepdims=True) > 1e-12, u, spare)
+    u /= np.linalg.norm(u, axis=-1, keepdims=True)
+    side = np.where(np.einsum("wc,wc->w", np.cross(n, u), v) < 0, -1.0, 1.0)
+    return np.concatenate([u, side[:, None]], -1).astype(np.float32)
+
+
 def _face_normals(positions: np.ndarray, faces: np.ndarray) -> np.ndarray:
     a, b, c, d = (positions[faces[:, i]] for i in range(4))
     return np.cross(c - a, d - b)
