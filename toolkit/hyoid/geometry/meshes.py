@@ -102,12 +102,12 @@ def _face_average(faces: np.ndarray, count: int) -> sparse.csr_matrix:
 
 
 def refine_linear(faces: np.ndarray, count: int) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """One step of midpoint refinement (for UVs): stencil (n, count) float32 and faces, ordered as Catmull-Clark's."""
+    """One step of midpoint refinement (for UVs): stencil (n, count) float64 and faces, ordered as Catmull-Clark's."""
     edge, edges = _half_edges(faces)
     rows = np.repeat(np.arange(len(edges)), 2)
     middle = sparse.csr_matrix((np.full(len(rows), 0.5), (rows, edges.ravel())), shape=(len(edges), count))
     stencil = sparse.vstack([sparse.identity(count), middle, _face_average(faces, count)], format="csr")
-    return stencil.astype(np.float32), _children(faces, edge, count, len(edges)).astype(np.int32)
+    return stencil, _children(faces, edge, count, len(edges)).astype(np.int32)
 
 
 def catmull_clark(faces: np.ndarray, count: int) -> tuple[sparse.csr_matrix, np.ndarray]:
