@@ -22,16 +22,20 @@ GRID = 100  # frames a second that the curves are solved at, before they are sam
 JAW_SPREAD = 0.045  # seconds, how far a target reaches beyond its sound (standard deviation of a Gaussian)
 LIP_SPREAD = 0.05
 TONGUE_SPREAD = 0.025
-LEAD = 0.02  # seconds: lips and jaw move before the sound changes
+JAW_LEAD = 0.045  # seconds: jaw and lips set out before the sound changes, the lips first
+LIP_LEAD = 0.06
+TONGUE_LEAD = 0.02
+REST_OPENING = 0.25  # a mouth that pauses stays a little open, and closes over about this many seconds
+REST_SECONDS = 0.35
 JAW_RANGE = 0.52  # jawOpen of the widest vowel at usual loudness
-LOUDNESS_TO_JAW = 0.035  # more opening for each dB over usual speech
+LOUDNESS_TO_JAW = 0.025  # more opening for each dB over usual speech
 FORMANT_TO_JAW = 0.35  # how much the sound itself corrects the table's vowel opening
 
 CLOSING = 0.06  # seconds that lips take to meet, and to part
 PARTING = 0.045
-JAW_UNDER_CLOSURE = 0.16
-JAW_UNDER_TEETH = 0.12
-JAW_UNDER_SIBILANT = 0.07
+JAW_UNDER_CLOSURE = 0.06
+JAW_UNDER_TEETH = 0.09
+JAW_UNDER_SIBILANT = 0.1
 
 
 class Contact:
@@ -84,24 +88,30 @@ def blend(track: Sequence[Viseme], prosody: Prosody, seconds: float) -> dict[str
     formant = _formant_opening(prosody, frames)
     for viseme in track:
         target = TARGETS[viseme.name]
-        rows = slice(max(round((viseme.start - LEAD) * GRID), 0), max(round((viseme.end - LEAD) * GRID), 0))
-        if viseme.name == "SIL":
-            # The mouth closes only in real pauses, and parts its lips again before the voice starts.
-            rows = slice(rows.start, max(rows.start, rows.stop - 6))
+        rows = _rows(viseme, JAW_LEAD)
         jaw_pull[rows] = target.insists[1]
-        lip_pull[rows] = target.insists[0]
         opening = np.full(len(jaw[rows]), viseme.jaw, np.float32)
+        if viseme.name == "SIL":
+            opening = REST_OPENING * np.exp(-np.arange(len(opening), dtype=np.float32) / (REST_SECONDS * GRID))
         if viseme.name in ("AA", "AO", "EH", "IY", "W"):
             opening += FORMANT_TO_JAW * (formant[rows] - opening) * (formant[rows] >= 0)
             opening *= gain[rows]
         jaw[rows] = opening * viseme.strength
+        rows = _rows(viseme, TONGUE_LEAD)
         tongue[rows] = target.tongue * viseme.strength
+        rows = _rows(viseme, LIP_LEAD)
+        lip_pull[rows] = target.insists[0]
         for name, value in target.lips:
             lips[name][rows] = value * viseme.strength
     result = {"jaw": _weighted(jaw, jaw_pull, JAW_SPREAD), "tongue": smooth(tongue, TONGUE_SPREAD)}
     for name, values in lips.items():
         result[name] = _weighted(values, lip_pull, LIP_SPREAD)
     return result
+
+
+def _rows(viseme: Viseme, lead: float) -> slice:
+    """The grid frames of a viseme that sets out early."""
+    return slice(max(round((viseme.start - lead) * GRID), 0), max(round((viseme.end - lead) * GRID), 0))
 
 
 def _weighted(values: np.ndarray, pull: np.ndarray, spread: float) -> np.ndarray:
@@ -156,7 +166,7 @@ def mouth(
         contact[kind.name] = _reach_contact(curve, cores, times)
     jaw = JAW_RANGE * style.jaw * at["jaw"]
     jaw = _limit(jaw, JAW_UNDER_SIBILANT, contact["SZ"])
-    jaw = _limit(jaw, JAW_UNDER_SIBILANT + 0.02, contact["SH"])
+    jaw = _limit(jaw, JAW_UNDER_SIBILANT + 0.01, contact["SH"])
     jaw = _limit(jaw, JAW_UNDER_TEETH, contact["FV"])
     jaw = np.clip(_limit(jaw, JAW_UNDER_CLOSURE, contact["PBM"]), 0, 1)
     return _arkit(jaw, at, contact, style)

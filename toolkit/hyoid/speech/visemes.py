@@ -35,28 +35,29 @@ def _target(jaw: float, lip: float, pull: float, tongue: float = 0.0, **lips: fl
 
 TARGETS: dict[str, Target] = {
     "SIL": _target(0.0, 0.35, 0.35),
-    "PBM": _target(0.12, 0.6, 0.9),
+    "PBM": _target(0.06, 0.6, 0.9),
     "FV": _target(0.14, 0.8, 0.8, upper=0.12),
     "TH": _target(0.26, 0.35, 0.5, 0.3, lower=0.16, stretch=0.05),
     "TDNL": _target(0.22, 0.12, 0.45, 0.0, lower=0.12, stretch=0.05),
-    "SZ": _target(0.07, 0.4, 1.0, stretch=0.16, lower=0.16, upper=0.06, smile=0.05),
-    "SH": _target(0.1, 0.8, 0.9, funnel=0.42, pucker=0.12, lower=0.12, upper=0.08),
+    "SZ": _target(0.16, 0.4, 1.0, stretch=0.16, lower=0.16, upper=0.06, smile=0.05),
+    "SH": _target(0.18, 0.8, 0.9, funnel=0.42, pucker=0.12, lower=0.12, upper=0.08),
     "KG": _target(0.3, 0.08, 0.25, lower=0.1),
     "R": _target(0.3, 0.6, 0.45, funnel=0.22, pucker=0.22),
-    "W": _target(0.2, 1.0, 0.6, pucker=0.66, funnel=0.24),
-    "IY": _target(0.3, 0.5, 0.55, stretch=0.2, smile=0.2, lower=0.14, upper=0.06),
+    "W": _target(0.16, 1.0, 0.6, pucker=0.66, funnel=0.24),
+    "IY": _target(0.42, 0.5, 0.55, stretch=0.2, smile=0.2, lower=0.14, upper=0.06),
     "EH": _target(0.72, 0.5, 0.8, stretch=0.14, smile=0.08, lower=0.2, upper=0.1),
     "AA": _target(0.9, 0.45, 0.9, lower=0.18, upper=0.06),
-    "AO": _target(0.75, 0.75, 0.85, funnel=0.36, pucker=0.1, lower=0.05),
+    "AO": _target(0.8, 0.65, 0.85, funnel=0.24, pucker=0.06, lower=0.05),
 }
 """The fourteen classes; jaw heights follow the usual order of vowel height, sibilants keep the teeth together."""
 
-# Finer jaw openings where phones of one class differ: vowel height, and how free a consonant leaves the jaw.
+# Finer jaw openings. Vowels by height; consonants by how far they lower the jaw in running speech (the order of Keating
+# et al. 1994: s and t highest, then d f, then r n l k, h lowest). W and UW count the opening that rounded lips leave.
 JAW: dict[str, float] = {
-    "AA": 1.0, "AE": 0.92, "AH": 0.62, "EH": 0.7, "IY": 0.28, "IH": 0.38, "Y": 0.22, "UW": 0.26, "UH": 0.4, "W": 0.18,
-    "ER": 0.4, "R": 0.28, "S": 0.06, "Z": 0.08, "SH": 0.1, "ZH": 0.12, "CH": 0.1, "JH": 0.1, "T": 0.16, "D": 0.18,
-    "N": 0.24, "L": 0.34, "TH": 0.24, "DH": 0.24, "K": 0.3, "G": 0.28, "NG": 0.32, "HH": 0.4, "F": 0.14, "V": 0.16,
-    "M": 0.14, "B": 0.12, "P": 0.12,
+    "AA": 1.0, "AE": 0.95, "AH": 0.68, "EH": 0.75, "IY": 0.42, "IH": 0.5, "Y": 0.3, "UW": 0.3, "UH": 0.45, "W": 0.12,
+    "ER": 0.45, "R": 0.3, "S": 0.16, "Z": 0.17, "SH": 0.18, "ZH": 0.19, "CH": 0.18, "JH": 0.18, "T": 0.22, "D": 0.26,
+    "N": 0.34, "L": 0.42, "TH": 0.3, "DH": 0.3, "K": 0.42, "G": 0.4, "NG": 0.45, "HH": 0.5, "F": 0.12, "V": 0.14,
+    "M": 0.06, "B": 0.05, "P": 0.05,
 }  # fmt: skip
 
 

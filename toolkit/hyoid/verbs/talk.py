@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hyoid.report import Report
 from hyoid.verbs.job import JobModel, Outputs, output_field, positional
@@ -47,6 +47,11 @@ class Job(JobModel):
     width: int = Field(512, ge=16, le=8192, description="width of pictures and films in pixels")
     height: int = Field(512, ge=16, le=8192, description="height of pictures and films in pixels")
     view: Literal["head", "front", "profile", "body"] = Field("head", description="camera of pictures and films")
+
+    @field_validator("fps", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
