@@ -2,7 +2,7 @@
 """Runs in a process of its own: import a .glb or .bvh into Blender and write down what it shows at some frames.
 
 python blender_child.py FILE OUT.npz FPS FRAME...  Positions are turned back to +Y up. Arrays: ``joint_names``,
-``joints`` the heads of pose bones (frames, J, 3); per mesh ``vertices:NAME`` (frames, n, 3) and ``shapes:NAME``, its shape keys.
+``joints`` the heads of pose bones (frames, J, 3); per mesh ``vertices:NAME`` (frames, n, 3) and ``shapes:NAME``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def main(path, out, fps, frames):
     if path.endswith(".glb"):
         bpy.ops.import_scene.gltf(filepath=path)
     else:
-        bpy.ops.import_anim.bvh(filepath=path, frame_start=0, update_scene_fps=True)
+        # This importer's first frame is 1, whatever frame_start asks for.
+        bpy.ops.import_anim.bvh(filepath=path, frame_start=1, update_scene_fps=True)
+        frames = [frame + 1 for frame in frames]
     rig = next(item for item in scene.objects if item.type == "ARMATURE")
     # The importer adds a ball that only draws bones.
     meshes = [item for item in scene.objects if item.type == "MESH" and item.find_armature() == rig]

@@ -173,18 +173,13 @@ def _triple(vector: np.ndarray) -> str:
 
 def _degrees(quaternions: np.ndarray) -> np.ndarray:
     """Angles (frames, J, 3) in degrees about Z, X, Y with ``R = Rz Rx Ry``, continuous over time."""
-    w, x, y, z = np.moveaxis(quaternions.astype(float), -1, 0)
-    # Elements of the rotation matrix: m21 = sin(x); the others share the factor cos(x).
-    m21 = np.clip(2 * (y * z + w * x), -1, 1)
-    angle_z = np.arctan2(-2 * (x * y - w * z), 1 - 2 * (x * x + z * z))
-    angle_y = np.arctan2(-2 * (x * z - w * y), 1 - 2 * (x * x + y * y))
-    # At a quarter turn about X only the sum or difference of the others is defined: all of it goes to Z.
-    locked = np.abs(m21) > 1 - 1e-9
-    if locked.any():
-        angle_z = np.where(locked, np.arctan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z)), angle_z)
-        angle_y = np.where(locked, 0.0, angle_y)
-    angles = np.stack([angle_z, np.arcsin(m21), angle_y], -1)
-    return np.degrees(np.unwrap(angles, axis=0))
+    m = np.moveaxis(rotations.to_matrix(rotations.normalise(quaternions.astype(float))), (-2, -1), (0, 1))
+    z = np.arctan2(-m[0, 1], m[1, 1])
+    # The other angles are those of Rz(-z) R. Near a quarter turn about X, where z is noise, they still fit it exactly.
+    cosine, sine = np.cos(z), np.sin(z)
+    x = np.arctan2(m[2, 1], cosine * m[1, 1] - sine * m[0, 1])
+    y = np.arctan2(cosine * m[0, 2] + sine * m[1, 2], cosine * m[0, 0] + sine * m[1, 0])
+    return np.degrees(np.unwrap(np.stack([z, x, y], -1), axis=0))
 
 
 def _read_hierarchy(lines: Iterator[tuple[int, str]], path: Path) -> Skeleton:
