@@ -28,6 +28,8 @@ from hyoid.take import Take
 if TYPE_CHECKING:
     from pxr import Sdf, Usd, UsdGeom
 
+    from hyoid.characters.performance import Performance
+
 _STILL = 1e-7
 """What never moves by more than this gets one value instead of one a frame."""
 
@@ -171,35 +173,42 @@ def _animation(
     joints: list[str],
     carried: list[np.ndarray],
 ) -> None:
-    """Rotations, translations, scales and blend shape weights: at rest as plain values, with a take also by frame."""
+    """Rotations, translations, scales and blend shape weights of what moves; without a take all joints at rest."""
     from pxr import UsdSkel, Vt
 
-    animation = UsdSkel.Animation.Define(stage, path)
-    names = [identifier(name, ()) for name in character.shapes.names]
-    used = np.unique(np.concatenate([*carried, np.empty(0, int)])).astype(int)
-    rest = _local_heads(character).astype(np.float32)
-    count = len(joints)
-    animation.CreateJointsAttr(joints)
-    translations = animation.CreateTranslationsAttr(Vt.Vec3fArray.FromNumpy(rest))
-    still = np.tile(np.array([0, 0, 0, 1], np.float32), (count, 1))
-    rotations = animation.CreateRotationsAttr(Vt.QuatfArray.FromNumpy(still))
-    animation.CreateScalesAttr(Vt.Vec3hArray.FromNumpy(np.ones((count, 3), np.float16)))
-    weights = None
-    if len(used):
-        animation.CreateBlendShapesAttr([names[index] for index in used])
-        weights = animation.CreateBlendShapeWeightsAttr(Vt.FloatArray.FromNumpy(np.zeros(len(used), np.float32)))
-    if take is None:
-        return
     from hyoid.characters import performance
 
-    performed = performance.perform(character, take)
-    turned = np.ascontiguousarray(_continuous(performed.rotations)[..., [1, 2, 3, 0]], np.float32)
-    moved = np.repeat(rest[None], take.frames, 0)
-    moved[:, character.parents < 0] += performed.root[:, None].astype(np.float32)
-    _set_frames(stage, rotations, turned, Vt.QuatfArray)
-    _set_frames(stage, translations, moved, Vt.Vec3fArray)
+    performed = None if take is None else performance.perform(character, take)
+    moving = np.arange(len(joints)) if performed is None else _moving_joints(character, performed)
+    rest = _local_heads(character)[moving].astype(np.float32)
+    animation = UsdSkel.Animation.Define(stage, path)
+    animation.CreateJointsAttr([joints[index] for index in moving])
+    animation.CreateScalesAttr(Vt.Vec3hArray.FromNumpy(np.ones((len(moving), 3), np.float16)))
+    translations = animation.CreateTranslationsAttr(Vt.Vec3fArray.FromNumpy(rest))
+    still = np.tile(np.array([0, 0, 0, 1], np.float32), (len(moving), 1))
+    rotations = animation.CreateRotationsAttr(Vt.QuatfArray.FromNumpy(still))
+    used = np.unique(np.concatenate([*carried, np.empty(0, int)])).astype(int)
+    weights = None
+    if len(used):
+        animation.CreateBlendShapesAttr([identifier(character.shapes.names[index], ()) for index in used])
+        weights = animation.CreateBlendShapeWeightsAttr(Vt.FloatArray.FromNumpy(np.zeros(len(used), np.float32)))
+    if performed is None:
+        return
+    turned = _continuous(performed.rotations[:, moving])[..., [1, 2, 3, 0]]
+    _set_frames(stage, rotations, np.ascontiguousarray(turned, np.float32), Vt.QuatfArray)
+    if np.abs(performed.root).max(initial=0) > _STILL:
+        moved = np.repeat(rest[None], performed.frames, 0)
+        moved[:, character.parents[moving] < 0] += performed.root[:, None]
+        _set_frames(stage, translations, moved, Vt.Vec3fArray)
     if weights is not None:
-        _set_frames(stage, weights, performed.shape_weights[:, used].astype(np.float32), Vt.FloatArray)
+        _set_frames(stage, weights, np.ascontiguousarray(performed.shape_weights[:, used]), Vt.FloatArray)
+
+
+def _moving_joints(character: Character, performed: Performance) -> np.ndarray:
+    """Indices of the joints that leave their rest, rising; the skeleton keeps the others there. Never empty."""
+    rest = np.array([1, 0, 0, 0], np.float32)
+    moving = np.abs(np.abs(performed.rotations) - rest).max((0, 2), initial=0) > _STILL
+    return np.flatnonzero(moving | (character.parents < 0))
 
 
 def _set_frames(stage: Usd.Stage, attribute: Usd.Attribute, values: np.ndarray, kind: Any) -> None:
