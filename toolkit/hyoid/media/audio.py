@@ -23,6 +23,7 @@ RATES = (8_000, 192_000)
 SMALLEST_WAV = 444  # bytes: a header of 44 and 0.1 s of 4-bit samples at 8 kHz
 CANCELLED = 0.02  # a mix with less than this share of its channels' energy is an anti-phase pair, not a recording
 
+_SNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"caff", b".snd", b"NIST", b"Crea")
 _NEEDED = "a sound file (wav, flac, ogg, mp3, m4a) or a video with sound"
 _REPAIR = "Use --repair to take what is there"
 
@@ -208,15 +209,21 @@ def _check_wav(path: Path, repair: bool) -> int:
 
 
 def _open(path: Path) -> _Blocks:
-    """libsndfile first (exact lengths), then PyAV (mp4, m4a, mkv, ...)."""
+    """libsndfile for the formats whose lengths it knows exactly, PyAV for the others (mp3, mp4, m4a, mkv, ...).
+
+    libsndfile looks for MPEG frames in anything and then prints what it does not find, so it is asked only by magic.
+    """
     import soundfile
 
+    with open(path, "rb") as head:
+        magic = head.read(4)
+    if magic not in _SNDFILE_MAGIC:
+        return _open_av(path)
     try:
         stream = soundfile.SoundFile(str(path))
     except (soundfile.SoundFileError, RuntimeError):
         return _open_av(path)
-    # The length of an MP3 is an estimate of its header: it does not tell a truncated file.
-    promised = 0 if stream.format in ("MP3", "MPEG") or stream.frames > 2**60 else int(stream.frames)
+    promised = 0 if stream.frames > 2**60 else int(stream.frames)
     return _Blocks(stream.samplerate, stream.channels, promised, _sndfile_blocks(path, stream))
 
 

@@ -220,59 +220,45 @@ class Buffers:
 
 
 class Target:
-    """A picture to draw into: multi-sampled RGBA8 and depth, resolved on reading."""
+    """A picture to draw into: RGBA8 and depth."""
 
-    def __init__(self, width: int, height: int, samples: int) -> None:
+    def __init__(self, width: int, height: int) -> None:
         from OpenGL import GL
 
         self.width, self.height = width, height
-        samples = min(samples, int(GL.glGetIntegerv(GL.GL_MAX_SAMPLES)))
-        self._renderbuffers = [int(name) for name in GL.glGenRenderbuffers(3)]
-        self._frames = [int(name) for name in GL.glGenFramebuffers(2)]
-        colour, depth, resolved = self._renderbuffers
-        for name, kind, count in (
-            (colour, GL.GL_RGBA8, samples),
-            (depth, GL.GL_DEPTH_COMPONENT24, samples),
-            (resolved, GL.GL_RGBA8, 0),
-        ):
+        self._buffers = [int(name) for name in GL.glGenRenderbuffers(2)]
+        self._frame = int(GL.glGenFramebuffers(1))
+        GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, self._frame)
+        kinds = ((GL.GL_COLOR_ATTACHMENT0, GL.GL_RGBA8), (GL.GL_DEPTH_ATTACHMENT, GL.GL_DEPTH_COMPONENT24))
+        for name, (place, kind) in zip(self._buffers, kinds, strict=True):
             GL.glBindRenderbuffer(GL.GL_RENDERBUFFER, name)
-            GL.glRenderbufferStorageMultisample(GL.GL_RENDERBUFFER, count, kind, width, height)
-        for frame, attachments in (
-            (self._frames[0], ((GL.GL_COLOR_ATTACHMENT0, colour), (GL.GL_DEPTH_ATTACHMENT, depth))),
-            (self._frames[1], ((GL.GL_COLOR_ATTACHMENT0, resolved),)),
-        ):
-            GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, frame)
-            for place, name in attachments:
-                GL.glFramebufferRenderbuffer(GL.GL_FRAMEBUFFER, place, GL.GL_RENDERBUFFER, name)
-            assert GL.glCheckFramebufferStatus(GL.GL_FRAMEBUFFER) == GL.GL_FRAMEBUFFER_COMPLETE
+            GL.glRenderbufferStorage(GL.GL_RENDERBUFFER, kind, width, height)
+            GL.glFramebufferRenderbuffer(GL.GL_FRAMEBUFFER, place, GL.GL_RENDERBUFFER, name)
+        assert GL.glCheckFramebufferStatus(GL.GL_FRAMEBUFFER) == GL.GL_FRAMEBUFFER_COMPLETE
 
     def bind(self) -> None:
         """Draw here from now on."""
         from OpenGL import GL
 
-        GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, self._frames[0])
+        GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, self._frame)
         GL.glViewport(0, 0, self.width, self.height)
 
     def read(self) -> np.ndarray:
         """The picture, (height, width, 3) uint8 RGB, first row on top."""
         from OpenGL import GL
 
-        area = (0, 0, self.width, self.height)
-        GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, self._frames[0])
-        GL.glBindFramebuffer(GL.GL_DRAW_FRAMEBUFFER, self._frames[1])
-        GL.glBlitFramebuffer(*area, *area, GL.GL_COLOR_BUFFER_BIT, GL.GL_NEAREST)
-        GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, self._frames[1])
+        GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, self._frame)
         GL.glPixelStorei(GL.GL_PACK_ALIGNMENT, 1)
         pixels = np.empty((self.height, self.width, 4), np.uint8)
-        GL.glReadPixels(*area, GL.GL_RGBA, GL.GL_UNSIGNED_BYTE, pixels)
+        GL.glReadPixels(0, 0, self.width, self.height, GL.GL_RGBA, GL.GL_UNSIGNED_BYTE, pixels)
         return np.ascontiguousarray(pixels[::-1, :, :3])
 
     def close(self) -> None:
         """Give the memory back."""
         from OpenGL import GL
 
-        GL.glDeleteFramebuffers(2, self._frames)
-        GL.glDeleteRenderbuffers(3, self._renderbuffers)
+        GL.glDeleteFramebuffers(1, [self._frame])
+        GL.glDeleteRenderbuffers(2, self._buffers)
 
 
 class DepthMap:

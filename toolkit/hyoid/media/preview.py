@@ -124,7 +124,7 @@ def render_still(
     size: tuple[int, int] = SIZE,
     view: str = "head",
 ) -> np.ndarray:
-    """One picture, (height, width, 3) uint8 RGB, averaged from four pixels each.
+    """One picture, (height, width, 3) uint8 RGB, averaged from nine samples each.
 
     Args:
         take, time: see :func:`write_png`.
@@ -172,8 +172,8 @@ class _Stage:
             raise UsageError(f"a picture of {size[0]}x{size[1]} pixels", expected=f"16 to {LARGEST} each way")
         self.character = character
         self.view, focus = camera(character, view, size[0] / size[1])
-        # A still may take its time: finer surface, four times the pixels.
-        options = {"supersample": 2, "budget": 150_000} if still and 2 * max(size) <= LARGEST else {}
+        # A still may take its time: finer surface, more samples a pixel.
+        options = {"supersample": 3.0, "budget": 150_000} if still and 3 * max(size) <= LARGEST else {}
         self.renderer = Renderer(character, *size, focus, **options)
         closed = self.renderer.occlusion(character.vertices)
         opened = self.renderer.occlusion(self._shaped({"jawOpen": _OPEN}))
@@ -219,7 +219,7 @@ def camera(character: Character, view: str, aspect: float) -> tuple[View, tuple[
     half = (high - low) / 2
     # The silhouette's half width seen from the yaw; the half height decides unless the picture is narrow.
     half_width = abs(np.cos(yaw)) * half[0] + abs(np.sin(yaw)) * half[2]
-    reach = max(half[1], half_width / aspect) * 1.08
+    reach = max(half[1], half_width / aspect) * 1.06
     distance = reach / np.tan(np.radians(preset.degrees) / 2) + half[2]
     return View(centre + distance * direction, centre, preset.degrees), (centre, float(np.linalg.norm(half)) * 1.2)
 
@@ -233,7 +233,7 @@ def _bounds(character: Character, view: str) -> tuple[np.ndarray, np.ndarray]:
     share = np.where(skull[character.weight_joints], character.weights, 0).sum(1)
     head = vertices[share > 0.6]
     low, high = head.min(0), head.max(0)
-    low[1] = character.heads[character.joint("c7t1"), 1] - 0.02
+    low[1] = character.heads[character.joint("c7t1"), 1]
     return low, high
 
 

@@ -15,15 +15,15 @@ from hyoid.media import gl
 from hyoid.media.surface import Batch, Surface, build
 
 SHADOW_SIZE = 1024
-OCCLUSION_SIZE = 768
-OCCLUSION_DIRECTIONS = 96
+OCCLUSION_SIZE = 512
+OCCLUSION_DIRECTIONS = 64
 _POSITION, _NORMAL, _UV, _OCCLUSION = range(4)
 
 # Towards each light, in the frame of a camera that looks along -Z: key, fill, rim left, rim right.
 LIGHT_DIRECTIONS = np.array([[-0.62, 0.62, 0.75], [0.85, 0.10, 0.60], [-0.80, 0.35, -0.75], [0.85, 0.40, -0.70]])
-LIGHT_COLOURS = np.array([[2.05, 1.88, 1.70], [0.20, 0.23, 0.28], [0.70, 0.85, 1.10], [1.25, 1.20, 1.15]])
+LIGHT_COLOURS = np.array([[2.05, 1.88, 1.70], [0.20, 0.23, 0.28], [0.70, 0.85, 1.10], [1.0, 0.97, 0.94]])
 SKY, GROUND = np.array([0.30, 0.33, 0.37]), np.array([0.13, 0.11, 0.10])
-EXPOSURE = 0.66
+EXPOSURE = 0.80
 WALL, CORNER = np.array([0.42, 0.45, 0.48]), np.array([0.11, 0.12, 0.14])
 
 
@@ -65,7 +65,7 @@ class Renderer:
         width, height: pixels of the pictures.
         focus: centre (3,) and radius, metres, of the ball that is looked at: it gets fine shadows.
         budget: points that the surface may have after refinement.
-        supersample: pixels are averaged from this many times as many in each direction, on top of 4 samples a pixel.
+        supersample: pixels are averaged from this many times as many in each direction.
 
     Raises:
         MissingToolError: there is no OpenGL.
@@ -79,26 +79,25 @@ class Renderer:
         height: int,
         focus: tuple[np.ndarray, float],
         *,
-        supersample: int = 1,
+        supersample: float = 1.5,
         budget: int = 60_000,
     ) -> None:
         self._context = gl.context()  # before the import of OpenGL, which needs to know the platform
         self._context.make_current()
         from OpenGL import GL
 
-        self.character, self._size, self._supersample = character, (width, height), supersample
+        self.character, self._size = character, (width, height)
         limit = int(GL.glGetIntegerv(GL.GL_MAX_RENDERBUFFER_SIZE))
         if max(width, height) * supersample > limit:
-            raise InputError(
-                f"{width}x{height} is too large for this OpenGL", expected=f"at most {limit // supersample}"
-            )
+            expected = f"at most {int(limit / supersample)}"
+            raise InputError(f"{width}x{height} is too large for this OpenGL", expected=expected)
         self._focus = focus
         self.surface: Surface = build(character, (focus[0], 2 * focus[1]), budget)
         zeros = np.zeros((len(self.surface.wedge_point), 3), np.float32)
         streams = {_POSITION: zeros, _NORMAL: zeros, _UV: self.surface.wedge_uv}
         streams[_OCCLUSION] = np.ones_like(self.surface.wedge_uv)
         self._buffers = gl.Buffers(streams, self.surface.triangles)
-        self._target = gl.Target(width * supersample, height * supersample, 4)
+        self._target = gl.Target(round(width * supersample), round(height * supersample))
         self._shadow = gl.DepthMap(SHADOW_SIZE)
         self._surface = gl.Program("surface.vert", "surface.frag")
         self._depth = gl.Program("depth.vert", "depth.frag")
@@ -159,7 +158,7 @@ class Renderer:
         self._upload(vertices)
         directions = LIGHT_DIRECTIONS / np.linalg.norm(LIGHT_DIRECTIONS, axis=1, keepdims=True) @ view.yaw.T
         shadow_matrix = _light_matrix(directions[0], *self._focus)
-        for state in (GL.GL_DEPTH_TEST, GL.GL_DEPTH_CLAMP, GL.GL_MULTISAMPLE):
+        for state in (GL.GL_DEPTH_TEST, GL.GL_DEPTH_CLAMP):
             GL.glEnable(state)
         GL.glDepthMask(True)
         GL.glDisable(GL.GL_BLEND)
@@ -193,8 +192,7 @@ class Renderer:
         for batch, (uniforms, textures) in zip(self.surface.batches, self._uniforms, strict=True):
             self._draw_batch(batch, uniforms, textures)
         GL.glDepthMask(True)
-        picture = self._target.read()
-        return picture if self._supersample == 1 else _average(picture, self._supersample)
+        return _averaged(self._target.read(), self._size)
 
     def close(self) -> None:
         """Give the graphics memory back."""
@@ -236,7 +234,7 @@ class Renderer:
 
         material = self.character.materials[batch.material]
         blended = material.alpha == "blend"
-        for state, wanted in ((GL.GL_BLEND, blended), (GL.GL_CULL_FACE, blended and not material.double_sided)):
+        for state, wanted in ((GL.GL_BLEND, blended), (GL.GL_CULL_FACE, not material.double_sided)):
             (GL.glEnable if wanted else GL.glDisable)(state)
         GL.glBlendFunc(GL.GL_SRC_ALPHA, GL.GL_ONE_MINUS_SRC_ALPHA)
         GL.glDepthMask(not blended)
@@ -300,10 +298,12 @@ def _sphere(count: int) -> np.ndarray:
     return np.stack([around * np.cos(turn), y, around * np.sin(turn)], -1)
 
 
-def _average(picture: np.ndarray, factor: int) -> np.ndarray:
-    height, width = picture.shape[0] // factor, picture.shape[1] // factor
-    blocks = picture.reshape(height, factor, width, factor, 3)
-    return ((blocks.sum((1, 3), dtype=np.uint32) + factor * factor // 2) // (factor * factor)).astype(np.uint8)
+def _averaged(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    from PIL import Image
+
+    if picture.shape[1::-1] == size:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
 
 
 def _picture(path) -> np.ndarray:

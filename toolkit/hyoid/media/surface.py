@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -59,7 +60,8 @@ def build(character: Character, focus: tuple[np.ndarray, float], budget: int) ->
     used_uv, face_uv = np.unique(character.face_uv[kept], return_inverse=True)
     faces, face_uv, part_of_face = faces.reshape(-1, 4), face_uv.reshape(-1, 4), part_of_face[kept]
     ones = np.ones(len(used), np.float32)
-    stencil = sparse.csr_matrix((ones, (np.arange(len(used)), used)), (len(used), len(character.vertices)))
+    shape = (len(used), len(character.vertices))
+    stencil: Any = sparse.csr_matrix((ones, (np.arange(len(used)), used)), shape)
     uv = character.uv[used_uv].astype(np.float32)
     for _ in range(2):
         if 4 * stencil.shape[0] > budget:

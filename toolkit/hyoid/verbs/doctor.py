@@ -37,7 +37,7 @@ _GL = """
 import numpy
 from hyoid.media import gl
 context = gl.context()
-target = gl.Target(16, 16, 4)
+target = gl.Target(16, 16)
 target.bind()
 from OpenGL import GL
 GL.glClearColor(0.2, 0.6, 1.0, 1.0)

@@ -33,7 +33,7 @@ uniform sampler2D roughness_map;
 out vec4 colour;
 
 const float PI = 3.14159265;
-const int TAPS = 14;
+const int TAPS = 10;
 
 // The share of the key light that arrives. The look-ups follow the surface's own plane in the map, so that a wide soft
 // edge does not shadow the surface it lies on.
@@ -84,8 +84,9 @@ vec3 studio(vec3 d, float r) {
     float box = smoothstep(cos(0.42) - edge * 0.5, cos(0.42) + edge * 0.25, dot(d, light_direction[0]));
     float left = smoothstep(0.90 - edge, 0.90 + edge * 0.3, dot(d, light_direction[2]));
     float right = smoothstep(0.90 - edge, 0.90 + edge * 0.3, dot(d, light_direction[3]));
-    float fade = 1.0 / (1.0 + 9.0 * r * r);
-    return room + fade * (light_colour[0] * box * 0.9 + light_colour[2] * left * 0.5 + light_colour[3] * right * 0.5);
+    // Dull surfaces see the lamps through the highlight instead; a lamp of this size is that bright.
+    float fade = 1.0 - smoothstep(0.10, 0.35, r);
+    return room + fade * (light_colour[0] * box * 5.5 + light_colour[2] * left * 1.5 + light_colour[3] * right * 1.5);
 }
 
 // Colours stay true up to three quarters, then roll off to white.
@@ -138,7 +139,7 @@ void main() {
             s = mix(s, 1.0, 0.7 * smoothstep(0.3, 0.04, edge) * sky);
             shade = mix(vec3(s), pow(vec3(s), vec3(0.62, 0.92, 1.0)), subsurface);
         } else {
-            shade = vec3(smoothstep(0.05, 0.75, sky));
+            shade = vec3(smoothstep(0.15, 0.85, sky));
         }
         // Each colour sees its own normal: red the smooth one, blue the bumped one.
         vec3 cosine = vec3(mix(dot(n, l), edge, 0.7 * subsurface), mix(dot(n, l), edge, 0.3 * subsurface), dot(n, l));
@@ -146,6 +147,7 @@ void main() {
         diffuse += light_colour[i] * shade * wrapped;
         vec3 h = normalize(v + l);
         vec3 f = f0 + (1.0 - f0) * smooth_fresnel(max(dot(v, h), 0.0));
+        if (coat > 0.5) continue;  // its lamps are in the reflection
         float lobes = mix(highlight(n, v, l, r), 0.75 * highlight(n, v, l, r) + 0.25 * highlight(n, v, l, r * 0.6), subsurface);
         mirror += light_colour[i] * shade * f * min(lobes, 40.0) * PI * (edge > -0.1 ? 1.0 : 0.0);
     }
@@ -153,9 +155,10 @@ void main() {
     vec3 f = f0 + (max(vec3(1.0 - r), f0) - f0) * smooth_fresnel(nv);
     float seen = clamp(pow(nv + sky, exp2(-16.0 * r - 1.0)) - 1.0 + sky, 0.0, 1.0);
     mirror += studio(reflection, r) * f * seen;
+    if (alpha_mode == 2 && coat < 0.5) mirror *= 0.35;  // hairs on a card are no mirror
 
     vec3 result = albedo.rgb * (1.0 - metallic) * diffuse;
-    float alpha = alpha_mode == 2 ? albedo.a : 1.0;
+    float alpha = alpha_mode == 2 ? albedo.a * (1.0 - coat) : 1.0;
     float glint = coat * max(mirror.r, max(mirror.g, mirror.b)) * exposure * (1.0 - alpha);
     float cover = clamp(alpha + glint, 0.0, 1.0);
     result = mix(result + mirror, (result * alpha + mirror) / max(cover, 1e-3), coat);
