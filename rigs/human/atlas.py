@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a point of the skin lies in the maps: the stretched MakeHuman atlas, its texels in 3D, and seamless noise.
 
-The MakeHuman atlas spends most of its area on the body: an eye is 70 texels wide in a map of 2048. :func:`stretch` moves
-area to the face by one monotone function of u and one of v, so it has an exact inverse and any MakeHuman skin can be
+The MakeHuman atlas spends most of its area on the body: an eye is 70 texels wide in a map of 2048. :func:`stretch`
+moves area to the face by one monotone function of u and one of v, so it has an inverse and any MakeHuman skin can be
 converted by resampling rows and columns.
 """
 
@@ -116,8 +116,9 @@ def image(texels: Texels, values: np.ndarray) -> np.ndarray:
     flat[texels.index] = values
     empty = np.ones(texels.size * texels.size, dtype=bool)
     empty[texels.index] = False
-    nearest = distance_transform_edt(
-        empty.reshape(texels.size, texels.size), return_distances=False, return_indices=True
+    nearest = np.zeros((2, texels.size, texels.size), dtype=np.int32)
+    distance_transform_edt(
+        empty.reshape(texels.size, texels.size), return_distances=False, return_indices=True, indices=nearest
     )
     return flat.reshape(texels.size, texels.size, -1)[nearest[0], nearest[1]]
 
@@ -126,7 +127,7 @@ _VOLUMES: dict[int, np.ndarray] = {}
 
 
 def noise(points: np.ndarray, cell: float | tuple[float, float, float], seed: int) -> np.ndarray:
-    """Smooth noise (N,) float32, mean 0 and standard deviation 1, with features of size ``cell`` (metres) at points (N, 3).
+    """Smooth noise (N,) float32, mean 0 and deviation about 1, with features of ``cell`` metres, at points (N, 3).
 
     It is a function of space, so it has no seams where charts of the atlas meet. It repeats after 96 cells.
     """
@@ -146,6 +147,11 @@ def cloud(points: np.ndarray, cell: float, seed: int, octaves: int = 3) -> np.nd
         total += noise(points, cell / 2**octave, seed + octave) * 0.5**octave
         norm += 0.25**octave
     return total / np.float32(np.sqrt(norm))
+
+
+def tone(red: float, green: float, blue: float) -> np.ndarray:
+    """A colour, or one factor a channel, as (3,) float32."""
+    return np.array([red, green, blue], dtype=np.float32)
 
 
 def bump(distance: np.ndarray, radius: float) -> np.ndarray:

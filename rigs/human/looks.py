@@ -26,8 +26,8 @@ def write(folder: Path, base: Base, read: Callable[[str], bytes], size: int = 20
     save(folder / "eye_brown.jpg", paint_eyes.eye(size // 2, "brown"), 90)
     save(folder / "teeth_colour.jpg", teeth.colour(size // 4), 90)
     save(folder / "tongue_colour.jpg", paint_eyes.tongue(size // 8), 88)
-    save(folder / "lashes.png", hairs.lash_card(size // 2), 0)
-    save(folder / "brows.png", hairs.brow_card(size // 4), 0)
+    save(folder / "lashes_colour.png", hairs.lash_card(size // 2), 0)
+    save(folder / "brow_colour.png", hairs.brow_card(size // 4), 0)
 
 
 def write_skin(folder: Path, base: Base, read: Callable[[str], bytes], size: int) -> None:
@@ -46,7 +46,7 @@ def write_skin(folder: Path, base: Base, read: Callable[[str], bytes], size: int
 
 
 def lid_rings(base: Base, body: np.ndarray) -> np.ndarray:
-    """How many edges each vertex (V,) is away from where the lining of the eyelids begins, at most 8, on the face's side."""
+    """How many edges each vertex (V,) of the face is away from where the lining of the eyelids begins, at most 8."""
     faces, uv = base.faces[body], base.uv[base.face_uv[body]]
     lining = paint_skin.is_lining(uv.mean(axis=1))
     rings = np.full(len(base.vertices), 8.0)
@@ -54,7 +54,9 @@ def lid_rings(base: Base, body: np.ndarray) -> np.ndarray:
     rings[seam] = 0.0
     outside = faces[~lining]
     for _ in range(8):
-        corners = np.minimum(rings[outside], np.minimum(np.roll(rings[outside], 1, 1), np.roll(rings[outside], -1, 1)) + 1)
+        corners = np.minimum(
+            rings[outside], np.minimum(np.roll(rings[outside], 1, 1), np.roll(rings[outside], -1, 1)) + 1
+        )
         np.minimum.at(rings, outside, corners)
     return rings
 
@@ -84,7 +86,9 @@ def openness(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     turns = np.arange(OPENNESS_DIRECTIONS) + 0.5
     heights = 1 - 2 * turns / OPENNESS_DIRECTIONS
     around = np.pi * (1 + 5**0.5) * turns
-    sky = np.stack([np.sqrt(1 - heights**2) * np.cos(around), heights, np.sqrt(1 - heights**2) * np.sin(around)], axis=1)
+    sky = np.stack(
+        [np.sqrt(1 - heights**2) * np.cos(around), heights, np.sqrt(1 - heights**2) * np.sin(around)], axis=1
+    )
     seen = np.zeros(len(vertices))
     total = np.full(len(vertices), 1e-9)
     for direction in sky:

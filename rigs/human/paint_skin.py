@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Skin painted in 3D: colour, relief and roughness as functions of the place on the MakeHuman base mesh.
 
-Painting in space instead of on the image leaves no seams between the charts of the atlas. All places below are metres in
-the base mesh (+Y up, looks along +Z, eyes at y = 0.728), mirrored by |x|; colours are sRGB 0..1. The tone is the lightest
-one of the bundled human: ``Material.colour`` darkens it (:func:`hyoid.characters.looks.skin_colour`).
+Painting in space instead of on the image leaves no seams between the charts of the atlas. All places below are metres
+in the base mesh (+Y up, looks along +Z, eyes at y = 0.728), mirrored by |x|; colours are sRGB 0..1. The tone is the
+lightest one of the bundled human: ``Material.colour`` darkens it (:func:`hyoid.characters.looks.skin_colour`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import map_coordinates
 
-from rigs.human.atlas import Texels, bump, cloud, image, mix, noise, step, unstretch
+from rigs.human.atlas import Texels, bump, cloud, image, mix, noise, step, tone, unstretch
 from rigs.human.hairs import brow_cover
 
 SKIN = (0.885, 0.720, 0.625)
@@ -104,7 +104,15 @@ def _spot(point: np.ndarray, place: tuple[float, float, float], radius: float) -
 
 
 # Moles on face, neck and chest: x, y and radius in millimetres, not mirrored.
-_MOLES = ((52, 711, 0.75), (-47, 671, 0.85), (-21, 640, 0.55), (34, 596, 0.95), (-52, 540, 0.9), (12, 470, 1.1), (61, 452, 0.8))
+_MOLES = (
+    (52, 711, 0.75),
+    (-47, 671, 0.85),
+    (-21, 640, 0.55),
+    (34, 596, 0.95),
+    (-52, 540, 0.9),
+    (12, 470, 1.1),
+    (61, 452, 0.8),
+)
 
 
 def _moles(texels: Texels) -> np.ndarray:
@@ -121,11 +129,11 @@ def _moles(texels: Texels) -> np.ndarray:
 def colour(texels: Texels, r: Regions) -> np.ndarray:
     """Skin colour (N, 3) float32, sRGB 0..1."""
     p, point = texels.position, r.point
-    x, y, z = point.T
-    out = np.tile(np.float32(SKIN), (len(p), 1))
+    _, y, z = point.T
+    out = np.tile(tone(*SKIN), (len(p), 1))
     warm = cloud(p, 0.035, 21) * 0.5 + cloud(p, 0.011, 25) * 0.6
-    out += warm[:, None] * np.float32([-0.004, -0.013, -0.012])
-    out += (cloud(p, 0.0026, 31, 2) * 0.011)[:, None] * np.float32([1.0, 1.05, 1.05])
+    out += warm[:, None] * tone(-0.004, -0.013, -0.012)
+    out += (cloud(p, 0.0026, 31, 2) * 0.011)[:, None] * tone(1.0, 1.05, 1.05)
     red = 0.42 * _spot(point, (0.046, 0.698, 0.118), 0.017)
     red += 0.42 * _spot(point, (0.0, 0.692, 0.165), 0.010) + 0.30 * _spot(point, (0.0165, 0.690, 0.15), 0.006)
     red += 0.14 * _spot(point, (0.0, 0.632, 0.148), 0.013) + 0.55 * r.masks["ears"] * step(z, 0.03, 0.06)
@@ -137,14 +145,14 @@ def colour(texels: Texels, r: Regions) -> np.ndarray:
     freckles = step(noise(p, 0.0011, 51), 1.2, 2.2) * r.face * bump(y - 0.705, 0.022)
     out = mix(out, (0.70, 0.47, 0.35), 0.22 * freckles * step(cloud(p, 0.02, 52), -0.8, 1.0))
     out = mix(out, (0.40, 0.25, 0.18), 0.58 * _moles(texels))
-    pores = np.maximum(noise(p, 0.00055, 101) - 0.5, 0.0) * r.face
-    out -= (0.020 * pores)[:, None] * np.float32([0.8, 1.0, 1.0])
+    pores = np.maximum(noise(p, 0.00042, 101) - 0.5, 0.0) * r.face
+    out -= (0.014 * pores)[:, None] * tone(0.8, 1.0, 1.0)
     out = _lips(out, p, r)
     out = mix(out, (0.70, 0.44, 0.39), 0.75 * r.masks["aureolae"])
     nails = np.maximum(r.masks["fingernails"], r.masks["toenails"])
     out = mix(out, (0.90, 0.70, 0.655), 0.8 * nails)
     shade = np.clip(r.light, 0, 1)
-    out *= (0.62 + 0.38 * shade)[:, None] ** np.float32([0.75, 1.15, 1.2])
+    out *= (0.76 + 0.24 * shade)[:, None] ** tone(0.75, 1.15, 1.2)
     out = mix(out, (0.16, 0.06, 0.05), 0.9 * _spot(point, (0.0098, 0.6885, 0.1535), 0.0026))
     out = mix(out, (0.30, 0.13, 0.10), 0.8 * _spot(point, (0.071, 0.7085, 0.054), 0.0028))
     return np.clip(_hair(out, p, r), 0.0, 1.0)
@@ -156,8 +164,10 @@ def _eyes(out: np.ndarray, r: Regions) -> np.ndarray:
     outside = 1 - r.masks["inside-mouth"]
     socket = bump(np.hypot((x - 0.031) / 1.45, y - 0.7300), 0.0105) * outside * r.face
     out = mix(out, (0.735, 0.530, 0.455), 0.38 * socket)
-    hollow = bump(np.hypot((x - 0.0235) / 1.5, y - 0.7195), 0.0042) + 0.9 * bump(np.hypot(x - 0.0155, y - 0.731), 0.0048)
-    out = mix(out, (0.640, 0.455, 0.435), 0.30 * np.clip(hollow, 0, 1) * outside * r.face)
+    hollow = bump(np.hypot((x - 0.0235) / 1.5, y - 0.7195), 0.0042) + 0.9 * bump(
+        np.hypot(x - 0.0155, y - 0.731), 0.0048
+    )
+    out = mix(out, (0.640, 0.455, 0.435), 0.20 * np.clip(hollow, 0, 1) * outside * r.face)
     crease = bump(y - (0.7385 - 20.0 * (x - 0.032) ** 2), 0.0011) * step(x, 0.015, 0.021) * step(x, 0.052, 0.045)
     out = mix(out, (0.52, 0.33, 0.27), 0.42 * crease * r.face)
     upper = 0.30 + 0.70 * step(y, 0.7265, 0.7305)
@@ -173,7 +183,7 @@ def _lips(out: np.ndarray, p: np.ndarray, r: Regions) -> np.ndarray:
     x, y, z = r.point.T
     lips = r.masks["lips"]
     lines = noise(p, (0.0009, 0.008, 0.008), 71) + 0.6 * noise(p, (0.0005, 0.005, 0.005), 72)
-    body = np.tile(np.float32(LIP), (len(p), 1))
+    body = np.tile(tone(*LIP), (len(p), 1))
     body = mix(body, (0.790, 0.520, 0.470), 0.7 * bump(np.hypot(x / 1.9, y - 0.6545), 0.0036))
     body = mix(body, (0.50, 0.245, 0.225), 0.75 * bump(y - 0.6605, 0.0016) * step(x, 0.034, 0.02))
     body += (lines * 0.015 + 0.012 * cloud(p, 0.004, 73))[:, None]
@@ -182,7 +192,7 @@ def _lips(out: np.ndarray, p: np.ndarray, r: Regions) -> np.ndarray:
     out = mix(out, body, 0.80 * step(lips, 0.12, 1.0) * step(noise(p, 0.0025, 74), -6.0, 1.5))
     inside = r.masks["inside-mouth"]
     deep = step(z, 0.135, 0.09)[:, None]
-    wet = np.float32([0.62, 0.27, 0.255]) * (1 - deep) + np.float32([0.33, 0.10, 0.095]) * deep
+    wet = tone(0.62, 0.27, 0.255) * (1 - deep) + tone(0.33, 0.10, 0.095) * deep
     return mix(out, wet + (0.03 * cloud(p, 0.003, 75))[:, None], inside)
 
 
@@ -191,10 +201,10 @@ def _hair(out: np.ndarray, p: np.ndarray, r: Regions) -> np.ndarray:
     strands = 0.5 + 0.5 * np.tanh(0.8 * hair_relief(p))
     dense = step(r.hair, 0.0, 1.0)
     crop = np.clip(dense + 0.75 * (strands - 0.5) * 4 * dense * (1 - dense), 0, 1)
-    hair = np.tile(np.float32(HAIR), (len(p), 1)) * (0.86 + 0.38 * strands + 0.05 * cloud(p, 0.02, 85))[:, None]
+    hair = np.tile(tone(*HAIR), (len(p), 1)) * (0.70 + 0.66 * strands + 0.07 * cloud(p, 0.02, 85))[:, None]
     out = mix(out, hair, 0.92 * crop * (0.90 + 0.10 * strands))
     out = mix(out, (0.46, 0.325, 0.26), 0.42 * r.brow)
-    return mix(out, (0.205, 0.145, 0.112), 0.78 * r.brow_strands)
+    return mix(out, (0.205, 0.145, 0.112), 0.42 * r.brow_strands)
 
 
 def hair_relief(p: np.ndarray) -> np.ndarray:
@@ -207,17 +217,20 @@ def relief(texels: Texels, r: Regions) -> np.ndarray:
     p, point = texels.position, r.point
     x, y, z = point.T
     plain = (1 - r.hair) * (1 - r.masks["inside-mouth"]) * (1 - r.masks["lips"])
-    pores = -np.maximum(noise(p, 0.00055, 101) - 0.25, 0.0)
+    pores = -np.maximum(noise(p, 0.00042, 101) - 0.25, 0.0)
     lines = -np.abs(noise(p, 0.0009, 102)) * 0.6 + 0.5 * noise(p, 0.0006, 103)
-    oily = 0.45 + 0.9 * bump(np.hypot(x / 1.6, y - 0.70), 0.022) * r.face + 0.3 * r.face
-    out = plain * (pores * 44e-6 * oily + lines * 14e-6)
+    oily = 0.45 + 0.25 * bump(np.hypot(x / 1.6, y - 0.70), 0.022) * r.face + 0.25 * r.face
+    out = plain * (pores * 34e-6 * oily + lines * 14e-6)
     wobble = 0.0012 * noise(p, 0.012, 104)
     centre = step(x, 0.045, 0.02) * step(z, 0.10, 0.13)
     for height, depth in ((0.7705, 50e-6), (0.7815, 70e-6), (0.7925, 45e-6)):
         out -= depth * bump(y - height - 0.03 * x + wobble, 0.0009) * centre
-    feet = sum(
-        bump((y - 0.7285) - slope * (x - 0.045) + 0.3 * wobble, 0.0006) for slope in (0.45, 0.1, -0.3, -0.6)
-    ) * step(x, 0.047, 0.051) * step(x, 0.062, 0.054) * r.face
+    feet = (
+        sum(bump((y - 0.7285) - slope * (x - 0.045) + 0.3 * wobble, 0.0006) for slope in (0.45, 0.1, -0.3, -0.6))
+        * step(x, 0.047, 0.051)
+        * step(x, 0.062, 0.054)
+        * r.face
+    )
     out -= 60e-6 * feet
     under = bump(y - (0.7190 + 14.0 * (x - 0.031) ** 2) + 0.2 * wobble, 0.0007) * step(x, 0.016, 0.022)
     out -= 60e-6 * under * step(x, 0.045, 0.038) * r.face
@@ -246,17 +259,17 @@ def roughness(texels: Texels, r: Regions) -> np.ndarray:
     """Roughness (N,) float32 0..1: oilier forehead and nose, wet lips and lid rims, dull hair."""
     p = texels.position
     x, y, _ = r.point.T
-    out = np.full(len(p), 0.56, dtype=np.float32)
+    out = np.full(len(p), 0.60, dtype=np.float32)
     zone = bump(np.hypot(x / 1.5, y - 0.70), 0.016) + 0.8 * bump(np.hypot(x / 2.2, y - 0.78), 0.016)
     out -= 0.13 * np.clip(zone, 0, 1) * r.face
-    out += 0.035 * cloud(p, 0.003, 111) + 0.02 * noise(p, 0.0006, 101)
+    out += 0.035 * cloud(p, 0.003, 111) + 0.02 * noise(p, 0.00042, 101)
     for amount, value in (
         (r.masks["lips"], 0.43),
         (r.masks["inside-mouth"], 0.28),
         (np.maximum(r.masks["fingernails"], r.masks["toenails"]), 0.32),
         (r.waterline, 0.22),
-        (r.hair, 0.66),
-        (r.brow, 0.62),
+        (r.hair, 0.90),
+        (r.brow, 0.75),
     ):
         out += (value - out) * amount
     return np.clip(out, 0.05, 1.0)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Teeth: fourteen crowns and a gum ridge for each jaw, in place of the data's two bare strips of 68 vertices.
 
-The crowns stand along the dental arch of the strip. Every vertex is a fixed affine combination of strip vertices near it
-(moving least squares: exact for every affine motion, smooth otherwise), so teeth follow phenotype and facial shapes.
+The crowns stand along the dental arch of the strip. Every vertex is a fixed affine combination of strip vertices near
+it (least squares with weights that fall off: exact for every affine motion), so teeth follow phenotype and shapes.
 Only quads, meant for one or two Catmull-Clark steps.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 from scipy.interpolate import CubicSpline
 
-from rigs.human.atlas import cloud, mix, step
+from rigs.human.atlas import cloud, mix, step, tone
 from rigs.human.hairs import grid_of, islands
 
 STRIPS = {"upper": slice(15060, 15128), "lower": slice(14992, 15060)}
@@ -153,14 +153,19 @@ def _edge_drop(kind: int, across: float, height: float) -> float:
     if kind == 2:
         return 0.13 * height * (abs(across) > 0.3)
     outer = 0.085 if kind == 1 else 0.05
-    return height * (outer if across > 0.3 else 0.015 if across < -0.3 else 0.0) if kind < 2 else 0.06 * height * (
-        abs(across) > 0.3
+    return (
+        height * (outer if across > 0.3 else 0.015 if across < -0.3 else 0.0)
+        if kind < 2
+        else 0.06 * height * (abs(across) > 0.3)
     )
 
 
 def _crown_faces() -> np.ndarray:
     ring = np.arange(8)
-    walls = [np.stack([r * 8 + ring, r * 8 + (ring + 1) % 8, r * 8 + 8 + (ring + 1) % 8, r * 8 + 8 + ring], 1) for r in range(3)]
+    walls = [
+        np.stack([r * 8 + ring, r * 8 + (ring + 1) % 8, r * 8 + 8 + (ring + 1) % 8, r * 8 + 8 + ring], 1)
+        for r in range(3)
+    ]
     cap = np.array([[24 + k, 25 + k, 30 - k, 31 - k] for k in range(3)])
     return np.concatenate([*walls, cap])
 
@@ -231,14 +236,14 @@ def colour(size: int) -> np.ndarray:
     across = np.abs(u * 14 - slot - 0.5) / 0.47
     level = np.clip((v - 0.5) / 0.42, 0, 1)
     place = np.stack([u * 0.14, v * 0.02, np.zeros_like(u)], axis=1).astype(np.float32)
-    enamel = np.tile(np.float32((0.865, 0.825, 0.745)), (len(u), 1))
+    enamel = np.tile(tone(0.865, 0.825, 0.745), (len(u), 1))
     enamel = mix(enamel, (0.79, 0.69, 0.54), 0.8 * step(level, 0.42, 0.0))
     enamel = mix(enamel, (0.83, 0.82, 0.79), 0.6 * step(level, 0.72, 0.98))
     enamel = mix(enamel, (0.82, 0.74, 0.60), 0.35 * (slot % 7 == 2))
     enamel = mix(enamel, (0.56, 0.43, 0.33), 0.60 * step(across, 0.80, 1.0))
     enamel = mix(enamel, (0.60, 0.38, 0.33), 0.55 * step(level, 0.07, 0.0))
     enamel += (0.012 * cloud(place, 0.003, 401))[:, None]
-    gum = np.tile(np.float32((0.770, 0.455, 0.440)), (len(u), 1))
+    gum = np.tile(tone(0.770, 0.455, 0.440), (len(u), 1))
     gum = mix(gum, (0.83, 0.57, 0.54), 0.6 * step(v, 0.20, 0.40))
     gum = mix(gum, (0.60, 0.26, 0.26), 0.8 * step(v, 0.22, 0.04))
     gum += (0.02 * cloud(place, 0.0025, 405))[:, None]
