@@ -65,7 +65,7 @@ def _light(
     data.size = width * size
     data.color = colour
     distance = float(np.linalg.norm(place)) * size
-    data.energy = strength * 17.0 * distance**2
+    data.energy = strength * 23.0 * distance**2
     light = bpy.data.objects.new(name, data)
     collection.objects.link(light)
     light.location = (head + np.array(place) * size).tolist()
