@@ -20,7 +20,7 @@ RATE = 16_000
 BLOCK_SECONDS = 0.5  # small, so that a damaged file gives what it holds
 MINIMUM_SECONDS = 0.1
 RATES = (8_000, 192_000)
-SMALLEST_WAV = 444  # bytes: a header of 44 and 0.1 s of 4-bit samples at 8 kHz
+SMALLEST_WAV = 444  # bytes: a header of 44 and 0.1 s of 4-bit samples at 8 kHz; less never goes to libsndfile
 CANCELLED = 0.02  # a mix with less than this share of its channels' energy is an anti-phase pair, not a recording
 
 _SNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"caff", b".snd", b"NIST", b"Crea")
@@ -147,8 +147,7 @@ def _convert(path: Path, cache: Path, repair: bool, *, mix: bool) -> tuple[int, 
             raise InputError(problem, path=path, expected="the whole recording", hint=_REPAIR)
         repaired.append(problem)
     if found < MINIMUM_SECONDS * source.rate:
-        what = f"holds {found / source.rate:.3f} s of sound"
-        raise InputError(what, path=path, expected=f"at least {MINIMUM_SECONDS} s")
+        raise _too_short(path, found / source.rate)
     if broken:
         repaired.append(f"{broken} samples that were not numbers were set to 0")
     if source.channels > 1:
@@ -191,8 +190,11 @@ def _check_wav(path: Path, repair: bool) -> int:
                 if not channels or not rate or not block:
                     what = f"its header says {channels} channels at {rate} Hz in blocks of {block} bytes"
                     raise InputError(what, path=path, expected="a WAV header with sound in it")
+                _check_rate(path, rate)
             if name == b"data":
                 rest = size - place - 8
+                if size < SMALLEST_WAV and block and length <= rest:
+                    raise _too_short(path, rest / block / rate)
                 if length in (0, 0xFFFFFFFF) or not block or length <= rest:
                     return 0  # complete, or written by a program that could not seek back
                 if repair:
@@ -206,6 +208,16 @@ def _check_wav(path: Path, repair: bool) -> int:
                 raise InputError(what, path=path, expected="an intact WAV file")
             place += 8 + length + length % 2
     raise InputError("is a WAV file without a data chunk", path=path, expected="sound in it")
+
+
+def _check_rate(path: Path, rate: int) -> None:
+    if not RATES[0] <= rate <= RATES[1]:
+        expected = f"{RATES[0] // 1000} to {RATES[1] // 1000} kHz"
+        raise InputError(f"has a sample rate of {rate} Hz", path=path, expected=expected, hint="Resample it first")
+
+
+def _too_short(path: Path, seconds: float) -> InputError:
+    return InputError(f"holds {seconds:.3f} s of sound", path=path, expected=f"at least {MINIMUM_SECONDS} s")
 
 
 def _open(path: Path) -> _Blocks:

@@ -81,12 +81,14 @@ float highlight(vec3 n, vec3 v, vec3 l, float r) {
 vec3 studio(vec3 d, float r) {
     vec3 room = mix(ground_colour, sky_colour, smoothstep(-0.6 - r, 0.6 + r, d.y));
     float edge = 0.04 + 0.9 * r;
-    float box = smoothstep(cos(0.42) - edge * 0.5, cos(0.42) + edge * 0.25, dot(d, light_direction[0]));
+    // The box hangs lower than the light comes from, or upper lids would hide its glint.
+    vec3 lamp = normalize(light_direction[0] * vec3(0.8, 0.45, 1.0));
+    float box = smoothstep(cos(0.36) - edge * 0.5, cos(0.36) + edge * 0.25, dot(d, lamp));
     float left = smoothstep(0.90 - edge, 0.90 + edge * 0.3, dot(d, light_direction[2]));
     float right = smoothstep(0.90 - edge, 0.90 + edge * 0.3, dot(d, light_direction[3]));
     // Dull surfaces see the lamps through the highlight instead; a lamp of this size is that bright.
     float fade = 1.0 - smoothstep(0.10, 0.35, r);
-    return room + fade * (light_colour[0] * box * 5.5 + light_colour[2] * left * 1.5 + light_colour[3] * right * 1.5);
+    return room + fade * (light_colour[0] * box * 5.5 + (light_colour[2] * left + light_colour[3] * right) * 0.8);
 }
 
 // Colours stay true up to three quarters, then roll off to white.
@@ -154,7 +156,7 @@ void main() {
     vec3 reflection = reflect(-v, n);
     vec3 f = f0 + (max(vec3(1.0 - r), f0) - f0) * smooth_fresnel(nv);
     float seen = clamp(pow(nv + sky, exp2(-16.0 * r - 1.0)) - 1.0 + sky, 0.0, 1.0);
-    mirror += studio(reflection, r) * f * seen;
+    mirror += studio(reflection, r) * f * mix(seen, 3.0, 0.6 * coat);  // an eye without its glint looks dead
     if (alpha_mode == 2 && coat < 0.5) mirror *= 0.35;  // hairs on a card are no mirror
 
     vec3 result = albedo.rgb * (1.0 - metallic) * diffuse;
