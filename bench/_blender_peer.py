@@ -128,7 +128,7 @@ def grid_character(side: int = 71, shapes: int = 52, joints: int = 55) -> Any:
         parts=(Part("body", "skin", slice(0, len(u)), slice(0, len(faces))),),
         shapes=Shapes(names, np.array(starts), np.concatenate(moved), np.concatenate(offsets)),
         joint_names=tuple(f"joint{number:02d}" for number in range(joints)),
-        parents=np.arange(-1, joints - 1, dtype=np.int32), heads=heads, tails=heads + np.array([0, 0.01, 0], np.float32),
+        parents=np.arange(-1, joints - 1, dtype=np.int32), heads=heads, tails=heads + np.float32(0.01),
         weight_joints=full_joints, weights=full_weights, drivers=(), neck=NeckLimits(*np.ones((5, 8))),
         materials={"skin": Material("skin")}, landmarks={},
     )  # fmt: skip
