@@ -29,9 +29,13 @@ def load(path: str) -> None:
         bpy.ops.import_scene.gltf(filepath=path)
     else:
         assert bpy.ops.wm.usd_import(filepath=path) == {"FINISHED"}
-        for keys in bpy.data.shape_keys:  # the importer clamps weights to 0..1
-            for key in keys.key_blocks[1:]:
-                key.slider_min, key.slider_max = -10, 10
+
+
+def widen() -> None:
+    """Importers leave sliders at 0..1, which would clamp a larynx that shrinks; the file itself says more."""
+    for keys in bpy.data.shape_keys:
+        for key in keys.key_blocks[1:]:
+            key.slider_min, key.slider_max = -10, 10
 
 
 def sample(scene, frames):
@@ -103,6 +107,8 @@ def owners(scene):
 def main() -> None:
     path, out, frames = sys.argv[1:4]
     load(path)
+    if not path.endswith(".blend"):
+        widen()
     scene = bpy.context.scene
     armature = next((o for o in scene.objects if o.type == "ARMATURE"), None)
     if len(sys.argv) > 4:
