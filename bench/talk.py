@@ -49,7 +49,11 @@ def channels(curves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """
     together = curves["mouthClose"] + curves["mouthRollLower"] + curves["mouthRollUpper"] + _mean(curves, "mouthPress")
     apart = curves["jawOpen"] + _mean(curves, "mouthLowerDown") + _mean(curves, "mouthUpperUp")
-    return {"jaw": curves["jawOpen"], "closure": together - apart, "pucker": curves["mouthPucker"] + curves["mouthFunnel"]}
+    return {
+        "jaw": curves["jawOpen"],
+        "closure": together - apart,
+        "pucker": curves["mouthPucker"] + curves["mouthFunnel"],
+    }
 
 
 def best_correlation(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, int]:
@@ -72,11 +76,17 @@ def load_curves(path: Path) -> tuple[dict[str, np.ndarray], float]:
     expected = "an .npz with weights (frames, n), names (n,) and fps"
     try:
         with np.load(path, allow_pickle=False) as data:
-            weights, names, fps = np.asarray(data["weights"], np.float64), [str(n) for n in data["names"]], float(data["fps"])
+            weights, names, fps = (
+                np.asarray(data["weights"], np.float64),
+                [str(n) for n in data["names"]],
+                float(data["fps"]),
+            )
     except (OSError, KeyError, ValueError) as error:
         raise InputError("cannot be used as curves", path=path, expected=expected) from error
     if weights.ndim != 2 or weights.shape[1] != len(names) or not np.isfinite(weights).all() or not 5 <= fps <= 240:
-        raise InputError(f"has weights {weights.shape} and {len(names)} names at {fps:g} fps", path=path, expected=expected)
+        raise InputError(
+            f"has weights {weights.shape} and {len(names)} names at {fps:g} fps", path=path, expected=expected
+        )
     needed = {"jawOpen", "mouthClose", "mouthPucker", "mouthFunnel", "mouthRollLower", "mouthRollUpper"}
     missing = needed - set(names)
     if missing:

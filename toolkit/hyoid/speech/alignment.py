@@ -15,7 +15,9 @@ import numpy as np
 from hyoid.speech import acoustics
 
 FILLERS = ("SIL", "+NSN+", "+SPN+")
-OTHER_SPEECH_COST = 6.0  # log likelihood a frame that the loop of untranscribed speech pays against the best plain phone
+OTHER_SPEECH_COST = (
+    6.0  # log likelihood a frame that the loop of untranscribed speech pays against the best plain phone
+)
 WORD_COST = 12.0  # paid once when a pause or other speech is put between two words
 MAXIMUM_PRONUNCIATIONS = 3
 
@@ -68,7 +70,9 @@ def align(
     """
     model = acoustics.load()
     chain, entries, ends = _build(model, words)
-    wanted, place = np.unique(np.array(chain.senones + [int(s) for s in model.senones[model.plain].ravel()]), return_inverse=True)
+    wanted, place = np.unique(
+        np.array(chain.senones + [int(s) for s in model.senones[model.plain].ravel()]), return_inverse=True
+    )
     likelihood = acoustics.scores(model, cepstra, wanted)
     plain = likelihood[:, place[len(chain.senones) :]].reshape(len(cepstra), -1, 3).max(-1)
     speech = [row for row, name in enumerate(model.phones) if name not in FILLERS]

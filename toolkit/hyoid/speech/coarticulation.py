@@ -27,14 +27,14 @@ LIP_LEAD = 0.06
 TONGUE_LEAD = 0.02
 REST_OPENING = 0.25  # a mouth that pauses stays a little open, and closes over about this many seconds
 REST_SECONDS = 0.35
-JAW_RANGE = 0.52  # jawOpen of the widest vowel at usual loudness
+JAW_RANGE = 0.47  # jawOpen of the widest vowel at usual loudness
 LOUDNESS_TO_JAW = 0.025  # more opening for each dB over usual speech
 FORMANT_TO_JAW = 0.35  # how much the sound itself corrects the table's vowel opening
 
 CLOSING = 0.06  # seconds that lips take to meet, and to part
 PARTING = 0.045
 JAW_UNDER_CLOSURE = 0.06
-JAW_UNDER_TEETH = 0.09
+JAW_UNDER_TEETH = 0.06
 JAW_UNDER_SIBILANT = 0.1
 
 
@@ -86,12 +86,12 @@ def blend(track: Sequence[Viseme], prosody: Prosody, seconds: float) -> dict[str
     lips = {name: np.zeros(frames, np.float32) for name in LIPS}
     gain = _jaw_gain(prosody, frames)
     formant = _formant_opening(prosody, frames)
-    for viseme in track:
+    for number, viseme in enumerate(track):
         target = TARGETS[viseme.name]
         rows = _rows(viseme, JAW_LEAD)
         jaw_pull[rows] = target.insists[1]
         opening = np.full(len(jaw[rows]), viseme.jaw, np.float32)
-        if viseme.name == "SIL":
+        if viseme.name == "SIL" and number:
             opening = REST_OPENING * np.exp(-np.arange(len(opening), dtype=np.float32) / (REST_SECONDS * GRID))
         if viseme.name in ("AA", "AO", "EH", "IY", "W"):
             opening += FORMANT_TO_JAW * (formant[rows] - opening) * (formant[rows] >= 0)
@@ -183,14 +183,18 @@ def _reach_contact(curve: np.ndarray, cores: np.ndarray, times: np.ndarray) -> n
         low, high = np.searchsorted(times, [start, end])
         if high <= low:
             middle = (start + end) / 2
-            low = max(low - 1, 0) if low == len(times) or (low and middle - times[low - 1] < times[low] - middle) else low
+            low = (
+                max(low - 1, 0) if low == len(times) or (low and middle - times[low - 1] < times[low] - middle) else low
+            )
             high = low + 1
         inside = slice(low, high)
         curve[inside] = np.maximum(curve[inside], strength)
     return curve
 
 
-def _arkit(jaw: np.ndarray, at: dict[str, np.ndarray], contact: dict[str, np.ndarray], style: Style) -> dict[str, np.ndarray]:
+def _arkit(
+    jaw: np.ndarray, at: dict[str, np.ndarray], contact: dict[str, np.ndarray], style: Style
+) -> dict[str, np.ndarray]:
     closed, teeth = contact["PBM"], contact["FV"]
     free = (1 - closed) * (1 - teeth)
     part = 1 - closed
@@ -200,11 +204,11 @@ def _arkit(jaw: np.ndarray, at: dict[str, np.ndarray], contact: dict[str, np.nda
     stretch, smile = lips * at["stretch"] * (1 - 0.5 * closed), lips * at["smile"] * (1 - 0.5 * closed)
     curves = {
         "jawOpen": jaw,
-        "mouthClose": jaw * closed,
+        "mouthClose": jaw * np.maximum(closed, 0.35 * teeth),
         "mouthFunnel": lips * at["funnel"] * free,
         "mouthPucker": lips * at["pucker"] * (1 - 0.4 * closed) * (1 - 0.6 * teeth),
-        "mouthRollLower": 0.2 * closed + 0.55 * teeth * part,
-        "mouthRollUpper": 0.16 * closed,
+        "mouthRollLower": 0.12 * closed + 0.6 * teeth * part,
+        "mouthRollUpper": 0.1 * closed,
         "mouthShrugLower": lips * at["shrug"] * part + 0.12 * teeth * part,
         "tongueOut": style.tongue * at["tongue"] * free,
     }

@@ -54,7 +54,9 @@ def read(path: str | Path) -> tuple[Event, ...]:
         rows = list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError("is not a CSV table", path=path, expected=expected) from error
-    missing = {"kind", "name", "start", "end"} - set(rows[0] if rows else text.splitlines()[0].split(delimiter) if text else ())
+    missing = {"kind", "name", "start", "end"} - set(
+        rows[0] if rows else text.splitlines()[0].split(delimiter) if text else ()
+    )
     if missing:
         raise InputError(f"has no column '{sorted(missing)[0]}'", path=path, expected=expected)
     events = [_event(path, line, row) for line, row in enumerate(rows, 2) if any(row.values())]

@@ -21,7 +21,12 @@ TRAVEL = (-15.0, 22.0)
 
 
 def height(
-    prosody: Prosody, track: Sequence[Viseme], swallow: np.ndarray, inhale: np.ndarray, times: np.ndarray, strength: float
+    prosody: Prosody,
+    track: Sequence[Viseme],
+    swallow: np.ndarray,
+    inhale: np.ndarray,
+    times: np.ndarray,
+    strength: float,
 ) -> np.ndarray:
     """Height in millimetres, up positive.
 

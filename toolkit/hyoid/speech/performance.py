@@ -21,7 +21,12 @@ SWALLOW_PAUSE = 0.85
 BREATH_PAUSE = 0.3
 IDLE_BREATH = 3.8
 GAZE_DEGREES = {"left": (6.0, 0.0), "right": (-6.0, 0.0), "up": (0.0, 4.5), "down": (0.0, -5.0), "camera": (0.0, 0.0)}
-EYE_RANGE = {"Up": 25.0, "Down": 30.0, "Out": 35.0, "In": 35.0}  # degrees at weight 1, as the character's drivers have it
+EYE_RANGE = {
+    "Up": 25.0,
+    "Down": 30.0,
+    "Out": 35.0,
+    "In": 35.0,
+}  # degrees at weight 1, as the character's drivers have it
 SACCADE = 0.045
 
 
@@ -105,9 +110,9 @@ def _breaths(spoken: Sequence[Spoken], seconds: float, swallows: Sequence[Event]
 def _swallows(spoken: Sequence[Spoken], seconds: float, seed: int) -> list[Event]:
     random = _random(seed, 4)
     result = []
-    due = float(random.uniform(3.0, 5.0))
+    due = float(random.uniform(2.0, 4.0))
     for start, end in pauses(spoken, SWALLOW_PAUSE):
-        time = max(start + 0.1, due)
+        time = start + 0.1 if due < end else due
         while time + SWALLOW_SECONDS + 0.05 <= end and time <= seconds:
             result.append(Event("swallow", "swallow", round(time, 4), round(time + SWALLOW_SECONDS, 4)))
             due = time + float(random.uniform(*SWALLOW_GAP))
@@ -223,7 +228,7 @@ def head_angles(prosody: Prosody, times: np.ndarray, seed: int, strength: float,
     stress = voice.smooth(emphasis(prosody), 0.09)
     octaves, _ = voice.register(prosody)
     melody = voice.smooth(np.clip(octaves, -1, 1) * prosody.is_speech(), 0.3)
-    nod = 3.2 * (stress - voice.smooth(stress, 0.9)) - 2.0 * melody
+    nod = 4.5 * (stress - voice.smooth(stress, 0.9)) - 2.5 * melody
     grid = prosody.times
     nod = np.interp(times, grid, voice.smooth(nod.astype(np.float32), 0.09))
     active = 0.45 + 0.55 * np.interp(times, grid, speech)

@@ -92,7 +92,9 @@ def pronounce(word: str) -> tuple[tuple[str, ...], ...]:
     return (spell(plain),)
 
 
-def extended(words: Sequence[str], extra: Mapping[str, Sequence[Sequence[str]]] | None = None) -> list[tuple[tuple[str, ...], ...]]:
+def extended(
+    words: Sequence[str], extra: Mapping[str, Sequence[Sequence[str]]] | None = None
+) -> list[tuple[tuple[str, ...], ...]]:
     """The pronunciations of all words; ``extra`` (word -> pronunciations) goes first."""
     extra = extra or {}
     return [tuple(tuple(p) for p in extra[word]) if word in extra else pronounce(word) for word in words]
@@ -181,7 +183,11 @@ def spell(word: str) -> tuple[str, ...]:
             place += 1
             continue
         for spelling, sound, after, before in _BY_FIRST[letter]:
-            if word.startswith(spelling, place) and _fits(word, place + len(spelling), after) and _comes(word, place, before):
+            if (
+                word.startswith(spelling, place)
+                and _fits(word, place + len(spelling), after)
+                and _comes(word, place, before)
+            ):
                 result += sound.split()
                 place += len(spelling)
                 if len(spelling) == 1 and word[place : place + 1] == letter and letter not in _VOWEL_LETTERS:

@@ -25,7 +25,10 @@ from hyoid.speech.alignment import Phone
 
 # Full search, and one that skips every second frame's scores: they fail on different recordings, so both are heard and
 # the words that fit the sound better are kept.
-_SEARCHES: tuple[dict[str, Any], ...] = ({"maxhmmpf": 10_000, "maxwpf": 20}, {"ds": 2, "maxhmmpf": 10_000, "maxwpf": 20})
+_SEARCHES: tuple[dict[str, Any], ...] = (
+    {"maxhmmpf": 10_000, "maxwpf": 20},
+    {"ds": 2, "maxhmmpf": 10_000, "maxwpf": 20},
+)
 DOUBTFUL = -5.0  # mean score a frame (see Phone.score) below which recognised words are not believed
 SECONDS_PER_SECOND = 30.0  # a child that needs longer for a piece is ended
 
@@ -104,7 +107,12 @@ def hear(
 def _child(cache: Path) -> subprocess.Popen[str]:
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     command = [sys.executable, "-m", "hyoid.speech.recogniser", str(cache)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment)
@@ -175,7 +183,9 @@ def _hear_piece(decoders: _Decoders, samples: np.ndarray) -> Heard:
     if best is not None and best[0] > DOUBTFUL:
         return Heard(tuple(best[1]), tuple(best[2]), False)
     loop = [(name, start, end) for name, start, end in decoders.loop(samples)]
-    phones = [Phone(name if name[0] != "+" else "SIL", start, min(end, len(cepstra)), -1, 0.0) for name, start, end in loop]
+    phones = [
+        Phone(name if name[0] != "+" else "SIL", start, min(end, len(cepstra)), -1, 0.0) for name, start, end in loop
+    ]
     return Heard((), tuple(phone for phone in phones if phone.end > phone.start), True)
 
 

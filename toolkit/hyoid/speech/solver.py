@@ -88,7 +88,8 @@ def solve(
             words = transcripts.words(content) if content is not None else None
             found = timing.find(sound.samples, sound.cache, measured, words, report.stage(0.1, 0.8))
         for note in found.notes:
-            report.message(note, "info" if found.mode == timing.IDLE or found.mode == timing.ALIGNED else "warning")
+            usual = found.certain and found.mode in (timing.IDLE, timing.ALIGNED)
+            report.message(note, "info" if usual else "warning")
         report.progress(0.8, "solving the face")
         settings = {
             "audio": Path(audio).name, "text": content is not None, "fps": fps, "style": style, "seed": seed,
@@ -153,14 +154,17 @@ def perform(
     if edited is None:
         track = visemes.from_phones(found.phones)
         acts = performance.events(found.phones, seconds, played, seed)
-        listed = [*event_track.of_speech(found.phones, found.words, track), *acts]
+        spoken = [] if found.mode == timing.IDLE else event_track.of_speech(found.phones, found.words, track)
+        listed = [*spoken, *acts]
     else:
         track = event_track.to_visemes(edited, seconds)
         acts = [event for event in edited if event.kind in ("blink", "gaze", "breath", "swallow")]
         listed = list(edited)
     curves = _curves(found, track, acts, measured, seconds, times, fps, played, seed)
     head = _head(measured, times, seed, played)
-    curves |= performance.eye_curves(performance.gaze_degrees(acts, times, seed, played.gaze) + _counter_roll(head, played))
+    curves |= performance.eye_curves(
+        performance.gaze_degrees(acts, times, seed, played.gaze) + _counter_roll(head, played)
+    )
     table = np.zeros((frames, len(arkit.CURVES)), np.float32)
     for name, values in curves.items():
         table[:, arkit.CURVES.index(name)] = values
@@ -227,12 +231,14 @@ def neck_limits() -> NeckLimits:
     """The neck of the bundled human, read without loading its geometry."""
     rig: dict[str, Any] = tomllib.loads((files.data_folder("rigs") / "human" / "rig.toml").read_text(encoding="utf-8"))
     values = rig["neck"]
-    return NeckLimits(**{name: np.array(values[name], float) for name in ("flexion", "extension", "lateral", "axial", "coupling")})
+    return NeckLimits(
+        **{name: np.array(values[name], float) for name in ("flexion", "extension", "lateral", "axial", "coupling")}
+    )
 
 
 def _confidence(found: Timing, times: np.ndarray) -> np.ndarray:
     """(frames,) 0..1: how well the sound fits the phone of the frame; certain in silence, low without words."""
-    without_words = {timing.LOOP: 0.35, timing.VOICE: 0.2}.get(found.mode, 1.0)
+    without_words = {timing.LOOP: 0.35, timing.VOICE: 0.2}.get(found.mode, 1.0) if found.certain else 0.3
     starts = np.array([phone.start for phone in found.phones] or [0.0])
     values = np.array([1.0 if phone.name == "SIL" else phone.confidence for phone in found.phones] or [1.0])
     index = np.clip(np.searchsorted(starts, times, side="right") - 1, 0, len(values) - 1)

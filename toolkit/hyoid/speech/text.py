@@ -62,7 +62,9 @@ def read(text: str) -> tuple[str, Path | None]:
         InputError: the file is not there (it looks like a name), is not UTF-8 text, or holds no words.
     """
     path = Path(text)
-    looks_like_file = len(text) < 1024 and "\n" not in text and path.suffix.lower() in (".txt", ".md", ".text", ".srt", ".vtt")
+    looks_like_file = (
+        len(text) < 1024 and "\n" not in text and path.suffix.lower() in (".txt", ".md", ".text", ".srt", ".vtt")
+    )
     if len(text) < 1024 and "\n" not in text and path.is_file():
         if path.stat().st_size > LONGEST_TEXT:
             raise InputError(f"is {path.stat().st_size} bytes long", path=path, expected="a transcript in plain text")
@@ -95,7 +97,23 @@ def words(text: str) -> list[str]:
     ['doctor', 'lee', 'paid', 'three', 'dollars', 'and', 'fifty', 'cents']
     """
     text = re.sub(r"\[[^\]]*\]|<[^>]*>|\{[^}]*\}|\((?:laugh|applause|music|sigh|cough)[^)]*\)", " ", text, flags=re.I)
-    text = unicodedata.normalize("NFKC", text.translate({ord(c): s for c, s in {"’": "'", "‘": "'", "ʼ": "'", "`": "'", "½": " one half ", "¼": " one quarter ", "¾": " three quarters "}.items()}))
+    text = unicodedata.normalize(
+        "NFKC",
+        text.translate(
+            {
+                ord(c): s
+                for c, s in {
+                    "’": "'",
+                    "‘": "'",
+                    "ʼ": "'",
+                    "`": "'",
+                    "½": " one half ",
+                    "¼": " one quarter ",
+                    "¾": " three quarters ",
+                }.items()
+            }
+        ),
+    )
     text = re.sub(r"https?://(\S+)", lambda m: m[1].replace(".", " dot ").replace("/", " slash "), text)
     text = re.sub(r"(?<=\w)@(?=\w)", " at ", text)
     text = _numbers(text)
@@ -126,7 +144,15 @@ def _letters(word: str) -> str:
 
 def _initials(text: str) -> str:
     """U.S.A., NASA-like capitals with dots, single capitals in a row: letters one by one."""
-    return re.sub(r"\b((?:[A-Za-z]\.){2,})", lambda m: " ".join(m[1].replace(".", " ").split()) + " " if m[1].lower() not in ("e.g.", "i.e.") else ("for example " if m[1].lower() == "e.g." else "that is "), text)
+    return re.sub(
+        r"\b((?:[A-Za-z]\.){2,})",
+        lambda m: (
+            " ".join(m[1].replace(".", " ").split()) + " "
+            if m[1].lower() not in ("e.g.", "i.e.")
+            else ("for example " if m[1].lower() == "e.g." else "that is ")
+        ),
+        text,
+    )
 
 
 def _subtitle_words(text: str) -> str:
@@ -188,7 +214,9 @@ def _money(match: re.Match[str]) -> str:
     one, many, cent, cents = _CURRENCIES[match["sign"]]
     amount, scale = match["amount"].replace(",", ""), match["scale"]
     if scale:
-        name = {"k": "thousand", "m": "million", "bn": "billion", "b": "billion"}.get(scale.strip().lower(), scale.strip())
+        name = {"k": "thousand", "m": "million", "bn": "billion", "b": "billion"}.get(
+            scale.strip().lower(), scale.strip()
+        )
         return f" {_decimal(amount)} {name} {many} "
     whole, _, fraction = amount.partition(".")
     result = f"{cardinal(int(whole))} {one if int(whole) == 1 else many}"

@@ -17,6 +17,7 @@ LONGEST_PIECE = 15.0
 WINDOW = 24.0  # seconds of sound in which the next words of a transcript are looked for
 KEEP = 0.75  # share of a window after which found words are looked for again in the next one
 WORDS_A_SECOND = 5.5
+QUIET = -65.0  # dB: less is silence
 PAUSE = 0.15  # silence that counts as a pause
 UNRELATED = -4.5  # mean score a frame of speech below which a transcript does not belong to the sound
 
@@ -34,12 +35,16 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Timing:
-    """Phones without gaps from 0 to the end (``SIL`` between words), words, how they were found, and remarks for people."""
+    """Phones without gaps from 0 to the end (``SIL`` between words), words, how they were found, and remarks for people.
+
+    ``certain`` is False where there is sound in which nothing could be made out.
+    """
 
     mode: str
     phones: tuple[Spoken, ...]
     words: tuple[Spoken, ...]
     notes: tuple[str, ...] = field(default=())
+    certain: bool = True
 
 
 IDLE = "idle"
@@ -65,7 +70,10 @@ def find(
     seconds = len(samples) / acoustics.RATE
     if not _has_voice(prosody):
         silence = Spoken("SIL", 0.0, seconds)
-        return Timing(IDLE, (silence,), (), ("no voice is to be heard: the take is idle (breath, blinks, small motion)",))
+        loud = float(np.percentile(prosody.loudness, 90)) > QUIET
+        what = "there is sound, but no voice in it (music or noise?)" if loud else "no voice is to be heard"
+        note = f"{what}: the take is idle (breath, blinks, small motion)"
+        return Timing(IDLE, (silence,), (), (note,), certain=not loud)
     if words:
         found = _align_long(samples, prosody, words, report)
         if found is not None:
@@ -77,8 +85,8 @@ def find(
 
 
 def _has_voice(prosody: Prosody) -> bool:
-    """At least 80 ms that are louder than -65 dB and periodic, or clearly above the background."""
-    audible = prosody.loudness > -65
+    """At least 80 ms that are periodic, louder than -65 dB and above the background."""
+    audible = prosody.loudness > QUIET
     loud = audible & (prosody.is_speech() | (prosody.loudness > prosody.floor + 20))
     return bool((loud & (prosody.voicing > 0.45)).sum() >= 8)
 
@@ -136,7 +144,11 @@ def _align_long(samples: np.ndarray, prosody: Prosody, words: Sequence[str], rep
 def _certain(phones: Sequence[alignment.Phone], limit: float) -> list[alignment.Phone]:
     """The phones up to the last pause, else the last word end, before ``limit`` frames; at least half a window."""
     ends = [i for i in range(len(phones) - 1) if phones[i].end <= limit and phones[i].word != phones[i + 1].word]
-    pauses = [i for i in ends if phones[i].word < 0 and phones[i].end - phones[i].start >= PAUSE * 100 and phones[i].end > limit / 2]
+    pauses = [
+        i
+        for i in ends
+        if phones[i].word < 0 and phones[i].end - phones[i].start >= PAUSE * 100 and phones[i].end > limit / 2
+    ]
     if pauses:
         # Half of the pause stays with the next window, which then begins in silence.
         last = phones[pauses[-1]]
@@ -173,7 +185,9 @@ def _recognise(samples: np.ndarray, cache: Path, prosody: Prosody, report: Repor
     mode = RECOGNISED if words else LOOP if looped else VOICE
     notes = []
     if words and looped:
-        notes.append(f"{looped} of {len(pieces)} pieces have no words that can be believed: a phone loop was used there")
+        notes.append(
+            f"{looped} of {len(pieces)} pieces have no words that can be believed: a phone loop was used there"
+        )
     elif looped:
         notes.append("no words can be made out (music, noise or another language?): the mouth follows a phone loop")
     if lost:
@@ -182,8 +196,10 @@ def _recognise(samples: np.ndarray, cache: Path, prosody: Prosody, report: Repor
     return Timing(mode, filled, _words(filled, words), tuple(notes))
 
 
-_SOUNDS = frozenset(acoustics_name for acoustics_name in
-                    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split())
+_SOUNDS = frozenset(
+    acoustics_name
+    for acoustics_name in "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split()
+)
 
 
 def _syllables(prosody: Prosody, start: int, stop: int) -> list[Spoken]:
