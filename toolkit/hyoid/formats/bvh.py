@@ -67,13 +67,13 @@ def write(path: Path, character: Character, take: Take | None = None, *, unit: s
         turns = rotations.identity(1, joints)
         root = np.zeros((1, 3), np.float32)
     else:
-        valid_take(take, path)
+        valid_take(take)
         performed = performance.perform(character, take)
         fps, frames, turns, root = take.fps, take.frames, performed.rotations, performed.root
     columns = np.empty((frames, 3 + 3 * joints))
     columns[:, :3] = (character.heads[order[0]] + root) * scale
     columns[:, 3:] = _degrees(turns[:, order]).reshape(frames, -1)
-    finite("the motion", columns, path)
+    finite("the motion", columns)
     # Adding zero turns -0.0 into 0.0.
     columns = np.round(columns, 6) + 0.0
     with open(path, "w", encoding="utf-8", newline="\n") as stream:

@@ -59,7 +59,7 @@ def write(path: Path, take: Take, *, convention: str = "plain") -> None:
     Raises:
         InputError: the take holds numbers that are not finite.
     """
-    valid_take(take, path)
+    valid_take(take)
     with open(path, "w", encoding="utf-8", newline="\n") as stream:
         if convention == "live_link":
             stream.write(",".join(("Timecode", "BlendShapeCount", *LIVE_LINK_SHAPES, *LIVE_LINK_ANGLES)) + "\n")
@@ -68,7 +68,7 @@ def write(path: Path, take: Take, *, convention: str = "plain") -> None:
             heads = (f"{code},{columns.shape[1]}," for code in _timecodes(take))
             write_rows(stream, np.round(columns, 8) + 0.0, "%.8f", ",", heads)
         else:
-            _check_names(take, path)
+            _check_names(take)
             stream.write(",".join(("time", "frame", *take.curve_names)) + "\n")
             heads = (f"{frame / take.fps:.9g},{frame}{',' * bool(take.curve_names)}" for frame in range(take.frames))
             write_rows(stream, take.curves.astype(float) + 0.0, "%.7g", ",", heads)
@@ -102,12 +102,10 @@ def read(path: Path, *, fps: float | None = None, limits: NeckLimits | None = No
     )  # fmt: skip
 
 
-def _check_names(take: Take, path: Path) -> None:
+def _check_names(take: Take) -> None:
     for name in take.curve_names:
         if any(letter in name for letter in ',"\n\r') or name != name.strip():
-            raise InputError(
-                f"the curve name '{name}' cannot stand in a table", path=path, expected="no comma or quote"
-            )
+            raise InputError(f"the curve name '{name}' cannot stand in a table", expected="no comma or quote")
 
 
 def _read_plain(path: Path, lines: list[str], header: list[str], fps: float | None) -> Take:

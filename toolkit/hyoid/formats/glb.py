@@ -41,10 +41,10 @@ def write(path: Path, character: Character, take: Take | None = None, *, morph_n
         OutputError: the file would pass the 4 GiB that a .glb can hold.
     """
     if take is not None:
-        valid_take(take, path)
+        valid_take(take)
     for name in ("vertices", "uv", "weights", "heads"):
-        finite(f"the character's {name}", getattr(character, name), path)
-    finite("the character's shapes", character.shapes.offsets, path)
+        finite(f"the character's {name}", getattr(character, name))
+    finite("the character's shapes", character.shapes.offsets)
     performed = None if take is None else performance.perform(character, take)
     scales = _scales(character, performed)
     buffer = Buffer()

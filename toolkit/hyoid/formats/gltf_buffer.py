@@ -118,7 +118,8 @@ class Buffer:
         total = 12 + 8 + len(text) + 8 + self.size
         if total > _LIMIT:
             raise OutputError(
-                f"would have {total / 1e9:.1f} GB, and a .glb ends at 4.3 GB", path=path, hint="Cut the take into parts"
+                f"the .glb would have {total / 1e9:.1f} GB, and the format ends at 4.3 GB",
+                hint="Cut the take into parts",
             )
         with open(path, "wb") as stream:
             stream.write(struct.pack("<4sII", b"glTF", 2, total))

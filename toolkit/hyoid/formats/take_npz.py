@@ -34,7 +34,7 @@ def write(path: Path, take: Take, *, level: int = 1) -> None:
     Raises:
         InputError: the take is not sound (see :func:`hyoid.formats.checks.valid_take`); nothing is written then.
     """
-    valid_take(take, path)
+    valid_take(take)
     arrays: dict[str, np.ndarray] = {
         "format": np.array(FORMAT),
         "version": np.array(VERSION, np.int64),
