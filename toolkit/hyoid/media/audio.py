@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound in: any file that libsndfile or PyAV reads, streamed to 16 kHz mono; damaged files are told apart from good ones."""
+"""Sound in: any file that libsndfile or PyAV reads, streamed to 16 kHz mono; damaged files are told from good ones."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Recording:
 
 @dataclass
 class _Blocks:
-    """An opened file: ``blocks`` yields (n, channels) float32; ``promised`` frames by the header, 0 when it does not say."""
+    """An opened file: ``blocks`` yields (n, channels) float32; ``promised`` frames by its header, 0 if unsaid."""
 
     rate: int
     channels: int
@@ -255,10 +255,11 @@ def _sndfile_blocks(path: Path, stream: Any) -> Iterator[np.ndarray]:
 
 def _open_av(path: Path) -> _Blocks:
     import av
+    from av.error import FFmpegError
 
     try:
         container = av.open(str(path))
-    except (av.FFmpegError, ValueError, OSError) as error:
+    except (FFmpegError, ValueError, OSError) as error:
         raise InputError(_describe(path), path=path, expected=_NEEDED) from error
     if not container.streams.audio:
         container.close()
@@ -278,6 +279,7 @@ def _open_av(path: Path) -> _Blocks:
 
 def _av_blocks(path: Path, container: Any) -> Iterator[np.ndarray]:
     import av
+    from av.error import FFmpegError
 
     resampler = av.AudioResampler(format="fltp")
     with container:
@@ -287,7 +289,7 @@ def _av_blocks(path: Path, container: Any) -> Iterator[np.ndarray]:
                 for part in resampler.resample(frame):
                     got = True
                     yield np.ascontiguousarray(part.to_ndarray().T.astype(np.float32))
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             if not got:
                 raise InputError("has sound that cannot be decoded", path=path, expected=_NEEDED) from error
         except HyoidError:

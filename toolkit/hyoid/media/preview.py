@@ -265,4 +265,4 @@ def _caption(tile, text: str) -> None:
 
     height = max(11, tile.height // 28)
     font = ImageFont.load_default(height)
-    ImageDraw.Draw(tile).text((height, tile.height - 2 * height), text, font=font, fill=(225, 228, 232))
+    ImageDraw.Draw(tile).text((height, height), text, font=font, fill=(205, 210, 216))

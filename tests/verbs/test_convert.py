@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hyoid convert: every readable type to the outputs, cut, resampled and thinned, with the take's own character."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hyoid import formats
+from hyoid.errors import InputError, UsageError
+from hyoid.formats import take_npz
+from hyoid.report import SILENT
+from hyoid.take import CharacterReference
+from hyoid.verbs import convert
+
+from tests import toy
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A take of 40 frames for the head of the bundled human."""
+    path = tmp_path / "in.take.npz"
+    take_npz.write(path, replace(toy.take(), character=CharacterReference("human", {"age": 0.9}, "head")))
+    return path
+
+
+def run(**options):
+    return convert.run(convert.Job(**options), SILENT)
+
+
+@pytest.mark.parametrize("suffix", [".take.npz", ".csv", ".bvh"])
+def test_what_is_written_can_be_read_again(tmp_path, source, suffix):
+    result = run(source=source, outputs=[tmp_path / f"out{suffix}"])
+    assert result["outputs"] == [str(tmp_path / f"out{suffix}")]
+    assert result["frames"] == formats.read_take(tmp_path / f"out{suffix}").frames == 40
+
+
+def test_cut_and_resample(tmp_path, source):
+    out = tmp_path / "out.take.npz"
+    result = run(source=source, outputs=[out], start=0.5, stop=1.0, fps=60)
+    take = take_npz.read(out)
+    assert (result["frames"], take.frames, take.fps) == (30, 30, 60.0)
+    whole = take_npz.read(source)
+    assert np.allclose(take.curves[0], whole.curves[15], atol=1e-6)
+    assert np.allclose(take.rotations[0], whole.rotations[15], atol=1e-6)
+
+
+def test_tolerance_makes_sparse_keys(tmp_path, source):
+    out = tmp_path / "out.take.npz"
+    run(source=source, outputs=[out], tolerance=0.05)
+    keys = take_npz.read(out).keys
+    assert keys
+    assert len(keys["jawOpen"].times) < 40
+
+
+def test_the_take_keeps_its_character_unless_told_otherwise(source):
+    take = take_npz.read(source)
+    job = convert.Job(source=source, outputs=["a.glb"])
+    assert convert.edited(take, job).character == take.character
+    younger = convert.edited(take, job.model_copy(update={"set": {"age": 0.5}}))
+    assert (younger.character.name, younger.character.settings, younger.character.part) == (
+        "human", {"age": 0.5}, "head",
+    )  # fmt: skip
+    assert convert.character_of(younger, job).settings["age"] == 0.5
+    whole = convert.edited(take, job.model_copy(update={"part": "full"}))
+    assert whole.character == CharacterReference("human", {"age": 0.9}, "full")
+
+
+def test_geometry_outputs_get_the_character(tmp_path, source):
+    from hyoid.formats import glb_read
+
+    run(source=source, outputs=[tmp_path / "a.glb"])
+    facts = glb_read.summary(glb_read.read(tmp_path / "a.glb"))
+    assert facts["hyoid"]["character"]["settings"]["age"] == 0.9
+    assert facts["animation_seconds"] == pytest.approx(39 / 30, abs=1e-5)
+
+
+def test_picture_and_sheet(tmp_path, source):
+    from PIL import Image
+
+    size = {"width": 48, "height": 40}
+    run(source=source, outputs=[tmp_path / "a.png"], time=0.4, **size)
+    run(source=source, outputs=[tmp_path / "b.png"], sheet=True, **size)
+    with Image.open(tmp_path / "a.png") as still, Image.open(tmp_path / "b.png") as sheet:
+        assert still.size == (48, 40)
+        assert sheet.width == 3 * 48
+
+
+def test_bad_requests_fail_before_anything_is_written(tmp_path, source):
+    with pytest.raises(UsageError, match=r"\.xyz"):
+        run(source=source, outputs=[tmp_path / "a.xyz"])
+    with pytest.raises(UsageError, match="no frame"):
+        run(source=source, outputs=[tmp_path / "a.csv"], start=5)
+    with pytest.raises(UsageError, match="cannot be read back"):
+        run(source=tmp_path / "a.fbx", outputs=[tmp_path / "a.csv"])
+    with pytest.raises(InputError):
+        run(source=tmp_path / "gone.bvh", outputs=[tmp_path / "a.csv"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.take.npz"]
