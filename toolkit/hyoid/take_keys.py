@@ -63,8 +63,8 @@ def reduce_keys(
     take: Take,
     tolerance: float = 0.01,
     *,
-    millimetres: float = 0.1,
-    degrees: float = 0.2,
+    millimetres: float = 0.2,
+    degrees: float = 0.05,
     metres: float = 0.0005,
 ) -> Take:
     """The take with sparse keys for every channel, from which each frame can be rebuilt within a tolerance.
@@ -73,7 +73,8 @@ def reduce_keys(
     swallows (see the take's events), the extreme frame of each curve concerned is always a key. The dense arrays stay.
 
     Args:
-        tolerance: for curves of 0..1. millimetres: for ``larynxHeight``. degrees: for rotations. metres: for the root.
+        tolerance: for curves of 0..1. millimetres: for ``larynxHeight``. degrees: for rotations. metres: for the root. The eight
+            neck joints add up, so the head may be off by eight times ``degrees`` at worst.
 
     Raises:
         UsageError: a tolerance is not above zero.
