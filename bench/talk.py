@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does the mouth of ``hyoid talk`` move as the speaker's did? Against face curves measured from the video of the speech.
+"""Does the mouth of ``hyoid talk`` move as the speaker's did? Against face curves measured from the speaker's video.
 
 Two peers are measured in the same run: the usual table of jaw openings by phone, smoothed, and loudness alone.
 """
@@ -28,12 +28,12 @@ LAG_FRAMES = 3
 
 # jawOpen by phone as published tables for lip sync have it: one number a mouth shape, nothing else.
 TABLE = {
-    **dict.fromkeys("P B M".split(), 0.05), **dict.fromkeys("F V".split(), 0.06), **dict.fromkeys("TH DH".split(), 0.14),
-    **dict.fromkeys("T D N L".split(), 0.12), **dict.fromkeys("S Z".split(), 0.03),
-    **dict.fromkeys("SH ZH CH JH".split(), 0.05), **dict.fromkeys("K G NG HH".split(), 0.15),
-    **dict.fromkeys("R ER".split(), 0.12), **dict.fromkeys("W UW UH".split(), 0.12), "OW": 0.25,
-    **dict.fromkeys("IY IH Y".split(), 0.1), "EY": 0.2, **dict.fromkeys("EH AE".split(), 0.3),
-    **dict.fromkeys("AA AH".split(), 0.5), "AY": 0.3, "AW": 0.3, "AO": 0.38, "OY": 0.25, "SIL": 0.0,
+    **dict.fromkeys(["P", "B", "M"], 0.05), **dict.fromkeys(["F", "V"], 0.06), **dict.fromkeys(["TH", "DH"], 0.14),
+    **dict.fromkeys(["T", "D", "N", "L"], 0.12), **dict.fromkeys(["S", "Z"], 0.03),
+    **dict.fromkeys(["SH", "ZH", "CH", "JH"], 0.05), **dict.fromkeys(["K", "G", "NG", "HH"], 0.15),
+    **dict.fromkeys(["R", "ER"], 0.12), **dict.fromkeys(["W", "UW", "UH"], 0.12), "OW": 0.25,
+    **dict.fromkeys(["IY", "IH", "Y"], 0.1), "EY": 0.2, **dict.fromkeys(["EH", "AE"], 0.3),
+    **dict.fromkeys(["AA", "AH"], 0.5), "AY": 0.3, "AW": 0.3, "AO": 0.38, "OY": 0.25, "SIL": 0.0,
 }  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def load_curves(path: Path) -> tuple[dict[str, np.ndarray], float]:
 
 
 def closed_bilabials(take: Take) -> float:
-    """Share of P, B and M phones with a frame, during them or up to 60 ms before, in which no gap is left between the lips."""
+    """Share of P, B and M phones with a frame, in them or up to 60 ms before, that leaves no gap between the lips."""
     curves = {name: take.curve(name) for name in take.curve_names}
     parting = np.stack([
         curves["jawOpen"] - curves["mouthClose"], _mean(curves, "mouthLowerDown"), _mean(curves, "mouthUpperUp"),

@@ -29,7 +29,7 @@ class AcousticModel:
 
     Attributes:
         phones: the names of the context-free phones, fillers included.
-        sequences: (phone, left, right, position) -> index into ``senones``; position 0 inside, 1 begin, 2 end, 3 whole word.
+        sequences: (phone, left, right, position) -> row of ``senones``; position 0 inside, 1 begin, 2 end, 3 whole.
         plain: (phones,) int: the index into ``senones`` of each context-free phone.
         senones: (sequences, 3) int32: the tied states of each sequence.
         codebook: (n_senones,) int16: the phone whose Gaussians a tied state uses.
@@ -51,7 +51,7 @@ class AcousticModel:
     leave: np.ndarray
 
     def states(self, phone: str, left: str, right: str, position: int) -> np.ndarray:
-        """The three tied states of a phone between two others, (3,) int32; falls back to other positions, then no context."""
+        """The three tied states of a phone between two others, (3,) int32; other positions or no context if need be."""
         base, before, after = (self.phones.index(name) for name in (phone, left, right))
         for place in (position, 0, 1, 2, 3):
             for around in ((before, after), (before, self.phones.index("SIL")), (self.phones.index("SIL"), after)):

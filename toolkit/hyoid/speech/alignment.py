@@ -117,7 +117,7 @@ def _build(model: acoustics.AcousticModel, words: Sequence[Sequence[Sequence[str
         after = words[number + 1][0][0] if number + 1 < len(words) else "SIL"
         ways_out = []
         for phones in pronunciations[:MAXIMUM_PRONUNCIATIONS]:
-            last = -1
+            last, leaving = -1, 0.0
             for place, phone in enumerate(phones):
                 left = phones[place - 1] if place else before
                 right = phones[place + 1] if place + 1 < len(phones) else after
@@ -132,7 +132,7 @@ def _build(model: acoustics.AcousticModel, words: Sequence[Sequence[Sequence[str
                     if number == 0 and not inside:
                         entries.append(last)
             ways_out.append((last, float(leaving)))
-        exits = pause(ways_out) if number + 1 < len(words) else pause(ways_out)
+        exits = pause(ways_out)
     return chain, entries, [state for state, _ in exits]
 
 

@@ -2,8 +2,8 @@
 """From viseme targets to mouth curves: targets blend by dominance, then the rules of contact are enforced.
 
 Blending is a weighted mean over time: each sound pulls with its dominance over its own duration and a little beyond, so
-short sounds undershoot and neighbours colour each other (after Cohen and Massaro 1993). What must touch is decided after
-the blending (after Edwards et al. 2016): lips on P B M, lip and teeth on F V, teeth nearly together on sibilants.
+short sounds undershoot and neighbours colour each other (after Cohen and Massaro 1993). What must touch is decided
+after the blending (after Edwards et al. 2016): lips on P B M, lip and teeth on F V, teeth nearly together on sibilants.
 """
 
 from __future__ import annotations

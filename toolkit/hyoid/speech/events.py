@@ -106,7 +106,7 @@ def to_phones(events: Sequence[Event], seconds: float) -> tuple[Spoken, ...]:
 
 
 def to_visemes(events: Sequence[Event], seconds: float) -> list[Viseme]:
-    """What the mouth follows: the viseme events, with the phone behind each where one of its class lies; gaps are silence.
+    """What the mouth follows: the viseme events, with the phone behind each where one of its class lies.
 
     Without viseme events they are made from the phones, with the strengths of the phones.
     """

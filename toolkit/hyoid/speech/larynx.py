@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The larynx of a talking take: it rises with pitch, sinks on rounded vowels and with breath, and travels in a swallow."""
+"""The larynx of a talking take: it rises with pitch, sinks on rounded vowels and breath, and travels in a swallow."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def height(
 
 
 def swallow_tracks(events: Sequence[Event], times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The swallows of a take: height in millimetres (a dip, a fast rise, a slower fall) and the 0..1 ``swallow`` curve."""
+    """The swallows of a take: height in millimetres (a dip, a rise, a slower fall) and the 0..1 ``swallow`` curve."""
     travel = np.zeros(len(times), np.float32)
     activity = np.zeros(len(times), np.float32)
     for event in events:

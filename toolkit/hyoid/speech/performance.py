@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the rest of the head does while it talks: blinks, gaze, brows, nods, breath. Placed by pauses and pitch, seeded."""
+"""What the rest of the head does while it talks: blinks, gaze, brows, nods, breath; by pauses and pitch, seeded."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _step(share: np.ndarray) -> np.ndarray:
 
 
 def eye_curves(degrees: np.ndarray) -> dict[str, np.ndarray]:
-    """eyeLook* weights for a gaze (frames, 2) in degrees to the left and up; the lids follow looks down and up a little."""
+    """eyeLook* weights for a gaze (frames, 2) in degrees to the left and up."""
     left, up = degrees[:, 0], degrees[:, 1]
     out, inward = EYE_RANGE["Out"], EYE_RANGE["In"]
     curves = {

@@ -15,14 +15,16 @@ LETTERS: dict[str, str] = {
     "y": "W AY", "z": "Z IY",
 }  # fmt: skip
 
-# (spelling, phones, what must follow, what must come before); the longest spelling that fits is taken. In the conditions
+# (spelling, phones, what must follow, what must come before); the longest spelling that fits is taken. In conditions
 # V is a vowel letter, C a consonant letter, # the edge of the word, E one of e i y; "" fits everything.
 _RULES: tuple[tuple[str, str, str, str], ...] = (
     ("tion", "SH AH N", "", ""), ("sion", "ZH AH N", "", "V"), ("sion", "SH AH N", "", ""), ("cian", "SH AH N", "", ""),
     ("cious", "SH AH S", "", ""), ("tious", "SH AH S", "", ""), ("ture", "CH ER", "#", ""), ("sure", "ZH ER", "#", "V"),
-    ("ough", "AO", "t", ""), ("ough", "OW", "", ""), ("augh", "AO", "", ""), ("eigh", "EY", "", ""), ("igh", "AY", "", ""),
+    ("ough", "AO", "t", ""), ("ough", "OW", "", ""), ("augh", "AO", "", ""), ("eigh", "EY", "", ""),
+    ("igh", "AY", "", ""),
     ("sch", "SH", "", ""), ("tch", "CH", "", ""), ("dge", "JH", "", ""), ("chr", "K R", "", ""), ("eau", "OW", "", ""),
-    ("ous", "AH S", "#", ""), ("ious", "IY AH S", "#", ""), ("able", "AH B AH L", "#", ""), ("ible", "AH B AH L", "#", ""),
+    ("ous", "AH S", "#", ""), ("ious", "IY AH S", "#", ""), ("able", "AH B AH L", "#", ""),
+    ("ible", "AH B AH L", "#", ""),
     ("que", "K", "#", ""), ("gue", "G", "#", ""), ("qu", "K W", "", ""), ("ck", "K", "", ""), ("ch", "CH", "", ""),
     ("sh", "SH", "", ""), ("th", "TH", "", ""), ("ph", "F", "", ""), ("wh", "W", "", ""), ("gh", "G", "", "#"),
     ("gh", "", "", ""), ("kn", "N", "", "#"), ("gn", "N", "", "#"), ("wr", "R", "", "#"), ("ps", "S", "", "#"),
@@ -48,7 +50,8 @@ _RULES: tuple[tuple[str, str, str, str], ...] = (
     ("s", "Z", "V", "V"), ("s", "S", "", ""), ("b", "B", "", ""), ("d", "D", "", ""), ("f", "F", "", ""),
     ("h", "HH", "V", ""), ("h", "", "", ""), ("j", "JH", "", ""), ("k", "K", "", ""), ("l", "L", "", ""),
     ("m", "M", "", ""), ("n", "N", "", ""), ("p", "P", "", ""), ("q", "K", "", ""), ("r", "R", "", ""),
-    ("t", "T", "", ""), ("v", "V", "", ""), ("w", "W", "V", ""), ("w", "", "", ""), ("z", "Z", "", ""), ("'", "", "", ""),
+    ("t", "T", "", ""), ("v", "V", "", ""), ("w", "W", "V", ""), ("w", "", "", ""), ("z", "Z", "", ""),
+    ("'", "", "", ""),
 )  # fmt: skip
 _BY_FIRST: dict[str, list[tuple[str, str, str, str]]] = {}
 for _rule in sorted(_RULES, key=lambda rule: -len(rule[0])):
@@ -58,11 +61,13 @@ _LONG = {"a": "EY", "e": "IY", "i": "AY", "o": "OW", "u": "UW", "y": "AY"}
 _VOWEL_LETTERS = frozenset("aeiouy")
 _ENDINGS: tuple[tuple[str, str], ...] = (
     ("ness", "N AH S"), ("less", "L AH S"), ("ment", "M AH N T"), ("ship", "SH IH P"), ("hood", "HH UH D"),
-    ("ful", "F AH L"), ("ing", "IH NG"), ("ish", "IH SH"), ("able", "AH B AH L"), ("ism", "IH Z AH M"), ("ist", "IH S T"),
+    ("ful", "F AH L"), ("ing", "IH NG"), ("ish", "IH SH"), ("able", "AH B AH L"), ("ism", "IH Z AH M"),
+    ("ist", "IH S T"),
     ("like", "L AY K"), ("est", "AH S T"), ("ly", "L IY"), ("er", "ER"), ("or", "ER"), ("y", "IY"),
 )  # fmt: skip
 _BEGINNINGS = {
-    "un": "AH N", "re": "R IY", "non": "N AA N", "anti": "AE N T IY", "over": "OW V ER", "pre": "P R IY", "mis": "M IH S",
+    "un": "AH N", "re": "R IY", "non": "N AA N", "anti": "AE N T IY", "over": "OW V ER", "pre": "P R IY",
+    "mis": "M IH S",
     "dis": "D IH S", "super": "S UW P ER", "inter": "IH N T ER", "micro": "M AY K R OW", "multi": "M AH L T IY",
     "semi": "S EH M IY", "sub": "S AH B", "out": "AW T", "under": "AH N D ER", "de": "D IY", "co": "K OW",
 }  # fmt: skip

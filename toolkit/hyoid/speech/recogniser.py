@@ -35,7 +35,7 @@ SECONDS_PER_SECOND = 30.0  # a child that needs longer for a piece is ended
 
 @dataclass(frozen=True)
 class Heard:
-    """What was heard in one piece: words in order, phones in frames from the piece's start, ``loop`` when without words."""
+    """What was heard in one piece: words, phones in frames from the piece's start, ``loop`` when without words."""
 
     words: tuple[str, ...]
     phones: tuple[Phone, ...]

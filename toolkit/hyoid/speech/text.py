@@ -9,11 +9,29 @@ from pathlib import Path
 
 from hyoid.errors import InputError
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = ". . twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = [".", ".", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SCALES = (
     (10**15, "quadrillion"), (10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"),
 )  # fmt: skip
@@ -37,14 +55,16 @@ _ABBREVIATIONS = {
 }  # fmt: skip
 _UNITS = {
     "km": "kilometers", "m": "meters", "cm": "centimeters", "mm": "millimeters", "kg": "kilograms", "g": "grams",
-    "mph": "miles per hour", "kmh": "kilometers per hour", "ft": "feet", "lb": "pounds", "lbs": "pounds", "oz": "ounces",
+    "mph": "miles per hour", "kmh": "kilometers per hour", "ft": "feet", "lb": "pounds", "lbs": "pounds",
+    "oz": "ounces",
     "hz": "hertz", "khz": "kilohertz", "mhz": "megahertz", "ghz": "gigahertz", "kb": "kilobytes", "mb": "megabytes",
     "gb": "gigabytes", "tb": "terabytes", "ms": "milliseconds", "s": "seconds", "min": "minutes", "h": "hours",
     "fps": "frames per second", "am": "a m", "pm": "p m", "bn": "billion", "k": "thousand",
 }  # fmt: skip
 _SYMBOLS = {
     "&": " and ", "@": " at ", "+": " plus ", "=": " equals ", "%": " percent ", "°": " degrees ", "#": " number ",
-    "½": " one half ", "¼": " one quarter ", "¾": " three quarters ", "×": " times ", "÷": " divided by ", "§": " section ",
+    "½": " one half ", "¼": " one quarter ", "¾": " three quarters ", "×": " times ", "÷": " divided by ",
+    "§": " section ",
 }  # fmt: skip
 _LETTERS = {
     "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "th", "þ": "th", "ł": "l", "ı": "i",
@@ -188,10 +208,8 @@ def digits(text: str) -> str:
 def ordinal(number: int) -> str:
     """``21`` -> ``twenty first``."""
     head, _, last = cardinal(number).rpartition(" ")
-    if last in _ORDINALS:
-        last = _ORDINALS[last]
-    else:
-        last = last[:-1] + "ieth" if last.endswith("y") else last + "th"
+    usual = last[:-1] + "ieth" if last.endswith("y") else last + "th"
+    last = _ORDINALS.get(last, usual)
     return f"{head} {last}".strip()
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When each word and phone is spoken: from a transcript, from recognised words, from a phone loop, or from loudness alone."""
+"""When each word and phone is spoken: from a transcript, recognised words, a phone loop, or loudness alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from hyoid.report import SILENT, Report
 from hyoid.speech import acoustics, alignment, pronunciation, recogniser
+from hyoid.speech import phones as phones_of_english
 from hyoid.speech.prosody import HOP, Prosody, smooth
 
 LONGEST_PIECE = 15.0
@@ -35,7 +36,7 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Timing:
-    """Phones without gaps from 0 to the end (``SIL`` between words), words, how they were found, and remarks for people.
+    """Phones without gaps from 0 to the end (``SIL`` in pauses), words, how they were found, and remarks for people.
 
     ``certain`` is False where there is sound in which nothing could be made out.
     """
@@ -196,10 +197,7 @@ def _recognise(samples: np.ndarray, cache: Path, prosody: Prosody, report: Repor
     return Timing(mode, filled, _words(filled, words), tuple(notes))
 
 
-_SOUNDS = frozenset(
-    acoustics_name
-    for acoustics_name in "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split()
-)
+_SOUNDS = phones_of_english.NAMES - {"SIL"}
 
 
 def _syllables(prosody: Prosody, start: int, stop: int) -> list[Spoken]:

@@ -63,7 +63,7 @@ JAW: dict[str, float] = {
 
 @dataclass(frozen=True)
 class Viseme:
-    """One target in time: its class, seconds, strength (1 = as solved), and the phone behind it ("" when there is none)."""
+    """One target in time: its class, seconds, strength (1 = as solved), and the phone behind it ("" for none)."""
 
     name: str
     start: float
@@ -81,7 +81,7 @@ class Viseme:
 
 
 def from_phones(spoken: Iterable[Spoken]) -> list[Viseme]:
-    """The viseme track of a phone track: diphthongs become two targets, equal neighbours that are not closures merge."""
+    """The viseme track of a phone track: diphthongs become two targets, equal neighbours merge."""
     result: list[Viseme] = []
     for phone in spoken:
         if phone.name in phones.DIPHTHONGS:

@@ -106,5 +106,6 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> str:
     """One line on the take, then the files."""
-    line = f"{result['seconds']:.2f} s, {result['frames']} frames at {result['fps']:g} fps, {result['words']} words ({result['mode']})"
+    length = f"{result['seconds']:.2f} s, {result['frames']} frames at {result['fps']:g} fps"
+    line = f"{length}, {result['words']} words ({result['mode']})"
     return "\n".join([line, *result["outputs"]])
