@@ -155,7 +155,7 @@ def _write_picture(
     if _suffix(part) == ".mp4":
         assert take is not None
         preview.write_mp4(part, character, take, size=size, view=view, report=report)
-    elif sheet:
+    elif sheet and take is not None:
         preview.write_sheet(part, character, take, size=size)
     else:
         preview.write_png(part, character, take, time=time, size=size, view=view)
