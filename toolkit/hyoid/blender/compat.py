@@ -113,16 +113,17 @@ def use_nodes(owner: Any) -> Any:
 
 
 @contextmanager
-def fixed_fbx_date() -> Iterator[None]:
-    """Let the FBX exporter, a Python add-on, write one fixed date instead of the clock's, for equal bytes."""
+def reproducible_fbx() -> Iterator[None]:
+    """Let the FBX exporter, a Python add-on, write a fixed date and relative image paths, for equal bytes."""
     exporter = importlib.import_module("io_scene_fbx.export_fbx_bin")
-    clock = exporter.datetime
+    clock, image_paths = exporter.datetime, exporter._gen_vid_path
     fixed = clock.datetime(2000, 1, 1)
     exporter.datetime = SimpleNamespace(datetime=SimpleNamespace(now=lambda: fixed))
+    exporter._gen_vid_path = lambda *arguments: (image_paths(*arguments)[1],) * 2
     try:
         yield
     finally:
-        exporter.datetime = clock
+        exporter.datetime, exporter._gen_vid_path = clock, image_paths
 
 
 def fix_abc_date(path: Path) -> None:

@@ -31,7 +31,7 @@ def run(folder: Path, emit: Any) -> None:
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     with np.load(folder / "arrays.npz", allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    built = scene.build(compat.new_scene(), job, arrays, emit)
+    built = scene.build(compat.new_scene(), job, arrays, folder, emit)
     emit(event="progress", fraction=0.6, what=f"writing {job['format'][1:]}")
     writer = {".blend": _write_blend, ".fbx": _write_fbx, ".abc": _write_abc}[job["format"]]
     writer(Path(job["path"]), built)
@@ -48,7 +48,7 @@ def _write_blend(path: Path, built: scene.Built) -> None:
 def _write_fbx(path: Path, built: scene.Built) -> None:
     """Armature, meshes and shape keys with every frame baked, in metres, +Y up."""
     _select([built.armature, *built.meshes])
-    with compat.fixed_fbx_date():
+    with compat.reproducible_fbx():
         _finish(
             bpy.ops.export_scene.fbx,
             filepath=str(path),

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 from . import compat
 
@@ -14,17 +16,25 @@ _CLEAR = 0.5
 """A blended material with an alpha factor below this is a clear layer (the cornea): only its highlight shows."""
 
 
-def build(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Blender materials by name."""
-    return {name: _material(name, record) for name, record in records.items()}
+def build(records: dict[str, dict[str, Any]], folder: Path | None = None) -> dict[str, Any]:
+    """Blender materials by name.
+
+    Args:
+        records: see ``pack``.
+        folder: None for materials at their best. A folder for materials that other formats understand: every map goes
+            straight into its socket, and a colour factor is multiplied into a copy of the map in that folder.
+    """
+    return {name: _material(name, record, folder) for name, record in records.items()}
 
 
-def _material(name: str, record: dict[str, Any]) -> Any:
+def _material(name: str, record: dict[str, Any], folder: Path | None) -> Any:
     material = bpy.data.materials.new(name)
     tree = compat.use_nodes(material)
     tree.nodes.clear()
     output = _node(tree, "ShaderNodeOutputMaterial", 300, 0)
-    if record["alpha"] == "blend" and record["colour"][3] < _CLEAR:
+    if folder is not None:
+        shader = _plain(tree, record, folder)
+    elif _is_clear(record):
         shader = _clear(tree, record)
     else:
         shader = _principled(tree, record)
@@ -34,6 +44,10 @@ def _material(name: str, record: dict[str, Any]) -> Any:
     material.diffuse_color = record["colour"]
     material.roughness = record["roughness"]
     return material
+
+
+def _is_clear(record: dict[str, Any]) -> bool:
+    return record["alpha"] == "blend" and record["colour"][3] < _CLEAR and not record["maps"]["colour"]
 
 
 def _principled(tree: Any, record: dict[str, Any]) -> Any:
@@ -50,16 +64,56 @@ def _principled(tree: Any, record: dict[str, Any]) -> Any:
     if maps["colour"]:
         _colour_map(tree, record, inputs)
     if maps["normal"]:
-        image = _image(tree, maps["normal"], "Non-Color", -600, -500)
-        normal = _node(tree, "ShaderNodeNormalMap", -250, -500)
-        tree.links.new(image.outputs["Color"], normal.inputs["Color"])
-        tree.links.new(normal.outputs["Normal"], inputs["Normal"])
+        _normal_map(tree, maps["normal"], inputs)
     if maps["roughness"]:
         image = _image(tree, maps["roughness"], "Non-Color", -600, -200)
         channels = _node(tree, "ShaderNodeSeparateColor", -250, -200)
         tree.links.new(image.outputs["Color"], channels.inputs["Color"])
         tree.links.new(_scaled(tree, channels.outputs["Green"], record["roughness"], -200), inputs["Roughness"])
     return shader
+
+
+def _plain(tree: Any, record: dict[str, Any], folder: Path) -> Any:
+    """A Principled shader with each map linked directly, the only form that the FBX exporter reads."""
+    maps, colour = record["maps"], record["colour"]
+    if _is_clear(record):  # any diffuse colour would lie over the iris like fog
+        record = record | {"colour": [0.0, 0.0, 0.0, colour[3]]}
+    shader = _principled(tree, record | {"maps": dict.fromkeys(maps), "subsurface": 0.0})
+    links = (("colour", "Base Color", "sRGB", 200), ("roughness", "Roughness", "Non-Color", -200))
+    for kind, socket, space, y in links:
+        if maps[kind]:
+            path = maps[kind]
+            if kind == "colour" and any(value != 1.0 for value in colour[:3]):
+                path = _tinted(path, colour[:3], folder)
+            image = _image(tree, path, space, -400, y)
+            tree.links.new(image.outputs["Color"], shader.inputs[socket])
+            if kind == "colour" and record["alpha"] != "opaque":
+                tree.links.new(image.outputs["Alpha"], shader.inputs["Alpha"])
+    if maps["normal"]:
+        _normal_map(tree, maps["normal"], shader.inputs)
+    return shader
+
+
+def _tinted(path: str, factor: list[float], folder: Path) -> str:
+    """A copy of a colour map, multiplied by a linear factor."""
+    image = bpy.data.images.load(path)
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    rgb = pixels.reshape(-1, 4)[:, :3]
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) * np.array(factor, np.float32)
+    rgb[:] = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
+    image.pixels.foreach_set(pixels)
+    image.filepath_raw = str(folder / Path(path).name)
+    image.save()
+    bpy.data.images.remove(image)
+    return str(folder / Path(path).name)
+
+
+def _normal_map(tree: Any, path: str, inputs: Any) -> None:
+    image = _image(tree, path, "Non-Color", -600, -500)
+    normal = _node(tree, "ShaderNodeNormalMap", -250, -500)
+    tree.links.new(image.outputs["Color"], normal.inputs["Color"])
+    tree.links.new(normal.outputs["Normal"], inputs["Normal"])
 
 
 def _colour_map(tree: Any, record: dict[str, Any], inputs: Any) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 import bpy
 import numpy as np
 
+COARSE = 30_000
+"""A body with fewer vertices is a base mesh that gains from a Subdivision modifier."""
+
 _RANGES = {"larynxUp": (0.0, 3.0), "larynxDown": (0.0, 3.0), "larynxSize": (-1.0, 3.0)}
 
 
@@ -35,7 +38,7 @@ def build(
         _keys(made, part, arrays, character["shapes"], every=part is body)
         modifier = made.modifiers.new("Armature", "ARMATURE")
         modifier.object = armature
-        if subdivide:
+        if subdivide and len(objects[0].data.vertices if objects else mesh.vertices) < COARSE:
             modifier = made.modifiers.new("Subdivision", "SUBSURF")
             modifier.levels, modifier.render_levels = 0, 1
         objects.append(made)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -21,12 +22,13 @@ class Built:
     animated: bool
 
 
-def build(scene: Any, job: dict[str, Any], arrays: dict[str, Any], emit: Any) -> Built:
+def build(scene: Any, job: dict[str, Any], arrays: dict[str, Any], folder: Path, emit: Any) -> Built:
     """Fill the scene of an empty file.
 
     Args:
         scene: what ``compat.new_scene`` gave.
         job: see ``pack.pack``. arrays: its arrays, in Blender's axes.
+        folder: the job's folder, for temporary files.
         emit: takes progress events.
     """
     character = job["character"]
@@ -37,7 +39,7 @@ def build(scene: Any, job: dict[str, Any], arrays: dict[str, Any], emit: Any) ->
     emit(event="progress", fraction=0.1, what="building the rig")
     armature = rig.build(character, arrays, collection)
     emit(event="progress", fraction=0.2, what="building the meshes")
-    made_materials = materials.build(character["materials"])
+    made_materials = materials.build(character["materials"], folder if job["format"] == ".fbx" else None)
     subdivide = job["options"]["subdivide"] and job["format"] == ".blend"
     objects = meshes.build(character, arrays, armature, collection, made_materials, subdivide)
     body = objects[0]

@@ -27,8 +27,8 @@ def build(scene: Any, armature: Any, body: Any, vertices: np.ndarray) -> None:
     _world(scene)
     compat.set_engine(scene)
     scene.render.resolution_x, scene.render.resolution_y = 1920, 1080
-    scene.cycles.samples = 64
-    scene.cycles.use_denoising = True
+    if hasattr(scene, "cycles"):  # an add-on, which a distribution's Blender may lack
+        scene.cycles.samples, scene.cycles.use_denoising = 64, True
 
 
 def _head(armature: Any, vertices: np.ndarray) -> tuple[np.ndarray, float]:

@@ -57,13 +57,15 @@ def _material(stage: Usd.Stage, path: Sdf.Path, record: Material, file: Path) ->
     colour = surface.CreateInput("diffuseColor", types.Color3f)
     roughness = surface.CreateInput("roughness", types.Float)
     opacity = surface.CreateInput("opacity", types.Float)
-    colour.Set(Gf.Vec3f(*record.colour[:3]))
+    clear = record.alpha == "blend" and record.colour[3] < _CLEAR and record.colour_map is None
+    # A clear layer shows its highlight only; any diffuse colour would lie over the iris like fog.
+    colour.Set(Gf.Vec3f(*record.colour[:3]) if not clear else Gf.Vec3f(0))
     roughness.Set(record.roughness)
     opacity.Set(record.colour[3] if record.alpha != "opaque" else 1.0)
     surface.CreateInput("metallic", types.Float).Set(record.metallic)
     if record.alpha == "mask":
         surface.CreateInput("opacityThreshold", types.Float).Set(0.5)
-    if record.alpha == "blend" and record.colour[3] < _CLEAR:
+    if clear:
         surface.CreateInput("ior", types.Float).Set(1.376)
     if record.colour_map or record.normal_map or record.roughness_map:
         reader = UsdShade.Shader.Define(stage, path.AppendChild("Coordinates"))
