@@ -73,8 +73,8 @@ def reduce_keys(
     swallows (see the take's events), the extreme frame of each curve concerned is always a key. The dense arrays stay.
 
     Args:
-        tolerance: for curves of 0..1. millimetres: for ``larynxHeight``. degrees: for rotations. metres: for the root. The eight
-            neck joints add up, so the head may be off by eight times ``degrees`` at worst.
+        tolerance: for curves of 0..1. millimetres: for ``larynxHeight``. degrees: for rotations. metres: for
+            the root. The eight neck joints add up, so the head may be off by eight times ``degrees`` at worst.
 
     Raises:
         UsageError: a tolerance is not above zero.
