@@ -127,7 +127,8 @@ def _add_rings(armature: Any, character: dict[str, Any], arrays: dict[str, np.nd
         index = character["joints"].index(name)
         near = np.abs(arrays["vertices"][:, 2] - arrays["heads"][index, 2]) < 0.02
         distance = np.linalg.norm((arrays["vertices"] - arrays["heads"][index])[(first == index) & near, :2], axis=-1)
-        radius = float(np.percentile(distance, 98)) * 1.05 if len(distance) else 0.08
+        # The median keeps the shoulders out of the lowest ring.
+        radius = float(np.median(distance)) * 1.25 if len(distance) else 0.08
         bone = armature.pose.bones[name]
         bone.custom_shape = ring
         bone.use_custom_shape_bone_size = False

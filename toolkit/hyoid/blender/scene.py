@@ -62,6 +62,7 @@ def build(scene: Any, job: dict[str, Any], arrays: dict[str, Any], folder: Path,
     if not heard:
         compat.remove_unused_strip(scene)
     if job["format"] == ".blend":
-        stage.build(scene, armature, body, arrays["vertices"])
+        stage.build(scene, armature, arrays["vertices"])
+        stage.set_views(armature, arrays["vertices"])
     scene.frame_set(scene.frame_start)
     return Built(armature, objects, take is not None)

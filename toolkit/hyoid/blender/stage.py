@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # pyright: reportAttributeAccessIssue=false, reportMissingImports=false
-"""Camera, light and world around a head."""
+"""Camera, light and world around a head, and the views of the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import compat
 _BACKGROUND = (0.055, 0.06, 0.07, 1.0)
 
 
-def build(scene: Any, armature: Any, body: Any, vertices: np.ndarray) -> None:
+def build(scene: Any, armature: Any, vertices: np.ndarray) -> None:
     """Frame the head from the chest up with a portrait lens, and light it from three sides."""
     head, size = _head(armature, vertices)
     collection = bpy.data.collections.new("Stage")
@@ -29,6 +29,23 @@ def build(scene: Any, armature: Any, body: Any, vertices: np.ndarray) -> None:
     scene.render.resolution_x, scene.render.resolution_y = 1920, 1080
     if hasattr(scene, "cycles"):  # an add-on, which a distribution's Blender may lack
         scene.cycles.samples, scene.cycles.use_denoising = 64, True
+
+
+def set_views(armature: Any, vertices: np.ndarray) -> None:
+    """What the file shows when it is opened: the camera's picture with materials; other views turn about the head."""
+    head, size = _head(armature, vertices)
+    for screen in bpy.data.screens:
+        for area in screen.areas:
+            if area.type != "VIEW_3D":
+                continue
+            space = area.spaces.active
+            space.region_3d.view_location = head.tolist()
+            space.region_3d.view_distance = 5 * size
+            if screen.name in ("Layout", "Animation"):
+                space.shading.type = "MATERIAL"
+                space.region_3d.view_perspective = "CAMERA"
+    armature.select_set(True)
+    bpy.context.view_layer.objects.active = armature
 
 
 def _head(armature: Any, vertices: np.ndarray) -> tuple[np.ndarray, float]:
