@@ -24,6 +24,7 @@ from rigs.human.makehuman import Base, Target
 
 FOLDER = Path(__file__).resolve().parent
 DEFAULT_ADULT = {"age": 0.7, "gender": 0.2}
+TEETH_SHIFT = {"upper": (0.0, -0.0020, 0.0030), "lower": (0.0, -0.0004, 0.0022)}  # metres: the data's lie too deep
 FINE_STEP = 5e-6  # metres: of the facial shapes, which are not as in the data (see fixes)
 
 
@@ -87,7 +88,20 @@ def pieces(base: Base, adult: np.ndarray) -> list[Piece]:
 def teeth_piece(base: Base, jaw: str) -> Piece:
     """The teeth and gum of one jaw, bound to the data's strip."""
     made = teeth.build(jaw, base.vertices, base.faces)
-    return Piece(f"teeth_{jaw}", "teeth", made.rows, made.faces, made.uv, made.faces)
+    rows = made.rows + moved_rows(base.vertices, teeth.STRIPS[jaw], TEETH_SHIFT[jaw], made.rows.shape[0])
+    return Piece(f"teeth_{jaw}", "teeth", rows.tocsr(), made.faces, made.uv, made.faces)
+
+
+def moved_rows(vertices: np.ndarray, strip: slice, shift: tuple[float, float, float], count: int) -> sparse.csr_matrix:
+    """Rows that add one shift (metres) to ``count`` points, written in the strip's own depth and height."""
+    own = vertices[strip]
+    rows = np.zeros((2, len(vertices)))
+    for row, axis in zip(rows, (2, 1), strict=True):
+        order = np.argsort(own[:, axis], kind="stable") + strip.start
+        row[order[-12:]] = 1 / 12
+        row[order[:12]] = -1 / 12
+    shares = np.linalg.lstsq((rows @ vertices)[:, 1:].T, np.array(shift)[1:], rcond=None)[0]
+    return sparse.csr_matrix(np.tile(shares @ rows, (count, 1)))
 
 
 def lash_piece(base: Base) -> Piece:

@@ -113,9 +113,9 @@ def read_target(source: Source, path: str) -> Target:
     """One target file, plain or gzip."""
     data = source.read(path)
     text = gzip.decompress(data) if path.endswith(".gz") else data
-    rows = np.loadtxt(io.BytesIO(text), comments="#", ndmin=2)
-    if not rows.size:
+    if all(line.startswith(b"#") or not line.strip() for line in text.splitlines()):
         return Target(np.zeros(0, np.int32), np.zeros((0, 3), np.int16))
+    rows = np.loadtxt(io.BytesIO(text), comments="#", ndmin=2)
     order = np.argsort(rows[:, 0], kind="stable")
     steps = np.rint(rows[order, 1:] * 1000)
     assert np.abs(steps - rows[order, 1:] * 1000).max() < 1e-6, f"{path} is finer than a thousandth of a decimetre"

@@ -64,18 +64,17 @@ def field(larynx: Larynx, points: np.ndarray, height: float = 0.0, size: float =
     side = np.abs(away[:, 0])
     along = away @ larynx.up
     depth = away @ larynx.forward
-    relief = _keel(side, along) + 0.28 * _bump(side, along + 0.021, 0.010, 0.005)
+    relief = _keel(side, along) + 0.16 * _bump(side, along + 0.025, 0.011, 0.0055)
     relief = relief * np.exp(-((np.maximum(np.abs(depth) - 0.012, 0) / 0.012) ** 2))
     return (size * larynx.amplitude * relief)[:, None] * larynx.forward
 
 
 def _keel(side: np.ndarray, along: np.ndarray) -> np.ndarray:
-    above = np.exp(-((along / 0.0065) ** 2))
-    below = np.exp(-((along / 0.0155) ** 2))
-    profile = np.where(along > 0, above, below)
-    width = np.interp(along, (-0.02, 0.0, 0.008), (0.0135, 0.0095, 0.0085))
-    ridge = 1 / np.cosh(side / width * 1.35) ** 2
-    return profile * ridge
+    """Relief 0..1 of the thyroid cartilage: ``side`` from the midline and ``along`` upwards from the prominence, metres."""
+    profile = np.exp(-((along / np.where(along > 0, 0.0090, 0.0170)) ** 2))
+    edge = 1 / np.cosh(side / 0.0070) ** 2
+    laminae = np.exp(-((side / 0.0150) ** 2))
+    return profile * (0.55 * edge + 0.45 * laminae)
 
 
 def _bump(side: np.ndarray, along: np.ndarray, width: float, tall: float) -> np.ndarray:
@@ -92,7 +91,9 @@ def bake(larynx: Larynx, vertices: np.ndarray, rows: np.ndarray, shapes: Shapes)
     own = field(larynx, points)
     rest = vertices.copy()
     rest[rows] += own
-    offsets = (field(larynx, points, SHAPE_MILLIMETRES) - own, field(larynx, points, -SHAPE_MILLIMETRES) - own, own)
+    # A risen larynx hides under the hyoid: it stands out less, which also keeps weights above 1 (a swallow) in shape.
+    raised, lowered = (field(larynx, points, sign * SHAPE_MILLIMETRES, size) for sign, size in ((1, 0.8), (-1, 0.95)))
+    offsets = (raised - own, lowered - own, own)
     starts, moved, values = list(shapes.starts), [shapes.vertices], [shapes.offsets]
     for offset in offsets:
         seen = np.linalg.norm(offset, axis=1) > 1e-7
