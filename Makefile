@@ -52,6 +52,7 @@ system-test:
 $(VENV)/bin/python:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "hyoid: error: $(PYTHON) is too old; expected Python 3.11 or newer. Type: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV)
+	@$(PIP) install --upgrade pip  # Debian's warns about ways of installing that are still fine
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "hyoid: installing Python packages into $(VENV) (a few minutes the first time)" >&2

@@ -5,7 +5,7 @@
 #   scripts/system_packages.sh test   the same, and Node.js for the glTF validator
 set -u
 
-run="python3-venv libegl1 libgl1 libgl1-mesa-dri libx11-6 libxext6 libxrender1 libxi6 libxkbcommon0 libsm6 libice6 libxxf86vm1 libxfixes3"
+run="python3-venv libegl1 libgl1 libgl1-mesa-dri libx11-6 libxext6 libxrender1 libxi6 libxkbcommon0 libsm6 libice6 libxxf86vm1 libxfixes3 libgomp1"
 test="nodejs npm"
 wanted="$run"
 [ "${1:-run}" = test ] && wanted="$run $test"
