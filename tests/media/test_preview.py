@@ -165,16 +165,13 @@ def test_surface_leaves_out_what_lies_outside_the_focus():
 
 def test_a_character_that_hides_from_the_sky_is_dark():
     """A tube seen from inside sees less sky than from outside."""
-    from hyoid.media.renderer import Renderer
+    from hyoid.media.renderer import occlusion
 
     character = toy.character()
-    renderer = Renderer(character, 32, 32, (np.array([0, 1.52, 0]), 0.3), budget=0)
-    outside = renderer.occlusion(character.vertices)
-    renderer.close()
+    focus = np.array([0, 1.52, 0]), 0.3
+    (outside,) = occlusion(character, [character.vertices], focus)
     inside_out = replace(character, faces=character.faces[:, ::-1].copy(), face_uv=character.face_uv[:, ::-1].copy())
-    renderer = Renderer(inside_out, 32, 32, (np.array([0, 1.52, 0]), 0.3), budget=0)
-    inside = renderer.occlusion(character.vertices)
-    renderer.close()
+    (inside,) = occlusion(inside_out, [character.vertices], focus)
     body = character.parts[0].vertices
     middle = np.abs(character.vertices[body, 1] - 1.52) < 0.1
     assert outside[body][middle].mean() > 0.9

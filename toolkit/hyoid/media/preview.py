@@ -13,7 +13,7 @@ from hyoid.characters.character import Character
 from hyoid.errors import UsageError
 from hyoid.files import sha256_of
 from hyoid.media import moments, video
-from hyoid.media.renderer import Renderer, View
+from hyoid.media.renderer import Renderer, View, occlusion
 from hyoid.report import SILENT, Report
 from hyoid.take import Take
 
@@ -175,9 +175,8 @@ class _Stage:
         # A still may take its time: finer surface, more samples a pixel.
         options = {"supersample": 3.0, "budget": 150_000} if still and 3 * max(size) <= LARGEST else {}
         self.renderer = Renderer(character, *size, focus, **options)
-        closed = self.renderer.occlusion(character.vertices)
-        opened = self.renderer.occlusion(self._shaped({"jawOpen": _OPEN}))
-        self.renderer.set_occlusion(closed, opened)
+        poses = [character.vertices, self._shaped({"jawOpen": _OPEN})]
+        self.renderer.set_occlusion(*occlusion(character, poses, focus))
 
     def __enter__(self) -> _Stage:
         return self

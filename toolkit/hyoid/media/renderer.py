@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from hyoid.characters.character import Character, Material
 from hyoid.errors import InputError
+from hyoid.geometry.meshes import vertex_normals
 from hyoid.media import gl
 from hyoid.media.surface import Batch, Surface, build
 
@@ -108,42 +110,10 @@ class Renderer:
         ]
 
     def set_occlusion(self, closed: np.ndarray, opened: np.ndarray) -> None:
-        """Set how much open sky each surface point sees, (S,) 0..1, mouth closed and open (see :meth:`occlusion`)."""
+        """Set how much open sky each vertex sees, (V,) 0..1, mouth closed and open (see :func:`occlusion`)."""
         self._context.make_current()
-        self._buffers.update(_OCCLUSION, np.stack([closed, opened], -1)[self.surface.wedge_point])
-
-    def occlusion(self, vertices: np.ndarray) -> np.ndarray:
-        """(S,) float32, 0..1: the cosine-weighted share of the sky that each surface point of this pose sees.
-
-        Depth maps from directions all around the focus say which points are hidden from where; points outside the focus
-        count as free.
-        """
-        from OpenGL import GL
-
-        self._context.make_current()
-        surface, normals = self._upload(vertices)
-        for state in (GL.GL_DEPTH_TEST, GL.GL_DEPTH_CLAMP):
-            GL.glEnable(state)
-        GL.glDepthMask(True)
-        centre, radius = self._focus
-        bias = 3 * radius / OCCLUSION_SIZE
-        inside = np.flatnonzero(np.linalg.norm(surface - centre, axis=1) < radius)
-        points, facings = surface[inside] + bias * normals[inside], normals[inside]
-        seen, total = np.zeros(len(inside), np.float32), np.full(len(inside), 1e-6, np.float32)
-        depth_map = gl.DepthMap(OCCLUSION_SIZE, compare=False)
-        for direction in _sphere(OCCLUSION_DIRECTIONS):
-            facing = np.maximum(facings @ direction, 0).astype(np.float32)
-            matrix = _light_matrix(direction, centre, radius)
-            depth_map.bind()
-            self._draw_depth(matrix)
-            place = (points @ matrix[:3, :3].T + matrix[:3, 3]) * 0.5 + 0.5
-            columns, rows = np.clip((place[:, :2] * OCCLUSION_SIZE).astype(int), 0, OCCLUSION_SIZE - 1).T
-            seen += facing * (place[:, 2] <= depth_map.read()[rows, columns] + bias / (2 * radius))
-            total += facing
-        depth_map.close()
-        result = np.ones(len(surface), np.float32)
-        result[inside] = seen / total
-        return result
+        both = self.surface.stencil @ np.stack([closed, opened], -1).astype(np.float32)
+        self._buffers.update(_OCCLUSION, both[self.surface.wedge_point])
 
     def draw(self, vertices: np.ndarray, view: View, *, mouth: float = 0.0) -> np.ndarray:
         """One picture, (height, width, 3) uint8 RGB.
@@ -206,19 +176,15 @@ class Renderer:
         for program in (self._surface, self._depth, self._backdrop):
             GL.glDeleteProgram(program.handle)
 
-    def _upload(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Send a deformed mesh to the buffers; gives the surface points and their normals, (S, 3) float32 each."""
+    def _upload(self, vertices: np.ndarray) -> None:
         points = self.surface.points(vertices)
         normals = self.surface.normals(points)
         self._buffers.update(_POSITION, points[self.surface.wedge_point])
         self._buffers.update(_NORMAL, normals[self.surface.wedge_point])
-        return points, normals
 
     def _draw_depth(self, matrix: np.ndarray) -> None:
         self._depth.use({"view_projection": matrix})
-        for batch in self.surface.batches:
-            if self.character.materials[batch.material].alpha == "opaque":
-                self._buffers.draw(batch.first, batch.count)
+        _draw_opaque(self.character, self.surface, self._buffers)
 
     def _draw_backdrop(self, aspect: float) -> None:
         from OpenGL import GL
@@ -271,6 +237,68 @@ class Renderer:
         if key not in self._textures:
             self._textures[key] = gl.picture_texture(_picture(path), srgb=srgb)
         return self._textures[key]
+
+
+def occlusion(character: Character, poses: list[np.ndarray], focus: tuple[np.ndarray, float]) -> list[np.ndarray]:
+    """How much of the sky each vertex sees, cosine-weighted, (V,) float32 in 0..1 for each pose (V, 3).
+
+    Depth maps of the unrefined mesh from directions all around say which vertices are hidden from where; vertices
+    outside the focus (centre, radius in metres) count as free.
+    """
+    from OpenGL import GL
+
+    cage = build(character, (focus[0], 1.5 * focus[1]), 0)
+    depth_map, program = gl.DepthMap(OCCLUSION_SIZE, compare=False), gl.Program("depth.vert", "depth.frag")
+    buffers = gl.Buffers({_POSITION: np.zeros((len(cage.wedge_point), 3)), _UV: cage.wedge_uv}, cage.triangles)
+    for state in (GL.GL_DEPTH_TEST, GL.GL_DEPTH_CLAMP):
+        GL.glEnable(state)
+    GL.glDisable(GL.GL_CULL_FACE)
+    GL.glDepthMask(True)
+    results = []
+    for vertices in poses:
+        normals = vertex_normals(vertices, character.faces)
+        buffers.update(_POSITION, cage.points(vertices)[cage.wedge_point])
+
+        def draw(matrix: np.ndarray) -> np.ndarray:
+            depth_map.bind()
+            program.use({"view_projection": matrix})
+            _draw_opaque(character, cage, buffers)
+            return depth_map.read()
+
+        results.append(_visible_share(vertices, normals, focus, draw))
+    buffers.close()
+    depth_map.close()
+    GL.glDeleteProgram(program.handle)
+    return results
+
+
+def _visible_share(
+    vertices: np.ndarray,
+    normals: np.ndarray,
+    focus: tuple[np.ndarray, float],
+    draw: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    centre, radius = focus
+    bias = 3 * radius / OCCLUSION_SIZE
+    inside = np.flatnonzero(np.linalg.norm(vertices - centre, axis=1) < radius)
+    points, facings = vertices[inside] + bias * normals[inside], normals[inside]
+    seen, total = np.zeros(len(inside), np.float32), np.full(len(inside), 1e-6, np.float32)
+    for direction in _sphere(OCCLUSION_DIRECTIONS):
+        facing = np.maximum(facings @ direction, 0).astype(np.float32)
+        matrix = _light_matrix(direction, centre, radius)
+        place = (points @ matrix[:3, :3].T + matrix[:3, 3]) * 0.5 + 0.5
+        columns, rows = np.clip((place[:, :2] * OCCLUSION_SIZE).astype(int), 0, OCCLUSION_SIZE - 1).T
+        seen += facing * (place[:, 2] <= draw(matrix)[rows, columns] + bias / (2 * radius))
+        total += facing
+    result = np.ones(len(vertices), np.float32)
+    result[inside] = seen / total
+    return result
+
+
+def _draw_opaque(character: Character, surface: Surface, buffers: gl.Buffers) -> None:
+    for batch in surface.batches:
+        if character.materials[batch.material].alpha == "opaque":
+            buffers.draw(batch.first, batch.count)
 
 
 def _look(back: np.ndarray) -> np.ndarray:

@@ -82,8 +82,8 @@ vec3 studio(vec3 d, float r) {
     vec3 room = mix(ground_colour, sky_colour, smoothstep(-0.6 - r, 0.6 + r, d.y));
     float edge = 0.04 + 0.9 * r;
     // The box hangs lower than the light comes from, or upper lids would hide its glint.
-    vec3 lamp = normalize(light_direction[0] * vec3(0.8, 0.45, 1.0));
-    float box = smoothstep(cos(0.24) - edge * 0.5, cos(0.24) + edge * 0.25, dot(d, lamp));
+    vec3 lamp = normalize(light_direction[0] * vec3(0.5, 0.72, 1.0));
+    float box = smoothstep(cos(0.20) - edge * 0.5, cos(0.20) + edge * 0.25, dot(d, lamp));
     float left = smoothstep(0.90 - edge, 0.90 + edge * 0.3, dot(d, light_direction[2]));
     float right = smoothstep(0.90 - edge, 0.90 + edge * 0.3, dot(d, light_direction[3]));
     // Dull surfaces see the lamps through the highlight instead; a lamp of this size is that bright.
