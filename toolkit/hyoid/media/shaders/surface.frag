@@ -117,7 +117,11 @@ void main() {
     vec3 flat_normal = normalize(normal_smooth);
     if (!gl_FrontFacing) flat_normal = -flat_normal;
     vec3 n = flat_normal;
-    if (has_normal_map == 1) n = bumped(flat_normal, texture(normal_map, place).xyz * 2.0 - 1.0);
+    // Bumps fade out towards the silhouette, where they would tear its edge.
+    if (has_normal_map == 1) {
+        n = bumped(flat_normal, texture(normal_map, place).xyz * 2.0 - 1.0);
+        n = normalize(mix(flat_normal, n, smoothstep(0.0, 0.4, dot(flat_normal, v))));
+    }
     float r = roughness;
     if (has_roughness_map == 1) r *= texture(roughness_map, place).g;
     // Bumps smaller than a pixel widen the highlight instead of sparkling.
@@ -151,7 +155,7 @@ void main() {
         vec3 f = f0 + (1.0 - f0) * smooth_fresnel(max(dot(v, h), 0.0));
         if (coat > 0.5) continue;  // its lamps are in the reflection
         float lobes = mix(highlight(n, v, l, r), 0.75 * highlight(n, v, l, r) + 0.25 * highlight(n, v, l, r * 0.6), subsurface);
-        mirror += light_colour[i] * shade * f * min(lobes, 40.0) * PI * (edge > -0.1 ? 1.0 : 0.0);
+        mirror += light_colour[i] * shade * f * min(lobes, 40.0) * PI * smoothstep(-0.05, 0.15, edge);
     }
     vec3 reflection = reflect(-v, n);
     vec3 f = f0 + (max(vec3(1.0 - r), f0) - f0) * smooth_fresnel(nv);
