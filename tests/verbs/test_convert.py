@@ -97,3 +97,18 @@ def test_bad_requests_fail_before_anything_is_written(tmp_path, source):
     with pytest.raises(InputError):
         run(source=tmp_path / "gone.bvh", outputs=[tmp_path / "a.csv"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.take.npz"]
+
+
+def test_the_character_that_shows_a_take_is_among_its_sources(tmp_path, source):
+    """Its licence decides what may be done with a film; curves alone carry nothing of it."""
+    import json
+
+    run(source=source, outputs=[tmp_path / "a.png", tmp_path / "a.glb"], width=32, height=32)
+    sources = json.loads((tmp_path / "a.png.json").read_text())["sources"]
+    assert [(entry["role"], entry["name"], entry["licence"]) for entry in sources] == [
+        ("character", "human", "CC0-1.0")
+    ]
+    run(source=source, outputs=[tmp_path / "a.csv"])
+    run(source=tmp_path / "a.csv", outputs=[tmp_path / "b.take.npz"])
+    origin = take_npz.read(tmp_path / "b.take.npz").provenance
+    assert (origin.verb, [(entry.role, entry.name) for entry in origin.sources]) == ("convert", [("input", "a.csv")])

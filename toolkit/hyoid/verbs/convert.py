@@ -61,8 +61,11 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     report.progress(0.0, f"reading {job.source.name}")
     take = edited(formats.read_take(job.source), job)
     report.progress(0.1, "writing")
+    shown = [output for output in job.outputs if "geometry" in formats.format_of(output).carries or _is_picture(output)]
+    character = character_of(take, job) if shown else None
+    take = with_sources(take, job.source, character)
     written = outputs.export(
-        lambda: character_of(take, job), take, job.outputs, report.stage(0.1, 1.0), size=(job.width, job.height),
+        lambda: character or character_of(take, job), take, job.outputs, report.stage(0.1, 1.0), size=(job.width, job.height),
         view=job.view, time=job.time, sheet=job.sheet, keys="dense" if job.tolerance is None else "sparse",
     )  # fmt: skip
     return {"outputs": written, "frames": take.frames, "fps": take.fps, "seconds": round(take.seconds, 6)}
@@ -99,3 +102,26 @@ def character_of(take: Take, job: Job) -> Character:
         reference.name, dict(reference.settings), part="head" if reference.part == "head" else "full",
         subdivision=job.subdivision,
     )  # fmt: skip
+
+
+def with_sources(take: Take, source: Path, character: Character | None) -> Take:
+    """The take with the file it came from, if it had no history, and the character that shows it among its sources."""
+    from dataclasses import replace
+
+    from hyoid import __version__
+    from hyoid.files import data_folder, sha256_of
+    from hyoid.take import Provenance, Source
+
+    origin = take.provenance
+    if not origin.verb and not origin.sources:
+        origin = Provenance(__version__, "convert", {}, (Source("input", source.name, sha256_of(source), ""),))
+    if character is not None:
+        data = data_folder("rigs") / character.name / f"{character.name}.npz"
+        entry = Source("character", character.name, sha256_of(data) if data.is_file() else "", character.licence)
+        others = tuple(known for known in origin.sources if known.role != "character")
+        origin = replace(origin, sources=(*others, entry))
+    return replace(take, provenance=origin)
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in (".png", ".mp4")
