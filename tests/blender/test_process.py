@@ -61,6 +61,19 @@ def test_a_blender_program_gets_its_own_arguments(monkeypatch, tmp_path):
         blender.write(tmp_path / "shot.blend", toy.character())
 
 
+@pytest.mark.blender
+def test_a_blender_program_does_the_job(tmp_path, monkeypatch):
+    """A stand-in that takes Blender's arguments: what comes before the script is for Blender, the rest for it."""
+    tools.folder_of("4.2")
+    program = tmp_path / "blender"
+    shift = 'while [ "$1" != "--python" ]; do shift; done; shift'
+    program.write_text(f'#!/bin/sh\n{shift}\nexec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("HYOID_BLENDER", str(program))
+    blender.write(tmp_path / "shot.blend", toy.character(), toy.take())
+    assert (tmp_path / "shot.blend").stat().st_size > 100_000
+
+
 def test_wrong_options():
     for options, text in (({"keys": "few"}, "dense or sparse"), ({"audio": "loud"}, "pack or link or none")):
         with pytest.raises(UsageError, match=text):
