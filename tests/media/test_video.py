@@ -75,7 +75,10 @@ def test_sound_is_as_long_as_the_pictures(tmp_path, seconds, channels):
         assert float(stream.duration * stream.time_base) == pytest.approx(1.0, abs=1e-3)
 
 
-@pytest.mark.parametrize(("offset", "loud", "quiet"), [(0.5, slice(30000, 46000), slice(0, 20000)), (-0.5, slice(2000, 20000), slice(30000, 46000))])
+@pytest.mark.parametrize(
+    ("offset", "loud", "quiet"),
+    [(0.5, slice(30000, 46000), slice(0, 20000)), (-0.5, slice(2000, 20000), slice(30000, 46000))],
+)
 def test_offset_moves_the_sound(tmp_path, offset, loud, quiet):
     import av
 

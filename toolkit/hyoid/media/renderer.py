@@ -331,7 +331,7 @@ def _averaged(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     if picture.shape[1::-1] == size:
         return picture
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
 
 
 def _picture(path) -> np.ndarray:

@@ -65,7 +65,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     character = character_of(take, job) if shown else None
     take = with_sources(take, job.source, character)
     written = outputs.export(
-        lambda: character or character_of(take, job), take, job.outputs, report.stage(0.1, 1.0), size=(job.width, job.height),
+        lambda: character or character_of(take, job), take, job.outputs, report.stage(0.1, 1.0),
+        size=(job.width, job.height),
         view=job.view, time=job.time, sheet=job.sheet, keys="dense" if job.tolerance is None else "sparse",
     )  # fmt: skip
     return {"outputs": written, "frames": take.frames, "fps": take.fps, "seconds": round(take.seconds, 6)}

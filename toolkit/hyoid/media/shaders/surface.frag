@@ -77,18 +77,22 @@ float highlight(vec3 n, vec3 v, vec3 l, float r) {
     return a2 / (PI * d * d) * visibility * nl;
 }
 
-// What a mirror would see: a dim room with a large soft box at the key and strips at the rims.
-vec3 studio(vec3 d, float r) {
-    vec3 room = mix(ground_colour, sky_colour, smoothstep(-0.6 - r, 0.6 + r, d.y));
+// What a mirror would see: a dim room...
+vec3 room(vec3 d, float r) {
+    return mix(ground_colour, sky_colour, smoothstep(-0.6 - r, 0.6 + r, d.y));
+}
+
+// ...with a large soft box as the key light and strips as the rims. Dull surfaces see the lamps through the highlight
+// instead; lamps of this size are that bright.
+vec3 lamps(vec3 d, float r) {
     float edge = 0.04 + 0.9 * r;
     // The box hangs lower than the light comes from, or upper lids would hide its glint.
-    vec3 lamp = normalize(light_direction[0] * vec3(0.5, 0.72, 1.0));
-    float box = smoothstep(cos(0.20) - edge * 0.5, cos(0.20) + edge * 0.25, dot(d, lamp));
+    vec3 key = normalize(light_direction[0] * vec3(0.5, 0.72, 1.0));
+    float box = smoothstep(cos(0.20) - edge * 0.5, cos(0.20) + edge * 0.25, dot(d, key));
     float left = smoothstep(0.90 - edge, 0.90 + edge * 0.3, dot(d, light_direction[2]));
     float right = smoothstep(0.90 - edge, 0.90 + edge * 0.3, dot(d, light_direction[3]));
-    // Dull surfaces see the lamps through the highlight instead; a lamp of this size is that bright.
     float fade = 1.0 - smoothstep(0.10, 0.35, r);
-    return room + fade * (light_colour[0] * box * 5.5 + (light_colour[2] * left + light_colour[3] * right) * 0.8);
+    return fade * (light_colour[0] * box * 5.5 + (light_colour[2] * left + light_colour[3] * right) * 0.8);
 }
 
 // Colours stay true up to three quarters, then roll off to white.
@@ -160,7 +164,8 @@ void main() {
     vec3 reflection = reflect(-v, n);
     vec3 f = f0 + (max(vec3(1.0 - r), f0) - f0) * smooth_fresnel(nv);
     float seen = clamp(pow(nv + sky, exp2(-16.0 * r - 1.0)) - 1.0 + sky, 0.0, 1.0);
-    mirror += studio(reflection, r) * f * mix(seen, 3.0, 0.6 * coat);  // an eye without its glint looks dead
+    // An eye without its glint looks dead, and one that mirrors the room looks blind.
+    mirror += f * (room(reflection, r) * seen * (1.0 - 0.7 * coat) + lamps(reflection, r) * mix(seen, 2.5, 0.8 * coat));
     if (alpha_mode == 2 && coat < 0.5) mirror *= 0.35;  // hairs on a card are no mirror
 
     vec3 result = albedo.rgb * (1.0 - metallic) * diffuse;
