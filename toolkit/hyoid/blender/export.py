@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +36,32 @@ def run(folder: Path, emit: Any) -> None:
     built = scene.build(compat.new_scene(), job, arrays, folder, emit)
     emit(event="progress", fraction=0.6, what=f"writing {job['format'][1:]}")
     writer = {".blend": _write_blend, ".fbx": _write_fbx, ".abc": _write_abc}[job["format"]]
-    writer(Path(job["path"]), built)
+    with _progress_by_frame(emit, 0.6, 0.99, f"writing {job['format'][1:]}"):
+        writer(Path(job["path"]), built)
     if not Path(job["path"]).is_file():
         raise ExportError("Blender wrote no file")
     emit(event="progress", fraction=1.0, what="written")
+
+
+@contextmanager
+def _progress_by_frame(emit: Any, low: float, high: float, what: str) -> Iterator[None]:
+    """Send progress while an exporter steps through the frames, a hundred times at most."""
+    scene = bpy.context.scene
+    first, count = scene.frame_start, max(scene.frame_end - scene.frame_start, 1)
+    reached = 0
+
+    def stepped(scene: Any, *_: Any) -> None:
+        nonlocal reached
+        percent = 100 * (scene.frame_current - first) // count
+        if reached < percent <= 100:
+            reached = percent
+            emit(event="progress", fraction=low + (high - low) * percent / 100, what=what)
+
+    bpy.app.handlers.frame_change_post.append(stepped)
+    try:
+        yield
+    finally:
+        bpy.app.handlers.frame_change_post.remove(stepped)
 
 
 def _write_blend(path: Path, built: scene.Built) -> None:
