@@ -82,6 +82,7 @@ def pieces(base: Base, adult: np.ndarray) -> list[Piece]:
         lash_piece(base),
         teeth_piece(base, "upper"),
         teeth_piece(base, "lower"),
+        brow_piece(base),
     ]
 
 
@@ -110,6 +111,12 @@ def lash_piece(base: Base) -> Piece:
     faces = base.faces[chosen] - hairs.LASHES.start
     rows = identity_rows(np.arange(hairs.LASHES.start, hairs.LASHES.stop), len(base.vertices))
     return Piece("lashes", "lashes", rows, faces, hairs.lash_uv(base.vertices, base.faces), faces)
+
+
+def brow_piece(base: Base) -> Piece:
+    """Two strips of brow hair over the skin."""
+    rows, faces, uv = hairs.brow_strips(base.vertices, base.faces)
+    return Piece("brows", "brow", rows, faces, uv, faces)
 
 
 class Packer:
@@ -265,7 +272,9 @@ def character_weights(
     stencil: sparse.csr_matrix, weights: np.ndarray, parts: list[Piece], names: list[str]
 ) -> sparse.csr_matrix:
     """Weights of the character's own vertices (V, joints); the eyes are rigid."""
-    result = (stencil @ sparse.csr_matrix(weights)).tolil()
+    result = sparse.csr_matrix(stencil @ sparse.csr_matrix(weights))
+    result.data[np.abs(result.data) < 1e-9] = 0.0  # where terms of a part cancel
+    result = result.tolil()
     start = 0
     for piece in parts:
         stop = start + piece.rows.shape[0]

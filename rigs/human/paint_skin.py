@@ -220,7 +220,7 @@ def relief(texels: Texels, r: Regions) -> np.ndarray:
     pores = -np.maximum(noise(p, 0.00042, 101) - 0.25, 0.0)
     lines = -np.abs(noise(p, 0.0009, 102)) * 0.6 + 0.5 * noise(p, 0.0006, 103)
     oily = 0.45 + 0.25 * bump(np.hypot(x / 1.6, y - 0.70), 0.022) * r.face + 0.25 * r.face
-    out = plain * (pores * 34e-6 * oily + lines * 14e-6)
+    out = plain * (pores * 25e-6 * oily + lines * 9e-6)
     wobble = 0.0012 * noise(p, 0.012, 104)
     centre = step(x, 0.045, 0.02) * step(z, 0.10, 0.13)
     for height, depth in ((0.7705, 50e-6), (0.7815, 70e-6), (0.7925, 45e-6)):
