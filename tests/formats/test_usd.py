@@ -3,13 +3,14 @@
 
 import dataclasses
 import hashlib
+import resource
 
 import numpy as np
 import pytest
 import soundfile
 from hyoid.characters import arkit
 from hyoid.characters.character import Material
-from hyoid.errors import InputError
+from hyoid.errors import InputError, OutputError
 from hyoid.files import part_file
 from hyoid.formats import usd
 from hyoid.take import AudioReference
@@ -149,6 +150,27 @@ def test_what_cannot_be_written_is_named(dressed, tmp_path):
             take,
         )
     assert not (tmp_path / "shot.usdc").exists()
+
+
+@pytest.mark.parametrize("suffix", [".usda", ".usdc"])
+def test_a_full_disk_is_named_and_leaves_nothing(suffix, tmp_path):
+    """A limit on file sizes stands in for it: the write fails in the middle."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        said = f"shot{suffix}: cannot be written: the limit on file sizes"
+        with pytest.raises(OutputError, match=said), part_file(tmp_path / f"shot{suffix}") as part:
+            usd.write(part, toy.character(), toy.take())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_gone(tmp_path):
+    with pytest.raises(OutputError, match="cannot be written"), part_file(tmp_path / "shot.usdc") as part:
+        part.parent.rmdir()
+        part.parent.write_bytes(b"a file where the folder was")
+        usd.write(part, toy.character(), toy.take())
 
 
 def test_a_sound_that_is_gone_is_left_out(tmp_path):

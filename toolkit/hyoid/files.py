@@ -96,6 +96,13 @@ def _move_companions(folder: Path, part: Path, home: Path) -> None:
         os.replace(companion, place)
 
 
+def final_path(path: Path) -> Path:
+    """Where a part (see :func:`part_file`) will lie in the end, for messages; any other path is given back."""
+    if path.parent.name.startswith(".") and _PART.search(path.parent.name):
+        return path.parent.parent / path.name
+    return path
+
+
 def write_bytes(target: Path, data: bytes | memoryview) -> None:
     """Write ``data`` to ``target`` through a part file.
 

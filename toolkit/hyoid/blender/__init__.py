@@ -10,6 +10,7 @@ from pathlib import Path
 from hyoid.blender import pack, process
 from hyoid.characters.character import Character
 from hyoid.errors import UsageError
+from hyoid.files import final_path
 from hyoid.formats.checks import finite, valid_take
 from hyoid.report import SILENT, Report
 from hyoid.take import Take
@@ -63,7 +64,7 @@ def write(
         pack.save_arrays(Path(folder) / "arrays.npz", arrays)
         (Path(folder) / "job.json").write_text(json.dumps(job), encoding="utf-8")
         environment["BLENDER_USER_RESOURCES"] = str(Path(folder) / "blender")
-        process.run(command, environment, Path(folder), path, report.stage(0.1, 1.0))
+        process.run(command, environment, Path(folder), final_path(path), report.stage(0.1, 1.0))
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

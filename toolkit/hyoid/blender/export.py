@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,7 +133,16 @@ def _finish(operator: Any, **options: Any) -> None:
     try:
         result = operator(**options)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0].removeprefix("Error: ")
-        raise ExportError(f"cannot be written: {reason}", hint="Free some space or choose another folder") from error
+        raise _refused(str(error)) from error
     if "FINISHED" not in result:
         raise ExportError(f"Blender gave up without a reason ({operator.idname_py()})")
+
+
+def _refused(text: str) -> ExportError:
+    """What an operator's exception means: its first line, or the last line of the Python traceback in it."""
+    lines = [line.strip().removeprefix("Error: ") for line in text.splitlines() if line.strip()]
+    raised = [line for line in lines if re.match(r"\w+(Error|Exception)\b", line)]
+    if raised and not raised[-1].startswith(("OSError", "PermissionError", "FileNotFoundError")):
+        return ExportError(f"Blender's exporter failed: {raised[-1]}", kind="bug")
+    reason = re.sub(r"^\w+Error: (\[Errno \d+\] )?", "", raised[-1]) if raised else lines[0]
+    return ExportError(f"cannot be written: {reason}", hint="Free some space or choose another folder")

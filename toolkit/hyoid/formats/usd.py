@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
-import shutil
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -39,7 +39,7 @@ def write(path: Path, character: Character, take: Take | None = None) -> None:
 
     Raises:
         InputError: the character or the take holds numbers that are not finite, or a texture cannot be read.
-        OSError: the disk is full.
+        OSError: the disk is full, or the folder cannot be written.
     """
     from pxr import Sdf, Usd, UsdGeom, UsdSkel
 
@@ -78,9 +78,26 @@ def write(path: Path, character: Character, take: Take | None = None) -> None:
     _set_extent(root, character, take)
     if take is not None:
         _sound(stage, top.AppendChild("Voice"), take, path)
-    if not layer.Export(str(path)):
-        # USD says only "failed"; the usual reason is a full disk, and writing tells.
-        raise OSError(errno.ENOSPC if shutil.disk_usage(path.parent).free < 1 << 20 else errno.EIO, "not written")
+    _export(layer, path)
+
+
+def _export(layer: Sdf.Layer, path: Path) -> None:
+    """Write the layer.
+
+    Raises:
+        OSError: the reason is in the texts of USD's own errors.
+    """
+    from pxr import Tf
+
+    try:
+        written = layer.Export(str(path))
+    except Tf.ErrorException as error:
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number), str(path)) from error
+        raise OSError(errno.EIO, "USD cannot write it", str(path)) from error
+    if not written:
+        raise OSError(errno.EIO, "USD cannot write it", str(path))
 
 
 def identifier(name: str, taken: Iterable[str]) -> str:
