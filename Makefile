@@ -29,7 +29,7 @@ demo: install
 install: system-run $(VENV)/.installed
 
 test: system-test $(VENV)/.installed-dev tools lint
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	HYOID_REQUIRE_JUDGES=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not blender"

@@ -75,6 +75,16 @@ def test_a_job_file_runs_its_verb_with_paths_relative_to_itself(tmp_path):
     assert str(tmp_path / "voice.wav") in done.stderr
 
 
+def test_a_transcript_file_beside_a_job_is_found(tmp_path):
+    from hyoid.verbs.run import read_job
+
+    (tmp_path / "words.txt").write_text("ask not")
+    path = tmp_path / "job.toml"
+    for text, expected in (("words.txt", str(tmp_path / "words.txt")), ("ask not", "ask not")):
+        path.write_text(f'verb = "talk"\naudio = "a.wav"\noutput = ["a.take.npz"]\ntext = "{text}"\n')
+        assert read_job(path)[1].model_dump()["text"] == expected
+
+
 @pytest.mark.parametrize(
     ("text", "code", "word"),
     [

@@ -3,7 +3,7 @@
 
 The command line, the TOML job file and the Blender panel are all made from the job model, so a field needs a
 description that an artist understands, a default, and its limits (``ge``, ``le``). ``cli`` metadata in
-``json_schema_extra`` may say ``{"positional": True}`` or ``{"short": "-o"}``.
+``json_schema_extra`` may say ``{"positional": True}``, ``{"short": "-o"}`` or ``{"file_or_text": True}``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ def positional() -> dict[str, Any]:
 def short(flag: str) -> dict[str, Any]:
     """Metadata: the field also has a short flag."""
     return {CLI: {"short": flag}}
+
+
+def file_or_text() -> dict[str, Any]:
+    """Metadata: the text may be the path of a text file, relative to a job file."""
+    return {CLI: {"file_or_text": True}}
 
 
 class JobModel(BaseModel):

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field
+from pydantic.fields import FieldInfo
 
 from hyoid.errors import InputError, UsageError
 from hyoid.report import Report
 from hyoid.verbs import SUMMARIES
-from hyoid.verbs.job import JobModel, positional
+from hyoid.verbs.job import CLI, JobModel, positional
 
 RUNNABLE = tuple(verb for verb in SUMMARIES if verb != "run")
 LARGEST_JOB_FILE = 1 << 20
+LONGEST_PATH = 255
 
 
 class Job(JobModel):
@@ -55,8 +57,9 @@ def read_job(path: Path) -> tuple[str, JobModel]:
     model = load_verb(verb).Job
     for name, value in values.items():
         field = model.model_fields.get(name)
-        if field is not None and _holds_paths(field.annotation):
-            values[name] = _anchored(value, path.resolve().parent)
+        folder = path.resolve().parent
+        if field is not None and (_holds_paths(field.annotation) or _names_file(field, folder, value)):
+            values[name] = _anchored(value, folder)
     return verb, validate(model, values, as_options=False, path=path)
 
 
@@ -77,7 +80,14 @@ def _holds_paths(annotation: Any) -> bool:
     return annotation is Path or any(_holds_paths(arm) for arm in typing.get_args(annotation))
 
 
+def _names_file(field: FieldInfo, folder: Path, value: Any) -> bool:
+    """Whether a field that takes a text or the path of one was given the path of a file that is there."""
+    extra = field.json_schema_extra
+    takes_both = isinstance(extra, dict) and extra.get(CLI, {}).get("file_or_text", False)
+    return takes_both and isinstance(value, str) and len(value) < LONGEST_PATH and (folder / value).is_file()
+
+
 def _anchored(value: Any, folder: Path) -> Any:
     if isinstance(value, list):
         return [_anchored(item, folder) for item in value]
-    return folder / value if isinstance(value, str) else value
+    return str(folder / value) if isinstance(value, str) else value

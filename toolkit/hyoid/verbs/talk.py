@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from hyoid.report import Report
-from hyoid.verbs.job import JobModel, Outputs, output_field, positional
+from hyoid.verbs.job import JobModel, Outputs, file_or_text, output_field, positional
 
 LAYERS = ("jaw", "lips", "tongue", "brows", "blinks", "gaze", "head", "breath", "larynx")
 
@@ -23,7 +23,11 @@ class Job(JobModel):
 
     audio: Path = Field(description="recording of a voice: any sound file, or a video", json_schema_extra=positional())
     output: Outputs = output_field("file to write; may be given several times")
-    text: str | None = Field(None, description="transcript: a text file or the words; without it they are recognised")
+    text: str | None = Field(
+        None,
+        description="transcript: a text file or the words; without it they are recognised",
+        json_schema_extra=file_or_text(),
+    )
     events: Path | None = Field(None, description="edited event track (CSV) to solve from, instead of recognising")
     events_out: Path | None = Field(None, description="write the event track here (CSV), for editing")
     character: str = Field("human", description="who performs")
