@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from scipy import sparse
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import BSpline, CubicSpline
 from scipy.sparse.linalg import spsolve
 
 from rigs.human.makehuman import Base, end_vertices
@@ -22,6 +22,7 @@ HEAD_JOINTS = ("jaw", "eye.L", "eye.R", "teeth_upper", "teeth_lower", *TONGUE)
 OLD_NECK = ("neck01", "neck02", "neck03", "head")
 JAW_BONES = ("jaw", "special04", "oris01", "oris02", "oris06.L", "oris07.L", "oris06.R", "oris07.R")
 BODY = slice(0, 13380)
+THROAT = 803  # front midline, half-way down the neck
 TRUNK_DEFAULT = "spine01"
 _HEAD_FULL, _NECK_NONE = 0.97, 0.03
 
@@ -62,26 +63,33 @@ def _mean_row(vertices: np.ndarray, count: int) -> np.ndarray:
 def neck_rows(base: Base, rig: Mapping[str, dict], adult: np.ndarray) -> np.ndarray:
     """The eight cervical joints as rows (8, vertices) over the base mesh, found on the default adult.
 
-    A cubic spline through MakeHuman's neck joints, the first one moved 2 cm down and 0.8 cm back, cut at equal lengths.
-    The move is written as a combination of two body-fixed directions, so that it scales with the person.
+    Each point of :func:`neck_points` is written in two directions that every person has: from the joint at the base of
+    the neck to the one under the skull, and from the nape to the throat. So the joints follow neck length and girth.
     """
     count = len(adult)
-    knots = np.stack([_mean_row(end_vertices(base, rig[name]["head"]), count) for name in OLD_NECK])
-    first = knots[0] @ adult
+    bottom, top = _mean_row(base.cubes["joint-neck"], count), _mean_row(base.cubes["joint-head"], count)
     midline = np.flatnonzero(np.abs(adult[BODY, 0]) < 1e-4)
-    back = midline[adult[midline, 2] < first[2] - 0.01]
-    nape = back[np.argmin(np.abs(adult[back, 1] - first[1]))]
-    behind = _mean_row(np.array([nape]), count) - knots[0]
-    down = knots[0] - knots[1]
-    shares = np.linalg.lstsq((np.stack([down, behind]) @ adult)[:, 1:].T, np.array([-0.02, -0.008]), rcond=None)[0]
-    knots[0] += shares @ np.stack([down, behind])
-    points = knots @ adult
-    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    basis = CubicSpline(length, np.eye(4))
+    back = midline[adult[midline, 2] < (bottom @ adult)[2]]
+    nape = back[np.argmin(np.abs(adult[back, 1] - 0.5 * ((bottom + top) @ adult)[1]))]
+    through = _mean_row(np.array([THROAT]), count) - _mean_row(np.array([nape]), count)
+    frame = np.stack([top - bottom, through])
+    away = neck_points(base, rig, adult) - bottom @ adult
+    shares = np.linalg.solve((frame @ adult)[:, 1:].T, away[:, 1:].T).T
+    return bottom + shares @ frame
+
+
+def neck_points(base: Base, rig: Mapping[str, dict], adult: np.ndarray) -> np.ndarray:
+    """The eight joints (8, 3) of one adult: a cubic spline through MakeHuman's neck joints, cut at equal lengths.
+
+    The first joint is moved 2 cm down and 0.8 cm back, to C7-T1.
+    """
+    knots = np.stack([adult[end_vertices(base, rig[name]["head"])].mean(0) for name in OLD_NECK]) * [0, 1, 1]
+    knots[0] += [0, -0.020, -0.008]
+    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
+    curve = CubicSpline(length, knots)
     fine = np.linspace(0, length[-1], 2001)
-    arc = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(basis(fine) @ points, axis=0), axis=1))])
-    places = np.interp(np.linspace(0, arc[-1], 8), arc, fine)
-    return basis(places) @ knots
+    arc = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve(fine), axis=0), axis=1))])
+    return curve(np.interp(np.linspace(0, arc[-1], 8), arc, fine))
 
 
 def joint_rows(
@@ -142,12 +150,10 @@ def level_field(faces: np.ndarray, vertices: np.ndarray, head: np.ndarray, neck:
 
 
 def spline_weights(level: np.ndarray) -> np.ndarray:
-    """Nine quadratic B-spline bases (n, 9) over a height 0..1: trunk, seven vertebrae, head; rows sum to 1."""
-    centres = np.linspace(0, 1, 9)
-    width = centres[1] - centres[0]
-    t = np.abs(level[:, None] - centres) / width
-    basis = np.where(t < 0.5, 0.75 - t**2, np.where(t < 1.5, 0.5 * (1.5 - t) ** 2, 0.0))
-    return basis / basis.sum(1, keepdims=True)
+    """Nine clamped quadratic B-splines (n, 9) over a height 0..1: trunk, seven vertebrae, head; rows sum to 1."""
+    knots = np.concatenate([[0, 0], np.linspace(0, 1, 8), [1, 1]])
+    basis = BSpline.design_matrix(np.clip(level, 0, 1), knots, 2).toarray()
+    return np.where(basis < 1e-12, 0, basis)
 
 
 def merge_bones(rig: Mapping[str, dict], kept: list[str]) -> dict[str, str]:
