@@ -149,7 +149,9 @@ def verb_parser(verb: str, model: type[JobModel]) -> argparse.ArgumentParser:
 
 
 def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
-    settings = _cli_settings(field)
+    from hyoid.verbs.job import cli_settings
+
+    settings = cli_settings(field)
     kind, is_list = _value_kind(field.annotation)
     text = (field.description or "").replace("%", "%%")
     extra: dict[str, Any] = {"default": None}
@@ -173,12 +175,6 @@ def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) ->
     if is_list:
         extra["action"] = "append"
     parser.add_argument(*flags, required=field.is_required(), help=text, **extra)
-
-
-def _cli_settings(field: FieldInfo) -> dict[str, Any]:
-    extra = field.json_schema_extra
-    settings = extra.get("cli", {}) if isinstance(extra, dict) else {}
-    return typing.cast(dict[str, Any], settings)
 
 
 def _value_kind(annotation: Any) -> tuple[Any, bool]:

@@ -9,9 +9,10 @@ description that an artist understands, a default, and its limits (``ge``, ``le`
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 CLI = "cli"
 
@@ -29,6 +30,12 @@ def short(flag: str) -> dict[str, Any]:
 def file_or_text() -> dict[str, Any]:
     """Metadata: the text may be the path of a text file, relative to a job file."""
     return {CLI: {"file_or_text": True}}
+
+
+def cli_settings(field: FieldInfo) -> dict[str, Any]:
+    """The metadata of a field for the command line, empty where it has none."""
+    extra = field.json_schema_extra
+    return cast(dict[str, Any], extra.get(CLI, {})) if isinstance(extra, dict) else {}
 
 
 class JobModel(BaseModel):

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from hyoid.errors import InputError, UsageError
 from hyoid.report import Report
 from hyoid.verbs import SUMMARIES
-from hyoid.verbs.job import CLI, JobModel, positional
+from hyoid.verbs.job import JobModel, cli_settings, positional
 
 RUNNABLE = tuple(verb for verb in SUMMARIES if verb != "run")
 LARGEST_JOB_FILE = 1 << 20
@@ -82,8 +82,7 @@ def _holds_paths(annotation: Any) -> bool:
 
 def _names_file(field: FieldInfo, folder: Path, value: Any) -> bool:
     """Whether a field that takes a text or the path of one was given the path of a file that is there."""
-    extra = field.json_schema_extra
-    takes_both = isinstance(extra, dict) and extra.get(CLI, {}).get("file_or_text", False)
+    takes_both = "file_or_text" in cli_settings(field)
     return takes_both and isinstance(value, str) and len(value) < LONGEST_PATH and (folder / value).is_file()
 
 
