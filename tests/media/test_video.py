@@ -91,10 +91,13 @@ def test_offset_moves_the_sound(tmp_path, offset, loud, quiet):
 
 
 def test_equal_input_gives_equal_bytes(tmp_path):
+    """Twelve runs: with x264's macroblock-tree about every second one differed."""
     sound = tone(tmp_path / "a.wav", 1.0)
-    for name in ("a.mp4", "b.mp4"):
-        video.write(tmp_path / name, pictures(30), 29.97, sound)
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    results = set()
+    for _ in range(12):
+        video.write(tmp_path / "a.mp4", pictures(30), 29.97, sound)
+        results.add((tmp_path / "a.mp4").read_bytes())
+    assert len(results) == 1
 
 
 def test_index_lies_in_front(tmp_path):
