@@ -23,7 +23,7 @@ from rigs.human.hairs import brow_cover
 SKIN = (0.885, 0.720, 0.625)
 BLOOD = (0.845, 0.525, 0.455)
 LIP = (0.745, 0.462, 0.420)
-HAIR = (0.150, 0.108, 0.085)
+HAIR = (0.128, 0.094, 0.076)
 MASKS = ("lips", "eyelids", "ears", "inside-mouth", "aureolae", "fingernails", "toenails")
 
 # Hairline: height over the angle from straight ahead (0) to the back (pi) about the axis x = 0, z = 0.05.
@@ -42,6 +42,7 @@ class Regions:
     light: np.ndarray
     face: np.ndarray
     hair: np.ndarray
+    hair_length: np.ndarray
     brow: np.ndarray
     brow_strands: np.ndarray
     lid_rim: np.ndarray
@@ -72,7 +73,7 @@ def regions(texels: Texels, read: Callable[[str], bytes]) -> Regions:
     inside = found["inside-mouth"]
     head = step(y, 0.60, 0.63) * (1 - inside)
     angle = np.arctan2(x, z - 0.05)
-    ragged = 0.0015 * noise(texels.position, 0.004, 11) + 0.0012 * noise(texels.position, 0.0015, 12)
+    ragged = 0.0016 * noise(texels.position, 0.006, 11) + 0.0006 * noise(texels.position, 0.0015, 12)
     above = y - _HAIRLINE(angle).astype(np.float32) + ragged
     ear = np.maximum(found["ears"], step(x, 0.0785, 0.0815) * step(y, 0.742, 0.737) * step(z, 0.028, 0.034))
     soft = np.where(angle < 1.5, 0.0085, 0.012)
@@ -86,6 +87,7 @@ def regions(texels: Texels, read: Callable[[str], bytes]) -> Regions:
         light=texels.extra[:, 0],
         face=face,
         hair=hair,
+        hair_length=step(above, -0.004, 0.010 + 0.040 * step(angle, 0.9, 1.35)),
         brow=cover,
         brow_strands=strands,
         lid_rim=bump(lid - 1.35, 0.42) * (1 - inside),
@@ -198,18 +200,20 @@ def _lips(out: np.ndarray, p: np.ndarray, r: Regions) -> np.ndarray:
 
 def _hair(out: np.ndarray, p: np.ndarray, r: Regions) -> np.ndarray:
     """Brows and a short crop on the scalp: a soft undertone with strands on top."""
-    strands = 0.5 + 0.5 * np.tanh(0.8 * hair_relief(p))
-    dense = step(r.hair, 0.0, 1.0)
-    crop = np.clip(dense + 0.75 * (strands - 0.5) * 4 * dense * (1 - dense), 0, 1)
-    hair = np.tile(tone(*HAIR), (len(p), 1)) * (0.70 + 0.66 * strands + 0.07 * cloud(p, 0.02, 85))[:, None]
-    out = mix(out, hair, 0.92 * crop * (0.90 + 0.10 * strands))
+    strands = 0.5 + 0.5 * np.tanh(1.1 * hair_relief(p))
+    clumps = noise(p, (0.0009, 0.0014, 0.0022), 86) + 0.5 * noise(p, (0.0005, 0.0008, 0.0012), 87)
+    density = r.hair * (0.30 + 0.70 * r.hair_length)
+    out = mix(out, (0.285, 0.212, 0.180), 0.86 * density)
+    cover = step(strands + 0.05 * clumps, 0.85 - density, 1.65 - density)
+    hair = np.tile(tone(*HAIR), (len(p), 1)) * (0.62 + 0.75 * strands + 0.13 * clumps)[:, None]
+    out = mix(out, hair, 0.92 * cover * step(r.hair, 0.0, 0.3))
     out = mix(out, (0.46, 0.325, 0.26), 0.42 * r.brow)
     return mix(out, (0.205, 0.145, 0.112), 0.42 * r.brow_strands)
 
 
 def hair_relief(p: np.ndarray) -> np.ndarray:
     """Noise (N,) of cropped hair: short strands that lie back and down on the scalp."""
-    return noise(p, (0.0005, 0.0009, 0.0014), 81) + 0.7 * noise(p, (0.0004, 0.0006, 0.0008), 82)
+    return noise(p, (0.00022, 0.0004, 0.0006), 81) + 0.8 * noise(p, 0.00017, 82)
 
 
 def relief(texels: Texels, r: Regions) -> np.ndarray:
