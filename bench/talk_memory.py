@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Peak memory of ``hyoid talk`` for an hour of speech with its transcript, beside a minute of the same. Takes minutes."""
+"""Peak memory of ``hyoid talk`` for an hour of speech with its transcript, beside a minute of it. Takes minutes."""
 
 from __future__ import annotations
 

@@ -15,10 +15,9 @@ import numpy as np
 from hyoid.speech import acoustics
 
 FILLERS = ("SIL", "+NSN+", "+SPN+")
-OTHER_SPEECH_COST = (
-    6.0  # log likelihood a frame that the loop of untranscribed speech pays against the best plain phone
-)
-WORD_COST = 12.0  # paid once when a pause or other speech is put between two words
+# What a loop of untranscribed speech pays a frame against the best plain phone; right words lie at -1 to -2 on average.
+OTHER_SPEECH_COST = 3.0
+WORD_COST = 25.0  # paid once when a pause or other speech is put between two words
 MAXIMUM_PRONUNCIATIONS = 3
 
 

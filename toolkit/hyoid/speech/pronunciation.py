@@ -163,8 +163,9 @@ def _family(word: str) -> tuple[tuple[str, ...], ...]:
                 if len(stem) > 2 and _known(stem):
                     return tuple((*p, *sound.split()) for p in _known(stem))
     for beginning, sound in _BEGINNINGS.items():
-        if word.startswith(beginning) and len(word) - len(beginning) > 2 and _known(word[len(beginning) :]):
-            return tuple((*sound.split(), *p) for p in _known(word[len(beginning) :]))
+        rest = word[len(beginning) :]
+        if word.startswith(beginning) and len(rest) > 2 and (known := _known(rest) or _family(rest)):
+            return tuple((*sound.split(), *p) for p in known)
     return ()
 
 

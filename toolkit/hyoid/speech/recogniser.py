@@ -71,13 +71,15 @@ def hear(
                 index = waiting.get_nowait()
             except queue.Empty:
                 break
-            if child is None or child.poll() is not None:
+            if child is None:
                 child = _child(cache)
                 children.append(child)
             try:
                 answers[index] = _ask(child, *pieces[index])
             except (OSError, ValueError):
                 child.kill()
+                child.wait()
+                child = None
             finished.put(index)
         if child is not None and child.stdin:
             child.stdin.close()

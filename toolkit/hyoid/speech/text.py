@@ -100,7 +100,7 @@ def read(text: str) -> tuple[str, Path | None]:
             raise InputError("holds no words that can be spoken", path=path, expected="a transcript in plain text")
         return content, path
     if looks_like_file and " " not in text:
-        raise InputError("is not there", path=path, expected="a transcript file, or the words themselves")
+        raise InputError("no such file", path=path, expected="a transcript file, or the words themselves")
     if not words(text):
         raise InputError(
             f"the transcript '{text[:40]}' holds no words that can be spoken",
@@ -151,6 +151,8 @@ def _word(token: str) -> list[str]:
         return _ABBREVIATIONS[plain].split()
     if plain in ("mr", "mrs", "dr"):
         return _ABBREVIATIONS[plain].split()
+    if plain.endswith("'") and not plain.endswith(("s'", "in'")):
+        plain = plain[:-1]  # a closing quotation mark
     return [word for part in plain.split(".") if (word := _letters(part))]
 
 

@@ -43,7 +43,7 @@ TARGETS: dict[str, Target] = {
     "SH": _target(0.18, 0.8, 0.9, funnel=0.42, pucker=0.12, lower=0.12, upper=0.08),
     "KG": _target(0.3, 0.08, 0.25, lower=0.1),
     "R": _target(0.3, 0.6, 0.45, funnel=0.22, pucker=0.22),
-    "W": _target(0.16, 1.0, 0.6, pucker=0.66, funnel=0.24),
+    "W": _target(0.16, 1.0, 0.85, pucker=0.66, funnel=0.24),
     "IY": _target(0.42, 0.5, 0.55, stretch=0.2, smile=0.2, lower=0.14, upper=0.06),
     "EH": _target(0.72, 0.5, 0.8, stretch=0.14, smile=0.08, lower=0.2, upper=0.1),
     "AA": _target(0.9, 0.45, 0.9, lower=0.18, upper=0.06),
