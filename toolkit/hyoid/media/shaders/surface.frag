@@ -158,7 +158,9 @@ void main() {
         vec3 h = normalize(v + l);
         vec3 f = f0 + (1.0 - f0) * smooth_fresnel(max(dot(v, h), 0.0));
         if (coat > 0.5) continue;  // its lamps are in the reflection
-        float lobes = mix(highlight(n, v, l, r), 0.75 * highlight(n, v, l, r) + 0.25 * highlight(n, v, l, r * 0.6), subsurface);
+        float lobes = highlight(n, v, l, r);
+        // Skin has a second, sharper layer of oil; only the key is strong enough to show it.
+        if (i == 0) lobes += 0.25 * subsurface * (highlight(n, v, l, 0.6 * r) - lobes);
         mirror += light_colour[i] * shade * f * min(lobes, 40.0) * PI * smoothstep(-0.05, 0.15, edge);
     }
     vec3 reflection = reflect(-v, n);
