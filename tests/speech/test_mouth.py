@@ -95,9 +95,7 @@ def test_loudness_opens_the_jaw():
     times = np.arange(30) / 30
     quiet, loud = voice(1.0, -32), voice(1.0, -20)
     usual = dataclasses.replace(quiet, level=-20.0)
-    jaws = [
-        coarticulation.mouth(solved, one, 1.0, 30, times, style.style())["jawOpen"].max() for one in (usual, loud)
-    ]
+    jaws = [coarticulation.mouth(solved, one, 1.0, 30, times, style.style())["jawOpen"].max() for one in (usual, loud)]
     assert jaws[1] > 1.2 * jaws[0]
 
 

@@ -11,6 +11,7 @@ RATE = 16_000
 HOP = 160
 WINDOW = 640  # 40 ms: two periods of a 50 Hz voice
 BLOCK = 2048  # frames worked on at once
+INAUDIBLE = -90.0  # dB
 PITCH = (60.0, 420.0)
 
 
@@ -62,9 +63,10 @@ def measure(samples: np.ndarray) -> Prosody:
         frames = np.lib.stride_tricks.sliding_window_view(block, WINDOW)[::HOP]
         tracks[:, first:last] = _measure_frames(frames)
     loudness = tracks[0]
-    audible = loudness[loudness > -90]
-    floor = float(np.percentile(audible, 8)) if len(audible) else -100.0
-    level = float(np.percentile(audible, 85)) if len(audible) else -100.0
+    audible = loudness[loudness > INAUDIBLE]
+    # Gates and speech synthesisers leave digital silence: then the background is silent, not the quietest speech.
+    floor = float(np.percentile(np.maximum(loudness, INAUDIBLE), 8))
+    level = float(np.percentile(audible, 85)) if len(audible) else INAUDIBLE
     pitch = _clean_pitch(tracks[1], tracks[2], loudness > floor + 0.3 * max(level - floor, 6.0))
     return Prosody(loudness, pitch, tracks[2], tracks[3], floor, level)
 

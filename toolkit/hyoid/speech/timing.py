@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -279,7 +279,10 @@ def _spoken(phone: alignment.Phone, offset: float, first_word: int) -> Spoken:
 
 
 def without_gaps(phones: Sequence[Spoken], seconds: float) -> tuple[Spoken, ...]:
-    """Sorted, not overlapping, with silence in every gap and neighbouring silences joined."""
+    """Sorted, not overlapping, with silence in every gap and neighbouring silences joined; whole steps of 0.1 ms.
+
+    The event track has four decimals, so that a take and the one solved from its own track are the same.
+    """
     result: list[Spoken] = []
 
     def add(phone: Spoken) -> None:
@@ -302,7 +305,7 @@ def without_gaps(phones: Sequence[Spoken], seconds: float) -> tuple[Spoken, ...]
         place = end
     if seconds - place > 1e-6:
         add(Spoken("SIL", place, seconds))
-    return tuple(result)
+    return tuple(replace(phone, start=round(phone.start, 4), end=round(phone.end, 4)) for phone in result)
 
 
 def _words(phones: Sequence[Spoken], words: Sequence[str]) -> tuple[Spoken, ...]:

@@ -86,7 +86,7 @@ def from_phones(spoken: Iterable[Spoken]) -> list[Viseme]:
     for phone in spoken:
         if phone.name in phones.DIPHTHONGS:
             first, second = phones.DIPHTHONGS[phone.name]
-            split = phone.start + DIPHTHONG_SPLIT * (phone.end - phone.start)
+            split = round(phone.start + DIPHTHONG_SPLIT * (phone.end - phone.start), 4)
             result.append(Viseme(first, phone.start, split, 1.0, phone.name))
             result.append(Viseme(second, split, phone.end, 1.0, phone.name))
             continue
