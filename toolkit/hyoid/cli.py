@@ -139,7 +139,8 @@ def verb_parser(verb: str, model: type[JobModel]) -> argparse.ArgumentParser:
         epilog=EPILOG,
         allow_abbrev=False,
     )
-    for name, field in model.model_fields.items():
+    own = model.__annotations__  # a verb's own options stand before those that it shares with others
+    for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] not in own):
         _add_option(parser, name, field)
     common = parser.add_argument_group("common")
     common.add_argument("--json", action="store_true", help="one JSON event a line on standard output")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from hyoid.report import Report
-from hyoid.verbs.job import JobModel, positional
+from hyoid.verbs.job import OutputOptions, positional
 
 if TYPE_CHECKING:
     from hyoid.characters.character import Character
     from hyoid.take import Take
 
 
-class Job(JobModel):
+class Job(OutputOptions):
     """One performance, other formats."""
 
     source: Path = Field(description="performance to read: .take.npz, .bvh or .csv", json_schema_extra=positional())
@@ -37,11 +37,8 @@ class Job(JobModel):
     start: float = Field(0.0, ge=0, description="first second to keep")
     stop: float | None = Field(None, gt=0, description="second at which to stop; without it the end")
     tolerance: float | None = Field(
-        None, gt=0, le=0.2, description="make sparse keys that keep every curve this close (0..1 units, radians x 1)"
+        None, gt=0, le=0.2, description="how close sparse keys keep the curves, in curve units; without it 0.01"
     )
-    width: int = Field(512, ge=16, le=8192, description="width of pictures in pixels")
-    height: int = Field(512, ge=16, le=8192, description="height of pictures in pixels")
-    view: Literal["head", "front", "profile", "body"] = Field("head", description="camera of pictures")
     time: float | None = Field(None, ge=0, description="second that a .png shows; without it a telling one")
     sheet: bool = Field(False, description="a .png shows a contact sheet of telling moments")
 
@@ -61,13 +58,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     report.progress(0.0, f"reading {job.source.name}")
     take = edited(formats.read_take(job.source), job)
     report.progress(0.1, "writing")
-    shown = [output for output in job.outputs if "geometry" in formats.format_of(output).carries or _is_picture(output)]
-    character = character_of(take, job) if shown else None
-    take = with_sources(take, job.source, character)
     written = outputs.export(
-        lambda: character or character_of(take, job), take, job.outputs, report.stage(0.1, 1.0),
-        size=(job.width, job.height),
-        view=job.view, time=job.time, sheet=job.sheet, keys="dense" if job.tolerance is None else "sparse",
+        lambda: character_of(take, job), with_origin(take, job.source), job.outputs, report.stage(0.1, 1.0),
+        options=job, time=job.time, sheet=job.sheet,
     )  # fmt: skip
     return {"outputs": written, "frames": take.frames, "fps": take.fps, "seconds": round(take.seconds, 6)}
 
@@ -105,24 +98,15 @@ def character_of(take: Take, job: Job) -> Character:
     )  # fmt: skip
 
 
-def with_sources(take: Take, source: Path, character: Character | None) -> Take:
-    """The take with the file it came from, if it had no history, and the character that shows it among its sources."""
+def with_origin(take: Take, source: Path) -> Take:
+    """The take with the file it came from among its sources, if it had no history."""
     from dataclasses import replace
 
     from hyoid import __version__
-    from hyoid.files import data_folder, sha256_of
+    from hyoid.files import sha256_of
     from hyoid.take import Provenance, Source
 
-    origin = take.provenance
-    if not origin.verb and not origin.sources:
-        origin = Provenance(__version__, "convert", {}, (Source("input", source.name, sha256_of(source), ""),))
-    if character is not None:
-        data = data_folder("rigs") / character.name / f"{character.name}.npz"
-        entry = Source("character", character.name, sha256_of(data) if data.is_file() else "", character.licence)
-        others = tuple(known for known in origin.sources if known.role != "character")
-        origin = replace(origin, sources=(*others, entry))
+    if take.provenance.verb or take.provenance.sources:
+        return take
+    origin = Provenance(__version__, "convert", {}, (Source("input", source.name, sha256_of(source), ""),))
     return replace(take, provenance=origin)
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in (".png", ".mp4")

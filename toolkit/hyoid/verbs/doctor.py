@@ -26,8 +26,8 @@ from hyoid.verbs.job import JobModel
 OK, MISSING, BROKEN, OPTIONAL = "ok", "missing", "broken", "optional"
 CHILD_SECONDS = 90.0
 _LIBRARIES = (
-    "numpy", "scipy", "pydantic", "rich", "soundfile", "soxr", "librosa", "av", "pocketsphinx", "pillow", "PyOpenGL",
-    "trimesh", "usd-core", "torch",
+    "numpy", "scipy", "pydantic", "rich", "soundfile", "soxr", "av", "pocketsphinx", "pillow", "PyOpenGL",
+    "usd-core",
 )  # fmt: skip
 _MODULES = {"pillow": "PIL", "PyOpenGL": "OpenGL", "usd-core": "pxr"}
 _SPACE = 2 << 30
@@ -49,6 +49,10 @@ for names in (("surface.vert", "surface.frag"), ("backdrop.vert", "backdrop.frag
 print(f"OpenGL {context.version.split()[0]}, {context.renderer}")
 """
 _TORCH = """
+import importlib.util
+if importlib.util.find_spec("torch") is None:
+    print("none needed: nothing that is installed here uses one")
+    raise SystemExit
 import torch
 if not torch.cuda.is_available():
     print("none: everything runs on the processor")

@@ -9,7 +9,7 @@ description that an artist understands, a default, and its limits (``ge``, ``le`
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -42,6 +42,23 @@ class JobModel(BaseModel):
     """A validated job: unknown fields are errors, nothing changes after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class PictureOptions(JobModel):
+    """How pictures and films look."""
+
+    width: int = Field(512, ge=16, le=8192, description="width of pictures and films in pixels")
+    height: int = Field(512, ge=16, le=8192, description="height of pictures and films in pixels")
+    view: Literal["head", "front", "profile", "body"] = Field("head", description="camera of pictures and films")
+
+
+class OutputOptions(PictureOptions):
+    """How a performance is written."""
+
+    keys: Literal["sparse", "dense"] = Field(
+        "sparse", description="animation keys of a .blend: sparse ones that are easy to edit, or one on every frame"
+    )
+    table: Literal["plain", "live_link"] = Field("plain", description="columns of a .csv: ours, or Live Link Face's")
 
 
 def output_field(description: str) -> Any:

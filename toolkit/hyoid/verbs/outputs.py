@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from hyoid.characters.character import Character
 from hyoid.errors import UsageError
-from hyoid.files import check_writable, part_file, write_bytes
+from hyoid.files import check_writable, data_folder, part_file, sha256_of, write_bytes
 from hyoid.formats import format_of
 from hyoid.report import SILENT, Report
-from hyoid.take import Provenance, Take
+from hyoid.take import Provenance, Source, Take
+from hyoid.verbs.job import OutputOptions
 
 # Rough cost of each output, so that the bar moves evenly.
 _COST = {".mp4": 20.0, ".blend": 6.0, ".fbx": 8.0, ".abc": 10.0, ".usdc": 2.0, ".usda": 4.0, ".glb": 1.0, ".png": 2.0}
@@ -45,11 +46,9 @@ def export(
     outputs: Sequence[Path],
     report: Report = SILENT,
     *,
-    size: tuple[int, int] = (512, 512),
-    view: str = "head",
+    options: OutputOptions | None = None,
     time: float | None = None,
     sheet: bool = False,
-    keys: str = "dense",
 ) -> list[str]:
     """Write every output, each through a part file, and say what was written.
 
@@ -57,28 +56,32 @@ def export(
         character: the character, or a function that loads it (called once, only if an output shows geometry).
         take: the performance; None writes the character at rest.
         outputs: target paths, checked before with :func:`check_outputs`.
-        size, view: pictures: width and height in pixels, and the camera (see ``media/preview``).
+        options: how pictures look, which keys a .blend has, which columns a .csv; None takes the defaults.
         time: the second of a still picture; None lets the preview choose.
         sheet: a picture shows a contact sheet of telling moments.
-        keys: ``dense`` or ``sparse`` animation keys in a .blend.
 
     Raises:
         OutputError, MissingToolError: see the writers.
     """
-    loaded: list[Character] = []
+    options = options or OutputOptions.model_validate({})
+    shown = character
+    if any(_shows_character(output) for output in outputs):
+        shown = character() if callable(character) else character
+        take = take and with_character(take, shown)
+    if take is not None and options.keys == "sparse" and not take.keys:
+        from hyoid.take_keys import reduce_keys
 
-    def geometry() -> Character:
-        if not loaded:
-            loaded.append(character() if callable(character) else character)
-        return loaded[0]
-
+        take = reduce_keys(take)
     costs = [_COST.get(_suffix(output), 0.5) for output in outputs]
     done, total = 0.0, sum(costs)
     for output, cost in zip(outputs, costs, strict=True):
         stage = report.stage(done / total, (done + cost) / total)
         stage.progress(0.0, f"writing {output.name}")
         with part_file(output) as part:
-            _write(part, geometry, take, stage, size=size, view=view, time=time, sheet=sheet, keys=keys)
+            if isinstance(shown, Character) and _shows_character(output):
+                _write_character(part, shown, take, stage, options, time, sheet)
+            elif take is not None:
+                _write_take(part, take, options)
         if take is not None and "provenance" not in format_of(output).carries:
             # These formats have no place for it: it lies beside them as NAME.json.
             write_sidecar(output, take.provenance)
@@ -96,66 +99,61 @@ def write_sidecar(output: Path, provenance: Provenance) -> None:
     write_bytes(output.with_name(output.name + ".json"), text.encode() + b"\n")
 
 
-def _write(
-    part: Path,
-    geometry: Callable[[], Character],
-    take: Take | None,
-    report: Report,
-    *,
-    size: tuple[int, int],
-    view: str,
-    time: float | None,
-    sheet: bool,
-    keys: str,
-) -> None:
-    suffix = _suffix(part)
-    if suffix == ".take.npz":
-        from hyoid.formats import take_npz
+def with_character(take: Take, character: Character) -> Take:
+    """The take with the character that shows it among its sources, so that an export states that licence too."""
+    data = data_folder("rigs") / character.name / f"{character.name}.npz"
+    entry = Source("character", character.name, sha256_of(data) if data.is_file() else "", character.licence)
+    others = tuple(known for known in take.provenance.sources if known.role != "character")
+    return replace(take, provenance=replace(take.provenance, sources=(*others, entry)))
 
-        assert take is not None
-        take_npz.write(part, take)
-    elif suffix == ".csv":
+
+def _shows_character(path: Path) -> bool:
+    return _suffix(path) not in (".take.npz", ".csv")
+
+
+def _write_take(part: Path, take: Take, options: OutputOptions) -> None:
+    if _suffix(part) == ".csv":
         from hyoid.formats import curves_csv
 
-        assert take is not None
-        curves_csv.write(part, take)
-    elif suffix == ".bvh":
-        from hyoid.formats import bvh
-
-        bvh.write(part, geometry(), take)
-    elif suffix == ".glb":
-        from hyoid.formats import glb
-
-        glb.write(part, geometry(), take)
-    elif suffix in (".usdc", ".usda"):
-        from hyoid.formats import usd
-
-        usd.write(part, geometry(), take)
-    elif suffix in (".blend", ".fbx", ".abc"):
-        from hyoid import blender
-
-        blender.write(part, geometry(), take, report, keys=keys)
+        curves_csv.write(part, take, convention=options.table)
     else:
-        _write_picture(part, geometry(), take, report, size=size, view=view, time=time, sheet=sheet)
+        from hyoid.formats import take_npz
+
+        take_npz.write(part, take)
 
 
-def _write_picture(
+def _write_character(
     part: Path,
     character: Character,
     take: Take | None,
     report: Report,
-    *,
-    size: tuple[int, int],
-    view: str,
+    options: OutputOptions,
     time: float | None,
     sheet: bool,
 ) -> None:
-    from hyoid.media import preview
+    suffix, size = _suffix(part), (options.width, options.height)
+    if suffix == ".bvh":
+        from hyoid.formats import bvh
 
-    if _suffix(part) == ".mp4":
-        assert take is not None
-        preview.write_mp4(part, character, take, size=size, view=view, report=report)
-    elif sheet and take is not None:
-        preview.write_sheet(part, character, take, size=size)
+        bvh.write(part, character, take)
+    elif suffix == ".glb":
+        from hyoid.formats import glb
+
+        glb.write(part, character, take)
+    elif suffix in (".usdc", ".usda"):
+        from hyoid.formats import usd
+
+        usd.write(part, character, take)
+    elif suffix in (".blend", ".fbx", ".abc"):
+        from hyoid import blender
+
+        blender.write(part, character, take, report, keys=options.keys)
     else:
-        preview.write_png(part, character, take, time=time, size=size, view=view)
+        from hyoid.media import preview
+
+        if suffix == ".mp4" and take is not None:
+            preview.write_mp4(part, character, take, size=size, view=options.view, report=report)
+        elif sheet and take is not None:
+            preview.write_sheet(part, character, take, size=size)
+        else:
+            preview.write_png(part, character, take, time=time, size=size, view=options.view)

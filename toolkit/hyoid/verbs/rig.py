@@ -9,10 +9,10 @@ from pydantic import Field
 
 from hyoid.errors import UsageError
 from hyoid.report import Report
-from hyoid.verbs.job import JobModel, Outputs, positional, short
+from hyoid.verbs.job import OutputOptions, Outputs, PictureOptions, positional, short
 
 
-class Job(JobModel):
+class Job(PictureOptions):
     """A character to build."""
 
     character: str = Field("human", description="character to build", json_schema_extra=positional())
@@ -21,9 +21,6 @@ class Job(JobModel):
     part: Literal["full", "head"] = Field("full", description="whole body, or head, neck and shoulders")
     subdivision: int = Field(0, ge=0, le=2, description="levels of smoothing of the mesh (4 times the points each)")
     list: bool = Field(False, description="list every setting with its range, and write nothing")
-    width: int = Field(512, ge=16, le=8192, description="width of pictures in pixels")
-    height: int = Field(512, ge=16, le=8192, description="height of pictures in pixels")
-    view: Literal["head", "front", "profile", "body"] = Field("head", description="camera of pictures")
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -43,8 +40,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     outputs.check_outputs(job.output, has_take=False)
     report.progress(0.0, "building the character")
     character = characters.load(job.character, job.set, part=job.part, subdivision=job.subdivision)
-    size = (job.width, job.height)
-    written = outputs.export(character, None, job.output, report.stage(0.2, 1.0), size=size, view=job.view)
+    options = OutputOptions.model_validate({"width": job.width, "height": job.height, "view": job.view})
+    written = outputs.export(character, None, job.output, report.stage(0.2, 1.0), options=options)
     return {
         "outputs": written,
         "character": character.name,

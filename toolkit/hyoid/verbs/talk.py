@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from hyoid.report import Report
-from hyoid.verbs.job import JobModel, Outputs, file_or_text, output_field, positional
+from hyoid.verbs.job import OutputOptions, Outputs, file_or_text, output_field, positional
 
 LAYERS = ("jaw", "lips", "tongue", "brows", "blinks", "gaze", "head", "breath", "larynx")
 
@@ -18,7 +18,7 @@ def _layer(what: str) -> Any:
     return Field(1.0, ge=0, le=3, description=f"strength of {what}; 0 switches it off")
 
 
-class Job(JobModel):
+class Job(OutputOptions):
     """A recording of a voice, and how it is performed."""
 
     audio: Path = Field(description="recording of a voice: any sound file, or a video", json_schema_extra=positional())
@@ -48,9 +48,6 @@ class Job(JobModel):
     head: float = _layer("head motion")
     breath: float = _layer("breathing")
     larynx: float = _layer("larynx motion")
-    width: int = Field(512, ge=16, le=8192, description="width of pictures and films in pixels")
-    height: int = Field(512, ge=16, le=8192, description="height of pictures and films in pixels")
-    view: Literal["head", "front", "profile", "body"] = Field("head", description="camera of pictures and films")
 
     @field_validator("fps", mode="before")
     @classmethod
@@ -69,6 +66,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     from hyoid import characters, files
     from hyoid.speech import events, solve
     from hyoid.take import CharacterReference
+    from hyoid.take_keys import reduce_keys
     from hyoid.verbs import outputs
 
     outputs.check_outputs(job.output)
@@ -95,8 +93,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     def character():
         return characters.load(job.character, job.set, part=job.part, subdivision=job.subdivision)
 
-    size = (job.width, job.height)
-    written = outputs.export(character, take, job.output, report.stage(0.4, 1.0), size=size, view=job.view)
+    written = outputs.export(character, reduce_keys(take), job.output, report.stage(0.4, 1.0), options=job)
     report.progress(1.0, "done")
     return {
         "outputs": [*written, *([str(job.events_out)] if job.events_out else [])],
