@@ -21,7 +21,7 @@ def build(scene: Any, armature: Any, vertices: np.ndarray) -> None:
     collection = bpy.data.collections.new("Stage")
     scene.collection.children.link(collection)
     _camera(scene, collection, head, size)
-    _light(collection, "Key", head, size, (1.5, -2.3, 1.3), 1.0, 1.3, (1.0, 0.95, 0.9))
+    _light(collection, "Key", head, size, (1.2, -2.4, 0.7), 1.0, 1.3, (1.0, 0.95, 0.9))
     _light(collection, "Fill", head, size, (-2.3, -1.8, 0.3), 0.2, 2.4, (0.88, 0.94, 1.0))
     _light(collection, "Rim", head, size, (-1.3, 2.2, 1.5), 1.1, 0.8, (1.0, 1.0, 1.0))
     _world(scene)
