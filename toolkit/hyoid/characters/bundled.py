@@ -188,6 +188,8 @@ def identity(settings: Mapping[str, float]) -> np.ndarray:
         if weight:
             breasts.add(name, weight, moved)
     local = _targets("local")
+    for name, share in _rig()["weight_in_face"].items():
+        values[name] = values.get(name, 0.0) + share * (2 * values["weight"] - 1)
     for name, value in values.items():
         if name not in AXES and name not in RACES and value:
             local.add(f"{name}{'+' if value > 0 else '-'}", abs(value), moved)
