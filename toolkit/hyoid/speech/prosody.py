@@ -43,7 +43,7 @@ class Prosody:
     def is_speech(self) -> np.ndarray:
         """(frames,) bool: louder than the background by a clear margin."""
         threshold = self.floor + max(6.0, 0.3 * (self.level - self.floor))
-        return self.loudness > max(threshold, -75.0)
+        return self.loudness > max(threshold, -85.0)
 
 
 def measure(samples: np.ndarray) -> Prosody:

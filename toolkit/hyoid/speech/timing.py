@@ -18,7 +18,7 @@ LONGEST_PIECE = 15.0
 WINDOW = 24.0  # seconds of sound in which the next words of a transcript are looked for
 KEEP = 0.75  # share of a window after which found words are looked for again in the next one
 WORDS_A_SECOND = 5.5
-QUIET = -65.0  # dB: less is silence
+QUIET = -80.0  # dB: less is silence
 PAUSE = 0.15  # silence that counts as a pause
 # Share of words that fit (confidence over 0.3) below which a transcript does not belong to the sound: right ones 0.97
 # and more in clean sound and 0.7 at 5 dB over noise, foreign ones 0.64 and less.
@@ -89,7 +89,7 @@ def find(
 
 
 def _has_voice(prosody: Prosody) -> bool:
-    """At least 80 ms that are periodic, louder than -65 dB and above the background."""
+    """At least 80 ms that are periodic, louder than silence and above the background."""
     audible = prosody.loudness > QUIET
     loud = audible & (prosody.is_speech() | (prosody.loudness > prosody.floor + 20))
     return bool((loud & (prosody.voicing > 0.45)).sum() >= 8)
