@@ -91,23 +91,31 @@ def solve(
             usual = found.certain and found.mode in (timing.IDLE, timing.ALIGNED)
             report.message(note, "info" if usual else "warning")
         report.progress(0.8, "solving the face")
-        settings = {
-            "audio": Path(audio).name, "text": content is not None, "fps": fps, "style": style, "seed": seed,
-            "strengths": dict(sorted(strengths.items())), "offset_ms": offset_ms, "mode": found.mode,
-            "events": None if events is None else files.sha256_of(Path(events)),
-            "repaired": list(sound.repaired), "notes": list(found.notes),
-        }  # fmt: skip
-        sources = [Source("input", Path(audio).name, sound.sha256, "")]
-        if text_path is not None:
-            sources.append(Source("input", text_path.name, files.sha256_of(text_path), ""))
-        if edited is None:
-            sources.append(_MODEL)
+        options = {"fps": fps, "style": style, "seed": seed, "strengths": dict(sorted(strengths.items()))}
+        options |= {"offset_ms": offset_ms, "events": None if events is None else files.sha256_of(Path(events))}
+        provenance = _provenance(sound, found, text_path, content is not None, options)
         reference = AudioReference(str(Path(audio).resolve()), sound.sha256, sound.seconds)
         return perform(
             found, measured, sound.seconds, fps=fps, played=played, seed=seed, offset=offset_ms / 1000, edited=edited,
             audio=reference, character=character or CharacterReference(part="head"),
-            provenance=Provenance(__version__, "talk", settings, tuple(sources)),
+            provenance=provenance,
         )  # fmt: skip
+
+
+def _provenance(
+    sound: media_audio.Recording, found: Timing, text_path: Path | None, has_text: bool, options: dict[str, Any]
+) -> Provenance:
+    """Everything that touched the take; file names without folders, so that the bytes are the same everywhere."""
+    settings = {
+        **options, "audio": sound.path.name, "text": has_text, "mode": found.mode,
+        "repaired": list(sound.repaired), "notes": list(found.notes),
+    }  # fmt: skip
+    sources = [Source("input", sound.path.name, sound.sha256, "")]
+    if text_path is not None:
+        sources.append(Source("input", text_path.name, files.sha256_of(text_path), ""))
+    if options["events"] is None:
+        sources.append(_MODEL)
+    return Provenance(__version__, "talk", settings, tuple(sources))
 
 
 def from_events(edited: Sequence[Event], seconds: float) -> Timing:

@@ -79,11 +79,11 @@ def find(
         note = f"{what}: the take is idle (breath, blinks, small motion)"
         return Timing(IDLE, (silence,), (), (note,), certain=not loud)
     if words:
-        found = _align_long(samples, prosody, words, report)
+        found = _align_long(samples, prosody, words, report.stage(0.0, 0.5))
         if found is not None:
             return found
         note = "the transcript does not fit the sound; the words were recognised instead"
-        recognised = _recognise(samples, cache, prosody, report)
+        recognised = _recognise(samples, cache, prosody, report.stage(0.5, 1.0))
         return Timing(recognised.mode, recognised.phones, recognised.words, (note, *recognised.notes))
     return _recognise(samples, cache, prosody, report)
 

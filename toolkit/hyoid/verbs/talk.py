@@ -72,8 +72,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     outputs.check_outputs(job.output)
     if job.events_out is not None:
         files.check_writable(job.events_out)
-    if job.character not in characters.NAMES:
-        characters.load(job.character)  # says which there are
+    if job.set or job.character not in characters.NAMES:
+        characters.load(job.character, job.set, part=job.part)  # a wrong name or setting is told before the work
     take = solve(
         job.audio,
         text=job.text,
