@@ -51,6 +51,17 @@ def test_words_are_recognised_without_a_transcript(phrase):
     assert abs(next(word.start for word in found.words if word.name == "fellow") - ONSETS["fellow"]) < TOLERANCE
 
 
+def test_another_language_is_followed_phone_by_phone(phrase):
+    with audio.recording(phrase) as sound:
+        measured = prosody.measure(sound.samples)
+        found = timing.find(sound.samples, sound.cache, measured, None, english=False)
+    assert found.mode == timing.LOOP
+    assert not found.words
+    names = [phone.name for phone in found.phones]
+    assert "M" in names  # of 'my' and 'Americans'
+    assert sum(phone.end - phone.start for phone in found.phones if phone.name != "SIL") > 1.2
+
+
 def test_a_foreign_transcript_is_not_forced_onto_the_sound(phrase):
     """A transcript of something else: the user is told, and the words are recognised."""
     found, _ = find(phrase, ["we", "choose", "to", "go", "to", "the", "moon"])

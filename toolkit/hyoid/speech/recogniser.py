@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Words from sound with PocketSphinx, in child processes: a crash of the decoder costs one piece, not the run.
 
-``python -m hyoid.speech.recogniser CACHE`` reads ``START STOP`` (samples of the raw float32 file CACHE) from stdin and
-answers each with one JSON line. Children are plain programs, so that scripts need no ``__main__`` guard.
+``python -m hyoid.speech.recogniser CACHE words|phones`` reads ``START STOP`` (samples of the raw float32 file CACHE) from
+stdin and answers each with one JSON line. Children are plain programs, so that scripts need no ``__main__`` guard.
 """
 
 from __future__ import annotations
@@ -43,7 +43,12 @@ class Heard:
 
 
 def hear(
-    cache: Path, pieces: Sequence[tuple[int, int]], workers: int = 2, done: Callable[[int], None] = lambda count: None
+    cache: Path,
+    pieces: Sequence[tuple[int, int]],
+    workers: int = 2,
+    done: Callable[[int], None] = lambda count: None,
+    *,
+    words: bool = True,
 ) -> list[Heard | None]:
     """Recognise pieces of a raw 16 kHz float32 file.
 
@@ -52,6 +57,7 @@ def hear(
         pieces: (start, stop) samples of each.
         workers: child processes.
         done: called with the number of finished pieces.
+        words: listen for English words; otherwise only for phones.
 
     Returns:
         One answer a piece; None where the decoder failed.
@@ -72,7 +78,7 @@ def hear(
             except queue.Empty:
                 break
             if child is None:
-                child = _child(cache)
+                child = _child(cache, words)
                 children.append(child)
             try:
                 answers[index] = _ask(child, *pieces[index])
@@ -106,7 +112,7 @@ def hear(
     return answers
 
 
-def _child(cache: Path) -> subprocess.Popen[str]:
+def _child(cache: Path, words: bool) -> subprocess.Popen[str]:
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     environment = {
@@ -115,7 +121,7 @@ def _child(cache: Path) -> subprocess.Popen[str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "hyoid.speech.recogniser", str(cache)]
+    command = [sys.executable, "-m", "hyoid.speech.recogniser", str(cache), "words" if words else "phones"]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment)
 
@@ -166,11 +172,11 @@ class _Decoders:
         return self._decode(samples, "loop", options)
 
 
-def _hear_piece(decoders: _Decoders, samples: np.ndarray) -> Heard:
+def _hear_piece(decoders: _Decoders, samples: np.ndarray, listen_for_words: bool) -> Heard:
     samples = samples * np.float32(0.8 / max(float(np.abs(samples).max()), 1e-4))
     cepstra = acoustics.features(samples)
     best: tuple[float, list[str], list[Phone]] | None = None
-    for search in range(len(_SEARCHES)):
+    for search in range(len(_SEARCHES) if listen_for_words else 0):
         words = decoders.words(samples, search)
         if not words or (best and words == best[1]):
             continue
@@ -191,16 +197,16 @@ def _hear_piece(decoders: _Decoders, samples: np.ndarray) -> Heard:
     return Heard((), tuple(phone for phone in phones if phone.end > phone.start), True)
 
 
-def _main(cache: str) -> None:
+def _main(cache: str, what: str) -> None:
     samples = np.memmap(cache, np.float32, "r")
     decoders = _Decoders()
     for line in sys.stdin:
         start, stop = map(int, line.split())
-        heard = _hear_piece(decoders, np.array(samples[start:stop]))
+        heard = _hear_piece(decoders, np.array(samples[start:stop]), what == "words")
         phones = [(p.name, p.start, p.end, p.word, p.score) for p in heard.phones]
         sys.stdout.write(json.dumps({"words": heard.words, "phones": phones, "loop": heard.loop}) + "\n")
         sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    _main(sys.argv[1], sys.argv[2])

@@ -41,6 +41,7 @@ def solve(
     audio: str | Path,
     *,
     text: str | None = None,
+    english: bool = True,
     fps: float = 30,
     style: str = "neutral",
     strengths: Mapping[str, float] = _NO_STRENGTHS,
@@ -56,6 +57,7 @@ def solve(
     Args:
         audio: any sound file, or a video with sound.
         text: the transcript (a file or the words); None recognises them.
+        english: False follows another language phone by phone instead of hearing English words in it.
         fps: 24, 25, 30, 50 or 60 frames a second.
         style: ``calm``, ``neutral`` or ``energetic``; ``strengths`` scale single layers (see ``style.LAYERS``).
         seed: of blinks, gaze and idle motion; the same seed gives the same bytes.
@@ -86,12 +88,18 @@ def solve(
             found = from_events(edited, sound.seconds)
         else:
             words = transcripts.words(content) if content is not None else None
-            found = timing.find(sound.samples, sound.cache, measured, words, report.stage(0.1, 0.8))
+            found = timing.find(sound.samples, sound.cache, measured, words, report.stage(0.1, 0.8), english=english)
         for note in found.notes:
             usual = found.certain and found.mode in (timing.IDLE, timing.ALIGNED)
             report.message(note, "info" if usual else "warning")
         report.progress(0.8, "solving the face")
-        options = {"fps": fps, "style": style, "seed": seed, "strengths": dict(sorted(strengths.items()))}
+        options: dict[str, Any] = {
+            "fps": fps,
+            "english": english,
+            "style": style,
+            "seed": seed,
+            "strengths": dict(sorted(strengths.items())),
+        }
         options |= {"offset_ms": offset_ms, "events": None if events is None else files.sha256_of(Path(events))}
         provenance = _provenance(sound, found, text_path, content is not None, options)
         reference = AudioReference(str(Path(audio).resolve()), sound.sha256, sound.seconds)

@@ -59,7 +59,13 @@ VOICE = "voice activity"
 
 
 def find(
-    samples: np.ndarray, cache: Path, prosody: Prosody, words: Sequence[str] | None, report: Report = SILENT
+    samples: np.ndarray,
+    cache: Path,
+    prosody: Prosody,
+    words: Sequence[str] | None,
+    report: Report = SILENT,
+    *,
+    english: bool = True,
 ) -> Timing:
     """The timing of a recording.
 
@@ -67,6 +73,7 @@ def find(
         samples: (n,) float32 at 16 kHz. cache: the raw file behind it.
         prosody: of the same recording.
         words: of the transcript (see :func:`hyoid.speech.text.words`), or None to recognise them.
+        english: whether words can be recognised at all; another language is followed phone by phone.
 
     Returns:
         The timing; ``mode`` is ``idle`` when there is nothing to hear.
@@ -83,9 +90,9 @@ def find(
         if found is not None:
             return found
         note = "the transcript does not fit the sound; the words were recognised instead"
-        recognised = _recognise(samples, cache, prosody, report.stage(0.5, 1.0))
+        recognised = _recognise(samples, cache, prosody, report.stage(0.5, 1.0), english)
         return Timing(recognised.mode, recognised.phones, recognised.words, (note, *recognised.notes))
-    return _recognise(samples, cache, prosody, report)
+    return _recognise(samples, cache, prosody, report, english)
 
 
 def _has_voice(prosody: Prosody) -> bool:
@@ -181,13 +188,13 @@ def _certain(phones: Sequence[alignment.Phone], limit: float) -> list[alignment.
 # --- without ----------------------------------------------------------------------------------------------------------
 
 
-def _recognise(samples: np.ndarray, cache: Path, prosody: Prosody, report: Report) -> Timing:
+def _recognise(samples: np.ndarray, cache: Path, prosody: Prosody, report: Report, english: bool) -> Timing:
     pieces = [piece for piece in cut(len(samples), prosody) if _speaks(prosody, *piece)]
 
     def done(count: int) -> None:
         report.progress(count / max(len(pieces), 1), "recognising words")
 
-    heard = recogniser.hear(cache, pieces, done=done)
+    heard = recogniser.hear(cache, pieces, done=done, words=english)
     phones: list[Spoken] = []
     words: list[str] = []
     looped = lost = 0
@@ -206,7 +213,7 @@ def _recognise(samples: np.ndarray, cache: Path, prosody: Prosody, report: Repor
         notes.append(
             f"{looped} of {len(pieces)} pieces have no words that can be believed: a phone loop was used there"
         )
-    elif looped:
+    elif looped and english:
         notes.append("no words can be made out (music, noise or another language?): the mouth follows a phone loop")
     if lost:
         notes.append(f"{lost} of {len(pieces)} pieces could not be recognised: the mouth follows the loudness there")

@@ -28,6 +28,7 @@ class Job(OutputOptions):
         description="transcript: a text file or the words; without it they are recognised",
         json_schema_extra=file_or_text(),
     )
+    language: Literal["english", "other"] = Field("english", description="other: follow phones, do not look for words")
     events: Path | None = Field(None, description="edited event track (CSV) to solve from, instead of recognising")
     events_out: Path | None = Field(None, description="write the event track here (CSV), for editing")
     character: str = Field("human", description="who performs")
@@ -77,6 +78,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     take = solve(
         job.audio,
         text=job.text,
+        english=job.language == "english",
         fps=job.fps,
         style=job.style,
         strengths={layer: getattr(job, layer) for layer in LAYERS if getattr(job, layer) != 1.0},
