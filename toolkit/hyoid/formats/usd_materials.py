@@ -15,9 +15,6 @@ from hyoid.formats import companions
 if TYPE_CHECKING:
     from pxr import Sdf, Usd, UsdShade
 
-_CLEAR = 0.5
-"""A blended material with less opacity than this is a wet, clear layer: the cornea."""
-
 
 def write(stage: Usd.Stage, scope: Sdf.Path, materials: Mapping[str, Material], path: Path) -> dict[str, Any]:
     """Define the materials below ``scope`` and copy their maps beside ``path``.
@@ -57,9 +54,7 @@ def _material(stage: Usd.Stage, path: Sdf.Path, record: Material, file: Path) ->
     colour = surface.CreateInput("diffuseColor", types.Color3f)
     roughness = surface.CreateInput("roughness", types.Float)
     opacity = surface.CreateInput("opacity", types.Float)
-    clear = record.alpha == "blend" and record.colour[3] < _CLEAR and record.colour_map is None
-    # A clear layer shows its highlight only; any diffuse colour would lie over the iris like fog.
-    colour.Set(Gf.Vec3f(*record.colour[:3]) if not clear else Gf.Vec3f(0))
+    colour.Set(Gf.Vec3f(*record.colour[:3]))
     roughness.Set(record.roughness)
     opacity.Set(record.colour[3] if record.alpha != "opaque" else 1.0)
     surface.CreateInput("metallic", types.Float).Set(record.metallic)
