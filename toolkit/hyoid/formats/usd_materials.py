@@ -60,7 +60,7 @@ def _material(stage: Usd.Stage, path: Sdf.Path, record: Material, file: Path) ->
     surface.CreateInput("metallic", types.Float).Set(record.metallic)
     if record.alpha == "mask":
         surface.CreateInput("opacityThreshold", types.Float).Set(0.5)
-    if clear:
+    if record.alpha == "blend" and record.colour_map is None:  # a wet layer: the cornea
         surface.CreateInput("ior", types.Float).Set(1.376)
     if record.colour_map or record.normal_map or record.roughness_map:
         reader = UsdShade.Shader.Define(stage, path.AppendChild("Coordinates"))
