@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Words from sound with PocketSphinx, in child processes: a crash of the decoder costs one piece, not the run.
 
-``python -m hyoid.speech.recogniser CACHE words|phones`` reads ``START STOP`` (samples of the raw float32 file CACHE) from
+``python -m hyoid.speech.recogniser CACHE words|phones`` reads ``START STOP`` (samples of the float32 file CACHE) from
 stdin and answers each with one JSON line. Children are plain programs, so that scripts need no ``__main__`` guard.
 """
 
