@@ -228,14 +228,14 @@ def head_angles(prosody: Prosody, times: np.ndarray, seed: int, strength: float,
     stress = voice.smooth(emphasis(prosody), 0.09)
     octaves, _ = voice.register(prosody)
     melody = voice.smooth(np.clip(octaves, -1, 1) * prosody.is_speech(), 0.3)
-    nod = 4.5 * (stress - voice.smooth(stress, 0.9)) - 2.5 * melody
+    nod = 6.0 * (stress - voice.smooth(stress, 0.9)) - 3.5 * melody
     grid = prosody.times
     nod = np.interp(times, grid, voice.smooth(nod.astype(np.float32), 0.09))
     active = 0.45 + 0.55 * np.interp(times, grid, speech)
     slow = 1.0 / max(rate, 0.1)
-    turn = 3.4 * noise(times, random, 2.3 * slow) + 1.0 * noise(times, random, 0.9 * slow)
-    tilt = 2.0 * noise(times, random, 3.1 * slow) + 0.35 * turn
-    sway = 1.3 * noise(times, random, 2.9 * slow)
+    turn = 6.5 * noise(times, random, 2.3 * slow) + 1.5 * noise(times, random, 0.9 * slow)
+    tilt = 3.2 * noise(times, random, 3.1 * slow) + 0.35 * turn
+    sway = 2.4 * noise(times, random, 2.9 * slow)
     return (strength * np.stack([nod + sway * active, turn * active, tilt * active], -1)).astype(np.float32)
 
 
