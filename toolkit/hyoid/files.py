@@ -70,7 +70,7 @@ def part_file(target: Path) -> Iterator[Path]:
     with _output_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale_parts(target.parent)
-        folder = target.parent / f".{target.name}.{os.getpid()}.part"
+        folder = target.parent / _part_name(target.name)
         folder.mkdir(exist_ok=True)
     part = folder / target.name
     try:
@@ -87,6 +87,12 @@ def part_file(target: Path) -> Iterator[Path]:
             _sync(target.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _part_name(name: str) -> str:
+    """The part folder's name; a long one is cut, because file systems take 255 bytes and the target may use them all."""
+    short = os.fsencode(name)[:200].decode(errors="ignore")
+    return f".{short}.{os.getpid()}.part"
 
 
 def _move_companions(folder: Path, part: Path, home: Path) -> None:

@@ -72,10 +72,14 @@ def write(path: Path, character: Character, take: Take | None = None, *, unit: s
         fps, frames, turns, root = take.fps, take.frames, performed.rotations, performed.root
     columns = np.empty((frames, 3 + 3 * joints))
     columns[:, :3] = (character.heads[order[0]] + root) * scale
-    columns[:, 3:] = _degrees(turns[:, order]).reshape(frames, -1)
+    # Most joints of a take never move: one row of them is enough, and a long take stays small in memory.
+    moving = np.flatnonzero((turns != turns[:1]).any((0, 2))[order])
+    angles = columns[:, 3:].reshape(frames, joints, 3)
+    angles[:] = _degrees(turns[:1, order])
+    angles[:, moving] = _degrees(turns[:, np.asarray(order)[moving]])
     finite("the motion", columns)
-    # Adding zero turns -0.0 into 0.0.
-    columns = np.round(columns, 6) + 0.0
+    np.round(columns, 6, out=columns)
+    columns += 0.0  # turns -0.0 into 0.0
     with open(path, "w", encoding="utf-8", newline="\n") as stream:
         stream.write("HIERARCHY\n")
         stream.writelines(f"{line}\n" for line in _hierarchy(character, scale))

@@ -122,7 +122,7 @@ def probe(path: str | Path) -> VideoFacts:
     import av.error
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise InputError("holds no picture stream", path=path, expected="a video")
             stream = container.streams.video[0]
@@ -147,7 +147,7 @@ def read(path: str | Path) -> Iterator[np.ndarray]:
     import av.error
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             for frame in container.decode(video=0):
                 yield frame.to_ndarray(format="rgb24")
     except (av.error.FFmpegError, OSError) as error:
@@ -219,7 +219,7 @@ def _audio_channels(path: str | Path) -> int:
     import av.error
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise InputError("holds no sound", path=path, expected="an audio file")
             return max(1, container.streams.audio[0].codec_context.channels)
@@ -251,7 +251,7 @@ def _decoded(path: str | Path, channels: int) -> Iterator[np.ndarray]:
 
     resampler = av.AudioResampler(format="fltp", layout="mono" if channels == 1 else "stereo", rate=AUDIO_RATE)
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             for frame in container.decode(audio=0):
                 frame.pts = None
                 for out in resampler.resample(frame):

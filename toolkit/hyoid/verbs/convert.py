@@ -57,6 +57,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     outputs.check_outputs(job.outputs)
     report.progress(0.0, f"reading {job.source.name}")
     take = edited(formats.read_take(job.source), job)
+    if take.audio is not None:
+        outputs.check_outputs(job.outputs, recording=Path(take.audio.path))
     report.progress(0.1, "writing")
     written = outputs.export(
         lambda: character_of(take, job), with_origin(take, job.source), job.outputs, report.stage(0.1, 1.0),

@@ -21,11 +21,15 @@ _COST = {".mp4": 20.0, ".blend": 6.0, ".fbx": 8.0, ".abc": 10.0, ".usdc": 2.0, "
 NEEDS_TAKE = (".take.npz", ".csv", ".mp4")
 
 
-def check_outputs(outputs: Sequence[Path], *, has_take: bool = True) -> None:
+def check_outputs(outputs: Sequence[Path], *, has_take: bool = True, recording: Path | None = None) -> None:
     """Fail before the work starts when an output could not be written after it.
 
+    Args:
+        recording: the file that the sound comes from, which no output may replace.
+
     Raises:
-        UsageError: an unknown suffix, the same file twice, or an output that needs a take where there is none.
+        UsageError: an unknown suffix, the same file twice, an output that needs a take where there is none, or one
+            that would replace the recording.
         OutputError: a folder that cannot be written.
     """
     seen: set[Path] = set()
@@ -36,8 +40,12 @@ def check_outputs(outputs: Sequence[Path], *, has_take: bool = True) -> None:
         if output.resolve() in seen:
             raise UsageError("is named twice as an output", path=output)
         seen.add(output.resolve())
+        if recording is not None and output.resolve() == recording.resolve():
+            raise UsageError("is the recording itself", path=output, expected="another name, so that it is not lost")
     for output in outputs:
         check_writable(output)
+        if has_take and _needs_sidecar(output):
+            check_writable(_sidecar(output))
 
 
 def export(
@@ -82,8 +90,7 @@ def export(
                 _write_character(part, shown, take, stage, options, time, sheet)
             elif take is not None:
                 _write_take(part, take, options)
-        if take is not None and "provenance" not in format_of(output).carries:
-            # These formats have no place for it: it lies beside them as NAME.json.
+        if take is not None and _needs_sidecar(output):
             write_sidecar(output, take.provenance)
         done += cost
     return [str(output) for output in outputs]
@@ -93,10 +100,19 @@ def _suffix(path: Path) -> str:
     return format_of(path).suffix
 
 
+def _needs_sidecar(output: Path) -> bool:
+    """Whether provenance lies beside the output as NAME.json, because its format has no place for it."""
+    return "provenance" not in format_of(output).carries
+
+
+def _sidecar(output: Path) -> Path:
+    return output.with_name(output.name + ".json")
+
+
 def write_sidecar(output: Path, provenance: Provenance) -> None:
     """Write NAME.json beside an output whose format cannot carry provenance."""
     text = json.dumps(asdict(provenance), indent=1, sort_keys=True, default=str)
-    write_bytes(output.with_name(output.name + ".json"), text.encode() + b"\n")
+    write_bytes(_sidecar(output), text.encode() + b"\n")
 
 
 def with_character(take: Take, character: Character) -> Take:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from hyoid.errors import UsageError
 from hyoid.report import Report
 from hyoid.verbs.job import OutputOptions, Outputs, file_or_text, output_field, positional
 
@@ -70,8 +71,10 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     from hyoid.take_keys import reduce_keys
     from hyoid.verbs import outputs
 
-    outputs.check_outputs(job.output)
+    outputs.check_outputs(job.output, recording=job.audio)
     if job.events_out is not None:
+        if job.events_out.resolve() in {path.resolve() for path in (job.audio, *job.output)}:
+            raise UsageError("is named twice", path=job.events_out, expected="a file of its own for the event track")
         files.check_writable(job.events_out)
     if job.set or job.character not in characters.NAMES:
         characters.load(job.character, job.set, part=job.part)  # a wrong name or setting is told before the work
