@@ -92,6 +92,12 @@ def spread(times: list[float]) -> dict[str, float]:
     return {"median_seconds": float(np.median(times)), "least": min(times), "most": max(times)}
 
 
+def joint_difference(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> float:
+    """The largest distance in metres between joints of one name."""
+    order = [theirs["joint_names"].tolist().index(name) for name in ours["joint_names"].tolist()]
+    return float(np.linalg.norm(ours["joints"] - theirs["joints"][:, order], axis=-1).max())
+
+
 def grid_character(side: int = 71, shapes: int = 52, joints: int = 55) -> Any:
     """A character of the size that games use: side * side vertices, smooth, with a UV for each, four influences."""
     from hyoid.characters import arkit

@@ -8,13 +8,12 @@ things and is told apart: Blender's importer also builds its armature and action
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+import _blender_peer
 import numpy as np
 
 SUMMARY = "writing and reading .bvh: ours beside Blender's, ratios of medians"
@@ -32,23 +31,22 @@ def run() -> dict[str, Any]:
     """
     from hyoid import characters
 
-    peers = _peers()
     return {
         "frames": FRAMES,
-        "chain": _compare(peers, peers.grid_character(side=8)),
-        "bundled_human": _compare(peers, characters.load("human")),
+        "chain": _compare(_blender_peer.grid_character(side=8)),
+        "bundled_human": _compare(characters.load("human")),
     }
 
 
-def _compare(peers: Any, character: Any) -> dict[str, Any]:
+def _compare(character: Any) -> dict[str, Any]:
     from hyoid.formats import bvh
 
     # Without meshes: Blender would deform them in each frame that it samples, and BVH holds none.
     character = replace(character, parts=())
-    take = peers.busy_take(character, FRAMES)
+    take = _blender_peer.busy_take(character, FRAMES)
     write: dict[str, list[float]] = {"ours": [], "blender": []}
     read: dict[str, list[float]] = {"ours": [], "blender": []}
-    with peers.Peer(character, take) as peer:
+    with _blender_peer.Peer(character, take) as peer:
         ours, theirs = peer.folder / "ours.bvh", peer.folder / "blender.bvh"
         bvh.write(ours, character, take)
         peer.export(theirs)
@@ -67,34 +65,28 @@ def _compare(peers: Any, character: Any) -> dict[str, Any]:
     return {
         "joints": len(character.joint_names),
         "largest_difference_metres": difference,
-        "write": _ratio(peers, write),
-        "read": _ratio(peers, read),
+        "write": _ratio(write),
+        "read": _ratio(read),
     }
 
 
-def _ratio(peers: Any, times: dict[str, list[float]]) -> dict[str, Any]:
+def _ratio(times: dict[str, list[float]]) -> dict[str, Any]:
     ratio = float(np.median(times["blender"]) / np.median(times["ours"]))
-    return {"ours": peers.spread(times["ours"]), "blender": peers.spread(times["blender"]), "ratio": ratio}
+    return {
+        "ours": _blender_peer.spread(times["ours"]),
+        "blender": _blender_peer.spread(times["blender"]),
+        "ratio": ratio,
+    }
 
 
 def _difference(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> float:
     """The largest distance between joints of one name."""
     from hyoid.errors import HyoidError
 
-    order = [theirs["joint_names"].tolist().index(name) for name in ours["joint_names"].tolist()]
-    worst = float(np.linalg.norm(ours["joints"] - theirs["joints"][:, order], axis=-1).max())
+    worst = _blender_peer.joint_difference(ours, theirs)
     if not worst < TOLERANCE:
         raise HyoidError(f"the files differ by {worst:.2g} m", expected=f"at most {TOLERANCE:g} m")
     return worst
-
-
-def _peers() -> Any:
-    spec = importlib.util.spec_from_file_location("_blender_peer", Path(__file__).with_name("_blender_peer.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def main() -> None:

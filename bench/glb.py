@@ -8,12 +8,11 @@ Blender: joints and vertices must agree on five frames. The runs alternate, and 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
-from pathlib import Path
 from typing import Any
 
+import _blender_peer
 import numpy as np
 
 SUMMARY = "writing .glb: ours beside Blender's exporter, ratio of medians"
@@ -31,21 +30,20 @@ def run() -> dict[str, Any]:
     """
     from hyoid import characters
 
-    peers = _peers()
     return {
         "frames": FRAMES,
         "goal": GOAL,
-        "grid": _compare(peers, peers.grid_character()),
-        "bundled_head": _compare(peers, characters.load("human", part="head")),
+        "grid": _compare(_blender_peer.grid_character()),
+        "bundled_head": _compare(characters.load("human", part="head")),
     }
 
 
-def _compare(peers: Any, character: Any) -> dict[str, Any]:
+def _compare(character: Any) -> dict[str, Any]:
     from hyoid.formats import glb
 
-    take = peers.busy_take(character, FRAMES)
+    take = _blender_peer.busy_take(character, FRAMES)
     times: dict[str, list[float]] = {"ours": [], "blender": []}
-    with peers.Peer(character, take) as peer:
+    with _blender_peer.Peer(character, take) as peer:
         ours, theirs = peer.folder / "ours.glb", peer.folder / "blender.glb"
         glb.write(ours, character, take)
         peer.export(theirs)
@@ -61,8 +59,8 @@ def _compare(peers: Any, character: Any) -> dict[str, Any]:
         "shapes": len(character.shapes.names),
         "joints": len(character.joint_names),
         "largest_difference_metres": difference,
-        "ours": peers.spread(times["ours"]),
-        "blender": peers.spread(times["blender"]),
+        "ours": _blender_peer.spread(times["ours"]),
+        "blender": _blender_peer.spread(times["blender"]),
         "ratio": float(np.median(times["blender"]) / np.median(times["ours"])),
         "bytes": sizes,
     }
@@ -73,23 +71,13 @@ def _difference(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> f
     from hyoid.errors import HyoidError
     from scipy.spatial import KDTree
 
-    order = [theirs["joint_names"].tolist().index(name) for name in ours["joint_names"].tolist()]
-    worst = float(np.linalg.norm(ours["joints"] - theirs["joints"][:, order], axis=-1).max())
+    worst = _blender_peer.joint_difference(ours, theirs)
     for first, second in zip(ours["vertices"], theirs["vertices"], strict=True):
         for points, others in ((first, second), (second, first)):
             worst = max(worst, float(KDTree(others).query(points)[0].max()))
     if not worst < TOLERANCE:
         raise HyoidError(f"the files differ by {worst:.2g} m", expected=f"at most {TOLERANCE:g} m")
     return worst
-
-
-def _peers() -> Any:
-    spec = importlib.util.spec_from_file_location("_blender_peer", Path(__file__).with_name("_blender_peer.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def main() -> None:

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 from talk_speed import repeated
 
 SUMMARY = "peak memory for an hour of speech (goal 1500 MB); takes minutes"

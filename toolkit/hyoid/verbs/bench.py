@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -53,7 +54,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
 
 def load(path: Path) -> ModuleType:
-    """Import a bench script by its path."""
+    """Import a bench script by its path; what the scripts share lies beside them, as for ``python bench/NAME.py``."""
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(f"hyoid_bench_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
