@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hyoid.errors import OutputError, UsageError
 from hyoid.formats import take_npz
-from hyoid.report import SILENT
-from hyoid.verbs import convert
 
 HYOID = [sys.executable, "-m", "hyoid"]
 NEEDS_BLENDER = (".blend", ".fbx", ".abc")

@@ -42,7 +42,8 @@ def test_everything_in_a_take_comes_back(tmp_path):
     take = full_take()
     take_npz.write(tmp_path / "a.take.npz", take)
     back = read_take(tmp_path / "a.take.npz")
-    for name in ("fps", "curve_names", "joint_names", "events", "audio", "character", "provenance", "mode"):
+    assert back.audio == replace(take.audio, path=str(tmp_path / "voices" / "a b.flac"))
+    for name in ("fps", "curve_names", "joint_names", "events", "character", "provenance", "mode"):
         assert getattr(back, name) == getattr(take, name), name
     for name in ("curves", "rotations", "root", "confidence", "points"):
         assert getattr(back, name).dtype == np.float32
@@ -170,3 +171,23 @@ def test_an_archive_that_unpacks_beyond_reason_is_refused(tmp_path):
     (tmp_path / "a.npz").write_bytes(data)
     with pytest.raises(InputError, match="more than"):
         read_npz(tmp_path / "a.npz")
+
+
+def test_the_sound_is_found_again_when_the_folder_moves(tmp_path):
+    """Recorded relative to the take; beside it as a second try; absolute when they share no folder."""
+    voice = tmp_path / "shot" / "audio" / "voice.wav"
+    (tmp_path / "shot" / "takes").mkdir(parents=True)
+    voice.parent.mkdir()
+    voice.write_bytes(b"x")
+    take_npz.write(tmp_path / "shot" / "takes" / "a.take.npz", toy.take(3, audio=AudioReference(str(voice), "", 1.0)))
+    document = read_npz(tmp_path / "shot" / "takes" / "a.take.npz")["document"].tobytes().decode()
+    assert '"../audio/voice.wav"' in document
+    assert str(tmp_path) not in document
+    (tmp_path / "shot").rename(tmp_path / "moved")
+    take = take_npz.read(tmp_path / "moved" / "takes" / "a.take.npz")
+    assert take.audio.path == str(tmp_path / "moved" / "audio" / "voice.wav")
+    (tmp_path / "moved" / "audio" / "voice.wav").rename(tmp_path / "moved" / "takes" / "voice.wav")
+    take = take_npz.read(tmp_path / "moved" / "takes" / "a.take.npz")
+    assert take.audio.path == str(tmp_path / "moved" / "takes" / "voice.wav")
+    take_npz.write(tmp_path / "b.take.npz", toy.take(3, audio=AudioReference("/elsewhere/voice.wav", "", 1.0)))
+    assert take_npz.read(tmp_path / "b.take.npz").audio.path == "/elsewhere/voice.wav"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sys
 import threading
 import traceback
@@ -29,7 +30,7 @@ def emit(**event: object) -> None:
 def main() -> int:
     """Do the job in the folder named after ``--``; the exit code is 0 or 3."""
     folder = Path(sys.argv[sys.argv.index("--") + 1])
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=_die_with_parent, args=(folder,), daemon=True).start()
     try:
         import bpy  # noqa: F401
     except ImportError as error:
@@ -66,10 +67,11 @@ def _as_package(name: str) -> None:
     sys.modules[name] = package
 
 
-def _die_with_parent() -> None:
-    """Leave at once when the parent is gone: its end of our standard input closes."""
+def _die_with_parent(folder: Path) -> None:
+    """Leave at once, with the job folder, when the parent is gone: its end of our standard input closes."""
     while os.read(0, 1):
         pass
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(4)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import os
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ def _audio(take: Take, report: Report) -> dict[str, Any] | None:
     if take.audio is None:
         return None
     path = Path(take.audio.path).absolute()
-    if not path.is_file():
+    if not os.path.isfile(path):
         report.message(f"{path}: the sound of the take is not there; the file is written without it", "warning")
         return None
     return {"path": str(path), "offset": float(take.audio.offset), "seconds": float(take.audio.seconds)}

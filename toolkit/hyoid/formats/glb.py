@@ -94,7 +94,7 @@ def _asset(character: Character, take: Take | None) -> dict[str, Any]:
             "fps": take.fps,
             "frames": take.frames,
             "mode": take.mode,
-            "audio": None if take.audio is None else asdict(take.audio),
+            "audio": None if take.audio is None else asdict(take.audio) | {"path": Path(take.audio.path).name},
             "events": [asdict(event) for event in take.events],
             "provenance": asdict(take.provenance),
         }

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hyoid.errors import InputError
+from hyoid.formats import sounds
 from hyoid.formats.checks import valid_take
 from hyoid.formats.npz import read_npz, write_npz
 from hyoid.take import AudioReference, CharacterReference, Event, Keys, Provenance, Source, Take
@@ -51,7 +52,7 @@ def write(path: Path, take: Take, *, level: int = 1) -> None:
     arrays["event_times"] = np.array(times, np.float64).reshape(-1, 3)
     arrays |= _packed_keys(take.keys)
     document = {
-        "audio": None if take.audio is None else asdict(take.audio),
+        "audio": None if take.audio is None else asdict(sounds.portable(take.audio, path)),
         "character": asdict(take.character),
         "provenance": asdict(take.provenance),
         "mode": take.mode,
@@ -96,7 +97,7 @@ def _take(path: Path, arrays: Mapping[str, np.ndarray], document: Mapping[str, A
         **{name: _floats(path, arrays, name, np.float32) for name in names},  # type: ignore[arg-type]
         events=_events(path, arrays),
         keys=_unpacked_keys(path, arrays),
-        audio=None if audio is None else _audio(audio),
+        audio=None if audio is None else sounds.located(_audio(audio), path),
         character=CharacterReference(_text(character["name"]), dict(character["settings"]), _text(character["part"])),
         provenance=Provenance(
             _text(provenance["version"]), _text(provenance["verb"]), dict(provenance["settings"]),
@@ -113,6 +114,8 @@ def _audio(record: Mapping[str, Any]) -> AudioReference:
     seconds, offset = float(record["seconds"]), float(record["offset"])
     if not np.isfinite([seconds, offset]).all() or seconds < 0:
         raise ValueError(f"the audio lasts {seconds} s from {offset} s")
+    if "\0" in _text(record["path"]):
+        raise ValueError("the path of the audio holds a zero byte")
     return AudioReference(_text(record["path"]), _text(record["sha256"]), seconds, offset)
 
 

@@ -324,7 +324,7 @@ def _sound(stage: Usd.Stage, prim: Sdf.Path, take: Take, path: Path) -> None:
     """The take's sound as non-spatial audio, copied beside the file; a file that is not there is left out."""
     from pxr import Sdf, UsdMedia
 
-    if take.audio is None or not Path(take.audio.path).is_file():
+    if take.audio is None or not os.path.isfile(take.audio.path):
         return
     asset = companions.copy(path, Path(take.audio.path))
     audio = UsdMedia.SpatialAudio.Define(stage, prim)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def _check_take(path: Path, problems: list[str], warnings: list[str]) -> None:
         warnings.append(f"{len(late)} events lie outside the take, the first is {event.kind} '{event.name}'")
     if take.audio is not None:
         sound = Path(take.audio.path)
-        if not sound.is_file():
+        if not os.path.isfile(sound):
             warnings.append(f"its sound {sound} is not there; films will be silent")
         elif sha256_of(sound) != take.audio.sha256:
             warnings.append(f"its sound {sound} has changed since the take was made")
