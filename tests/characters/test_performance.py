@@ -122,6 +122,32 @@ def test_the_larynx_slides_by_millimetres(height):
     assert np.linalg.norm(human.shapes.offsets[rows], axis=1).max() > 0.006
 
 
+def test_the_baked_larynx_travels_more_than_it_grows():
+    from hyoid.characters import larynx
+    from hyoid.characters.character import Shapes
+
+    points = np.stack([np.zeros(901), np.linspace(-0.05, 0.05, 901), np.zeros(901)], -1)
+    throat = larynx.Larynx(np.zeros(3), np.array([0, 1.0, 0]), np.array([0, 0, 1.0]), 1.0, 0.010)
+    none = Shapes((), np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros((0, 3), np.float32))
+    rest, shapes = larynx.bake(throat, points, np.arange(len(points)), none)
+    dense = np.zeros((3, *points.shape))
+    for k in range(3):
+        rows = slice(shapes.starts[k], shapes.starts[k + 1])
+        dense[k, shapes.vertices[rows]] = shapes.offsets[rows]
+
+    def relief(name, weight):
+        return (rest + weight * dense[shapes.names.index(name)])[:, 2]
+
+    places = [1e3 * points[relief("larynxUp", weight).argmax(), 1] for weight in (0.0, 1.0, 1.7, 2.0)]
+    assert places[0] < 1 < places[1] < places[2] < places[3]
+    assert places[2] > 10
+    assert 1e3 * points[relief("larynxDown", 1.0).argmax(), 1] < -8
+    for name, most in (("larynxUp", 2.0), ("larynxDown", 1.5)):
+        for weight in np.linspace(0, most, 9):
+            assert relief(name, weight).max() < 0.0115  # no knob
+            assert relief(name, weight).min() > -0.0016  # no dent where it was
+
+
 def test_men_have_a_larger_larynx_than_women_and_children_none_to_speak_of():
     sizes = []
     for settings in ({"gender": 0.0}, {"gender": 1.0}, {"gender": 0.0, "age": 0.2}):

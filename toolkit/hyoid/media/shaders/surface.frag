@@ -34,20 +34,24 @@ out vec4 colour;
 
 const float PI = 3.14159265;
 const int TAPS = 10;
+const float LIFT = 0.004;  // metres
 
 // The share of the key light that arrives. The look-ups follow the surface's own plane in the map, so that a wide soft
-// edge does not shadow the surface it lies on.
-float lit_by_key(vec3 n) {
+// edge does not shadow the surface it lies on. Where the surface turns away from the light (facing near 0), they are
+// lifted off it: light wraps around a cheek, yet not into the shadow of the jaw.
+float lit_by_key(vec3 n, float facing) {
+    float turned = smoothstep(0.3, 0.04, facing);
     vec3 m = mat3(shadow_matrix) * n;
-    vec2 slope = clamp(-m.xy / min(m.z, -1e-4 * length(m)), -4.0, 4.0);
+    vec3 at = shadow_place + 0.5 * LIFT * turned * m;
+    vec2 slope = (1.0 - turned) * clamp(-m.xy / min(m.z, -1e-4 * length(m)), -4.0, 4.0);
     // A sunflower pattern, turned from pixel to pixel (interleaved gradient noise) so that no rings show.
     float turn = 6.2832 * fract(52.9829189 * fract(dot(floor(gl_FragCoord.xy), vec2(0.06711056, 0.00583715))));
     float sum = 0.0;
     for (int i = 0; i < TAPS; ++i) {
         float angle = 2.3999632 * float(i) + turn;
         vec2 d = shadow_spread * sqrt((float(i) + 0.5) / float(TAPS)) * vec2(cos(angle), sin(angle));
-        float depth = min(shadow_place.z, 0.999) + dot(d, slope) - 0.0005;
-        sum += texture(shadow_map, vec3(shadow_place.xy + d, depth));
+        float depth = min(at.z, 0.999) + dot(d, slope) - 0.0005;
+        sum += texture(shadow_map, vec3(at.xy + d, depth));
     }
     return sum / float(TAPS);
 }
@@ -144,9 +148,7 @@ void main() {
         vec3 shade = vec3(1.0);
         float edge = dot(flat_normal, l);
         if (i == 0) {
-            // Where the surface turns away, the map ends in a hard line; light that wraps around must not.
-            float s = edge > 0.0 ? lit_by_key(flat_normal) * smoothstep(0.0, 0.12, edge) : 0.0;
-            s = mix(s, 1.0, 0.7 * smoothstep(0.3, 0.04, edge) * sky);
+            float s = lit_by_key(flat_normal, edge);
             shade = mix(vec3(s), pow(vec3(s), vec3(0.62, 0.92, 1.0)), subsurface);
         } else {
             shade = vec3(smoothstep(0.15, 0.85, sky));
