@@ -51,8 +51,9 @@ def test_glb_joints_and_surface(human, tmp_path):
             assert distance.max() < tools.TOLERANCE, part.name
 
 
-def test_the_blend_has_all_its_maps_inside(human, tmp_path):
+def test_the_blend_has_all_its_maps_and_bones_in_collections(tmp_path):
     tools.folder_of("4.2")
+    human = characters.load("human")
     blender.write(tmp_path / "shot.blend", human)
     info = tools.probe(tmp_path / "shot.blend", [1], tmp_path).info
     maps = {

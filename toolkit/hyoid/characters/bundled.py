@@ -225,14 +225,31 @@ def load(settings: Mapping[str, float], part: str, subdivision: int) -> Characte
     rest, shapes = larynx.bake(throat, vertices, rows, topology.shapes)
     materials = looks.tinted(_materials(rig), defaults() | checked)
     neck = {key: np.array(rig["neck"][key], float) for key in ("flexion", "extension", "lateral", "axial", "coupling")}
+    names, parents = tuple(archive["joint_names"].tolist()), archive["joint_parents"]
+    kept = _used_joints(parents, topology) if part == "head" else np.arange(len(parents))
+    places = np.full(len(parents) + 1, -1, np.int32)  # the last row answers for the parent -1
+    places[kept] = np.arange(len(kept))
     return Character(
         name="human", licence=rig["licence"], settings=checked, vertices=rest.astype(np.float32),
         faces=topology.faces, uv=topology.uv, face_uv=topology.face_uv, parts=topology.parts, shapes=shapes,
-        joint_names=tuple(archive["joint_names"].tolist()), parents=archive["joint_parents"],
-        heads=heads.astype(np.float32), tails=tails.astype(np.float32),
-        weight_joints=topology.weight_joints, weights=topology.weights, drivers=_drivers(rig),
+        joint_names=tuple(np.array(names)[kept].tolist()), parents=places[parents[kept]],
+        heads=heads[kept].astype(np.float32), tails=tails[kept].astype(np.float32),
+        weight_joints=places[topology.weight_joints], weights=topology.weights, drivers=_drivers(rig),
         neck=NeckLimits(**neck), materials=materials, landmarks=topology.landmarks,
     )  # fmt: skip
+
+
+def _used_joints(parents: np.ndarray, topology: _Topology) -> np.ndarray:
+    """The joints of a part: those that hold a vertex, and their ancestors.
+
+    A bust with the bones of legs and hands in the air below it would only confuse.
+    """
+    used = np.zeros(len(parents), bool)
+    used[np.unique(topology.weight_joints[topology.weights > 0])] = True
+    for joint in reversed(range(len(parents))):  # parents stand before their children
+        if used[joint] and parents[joint] >= 0:
+            used[parents[joint]] = True
+    return np.flatnonzero(used)
 
 
 @cache
