@@ -4,6 +4,9 @@
 import dataclasses
 import hashlib
 import resource
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,3 +180,16 @@ def test_a_sound_that_is_gone_is_left_out(tmp_path):
     take = toy.take(audio=AudioReference(str(tmp_path / "gone.wav"), "0" * 64, 1.0))
     usd.write(tmp_path / "shot.usda", toy.character(), take)
     assert not Sdf.Layer.FindOrOpen(str(tmp_path / "shot.usda")).GetPrimAtPath("/toy/Voice")
+
+
+def test_nothing_is_printed_on_standard_error(tmp_path):
+    """A sound that starts later than the take needs a newer .usdc, of which USD would warn."""
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    code = (
+        "import sys; from pathlib import Path; from hyoid.formats import usd; from hyoid.take import AudioReference; "
+        "from tests import toy; usd.write(Path(sys.argv[1], 'a.usdc'), toy.character(), "
+        "toy.take(5, audio=AudioReference(sys.argv[1] + '/a.wav', '', 1.0, 0.5)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

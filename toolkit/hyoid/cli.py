@@ -98,8 +98,17 @@ def _run(arguments: list[str], screen: console.Console, debug: bool) -> int:
 
         warnings.simplefilter("ignore")  # third-party deprecation notes are not for users
     screen.emit({"event": "start", "verb": verb, "version": __version__, "job": job.model_dump(mode="json")})
+    reached: list[float] = []
+
+    def emit(event: dict[str, Any]) -> None:
+        if event["event"] == "progress":
+            reached[:] = [event["fraction"]]
+        screen.emit(event)
+
     with _time_limit(time_limit):
-        result = module.run(job, Report(screen.emit))
+        result = module.run(job, Report(emit))
+    if reached and reached[0] < 1:
+        Report(emit).progress(1.0, "done")
     screen.show_result(verb, result, getattr(module, "show", None))
     # A verb whose result is a verdict (check, doctor) says with "exit_code" how it ended.
     return int(result.get("exit_code", 0))

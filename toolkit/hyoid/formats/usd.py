@@ -41,6 +41,10 @@ def write(path: Path, character: Character, take: Take | None = None) -> None:
         InputError: the character or the take holds numbers that are not finite, or a texture cannot be read.
         OSError: the disk is full, or the folder cannot be written.
     """
+    # The start of a sound is a time code, which .usdc files know since this version (of 2019). Without the setting USD
+    # begins an older file, and prints a warning when it must change its mind.
+    os.environ.setdefault("USD_WRITE_NEW_USDC_FILES_AS_VERSION", "0.9.0")
+    os.environ.setdefault("TF_ENV_SETTING_ALERTS_ENABLED", "0")  # it would print that the setting is set
     from pxr import Sdf, Usd, UsdGeom, UsdSkel
 
     path = Path(path)
