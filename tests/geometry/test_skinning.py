@@ -42,9 +42,10 @@ def test_skinning_equals_the_plain_formula(vertices, poses):
     homogeneous = np.concatenate([shaped, np.ones((*shaped.shape[:2], 1))], -1)
     expected = np.einsum("vj,pjab,pvb->pva", weights, transforms, homogeneous)
     shapes = sparse.csr_matrix(offsets.reshape(-1, offsets.shape[2]))
-    result = skinning.Skin(rest, sparse.csr_matrix(weights), shapes)(transforms, shape_weights)
-    assert result.dtype == np.float32
-    np.testing.assert_allclose(result, expected, atol=2e-6)  # float32 sums of values up to 3
+    for offered in (shapes, shapes.toarray()):
+        result = skinning.Skin(rest, sparse.csr_matrix(weights), offered)(transforms, shape_weights)
+        assert result.dtype == np.float32
+        np.testing.assert_allclose(result, expected, atol=2e-6)  # float32 sums of values up to 3
 
 
 def test_identity_pose_gives_the_rest_shape():

@@ -65,7 +65,7 @@ class _Block:
     vertices: slice
     weights: sparse.csr_matrix
     joints: np.ndarray
-    shapes: sparse.csr_matrix | None
+    shapes: sparse.csr_matrix | np.ndarray | None
 
 
 class Skin:
@@ -73,10 +73,12 @@ class Skin:
 
     Args:
         rest: (V, 3) metres. weights: (V, J) sparse, rows sum to 1.
-        shapes: (3 V, K) sparse offsets, or None.
+        shapes: (3 V, K) offsets, or None; sparse, or dense where most of them move everything (identities).
     """
 
-    def __init__(self, rest: np.ndarray, weights: sparse.csr_matrix, shapes: sparse.csr_matrix | None = None) -> None:
+    def __init__(
+        self, rest: np.ndarray, weights: sparse.csr_matrix, shapes: sparse.csr_matrix | np.ndarray | None = None
+    ) -> None:
         self.rest = np.asarray(rest, np.float32)
         self._blocks = []
         for start in range(0, len(self.rest), _BLOCK):
@@ -84,7 +86,7 @@ class Skin:
             block = weights[rows].tocsc()
             joints = np.flatnonzero(np.diff(block.indptr))
             moved = shapes[3 * rows.start : 3 * rows.stop].astype(np.float32) if shapes is not None else None
-            if moved is not None and not moved.nnz:
+            if isinstance(moved, sparse.csr_matrix) and not moved.nnz:
                 moved = None
             self._blocks.append(_Block(rows, block[:, joints].tocsr().astype(np.float32), joints, moved))
 
