@@ -90,7 +90,7 @@ def part_file(target: Path) -> Iterator[Path]:
 
 
 def _part_name(name: str) -> str:
-    """The part folder's name; a long one is cut, because file systems take 255 bytes and the target may use them all."""
+    """The part folder's name; a long one is cut: file systems take 255 bytes, and the target may use them all."""
     short = os.fsencode(name)[:200].decode(errors="ignore")
     return f".{short}.{os.getpid()}.part"
 

@@ -175,6 +175,8 @@ def _check_wav(path: Path, repair: bool) -> int:
     size = path.stat().st_size
     with open(path, "rb") as stream:
         head = stream.read(12)
+        if head[:4] == b"FORM":
+            return _aiff_frames(stream.read(4096))
         if head[:4] not in (b"RIFF", b"RIFX") or head[8:12] != b"WAVE":
             return 0
         order = "<" if head[:4] == b"RIFF" else ">"
@@ -207,6 +209,12 @@ def _check_wav(path: Path, repair: bool) -> int:
                 raise InputError(what, path=path, expected="an intact WAV file")
             place += 8 + length + length % 2
     raise InputError("is a WAV file without a data chunk", path=path, expected="sound in it")
+
+
+def _aiff_frames(head: bytes) -> int:
+    """The frames that the COMM chunk of an AIFF file promises; libsndfile tells only those that are there."""
+    place = head.find(b"COMM")
+    return struct.unpack(">I", head[place + 10 : place + 14])[0] if 0 <= place <= len(head) - 14 else 0
 
 
 def _check_rate(path: Path, rate: int) -> None:
@@ -257,7 +265,7 @@ def _open_av(path: Path) -> _Blocks:
     from av.error import FFmpegError
 
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")  # tags of any age
     except (FFmpegError, ValueError, OSError) as error:
         raise InputError(_describe(path), path=path, expected=_NEEDED) from error
     if not container.streams.audio:
