@@ -213,3 +213,19 @@ def test_tinted_changes_skin_and_iris_only():
     assert dark["teeth"] == materials["teeth"]
     assert dark["eye"].colour_map == TEXTURES / "eye_brown.jpg"
     assert tints.tinted(materials, {})["eye"] == materials["eye"]
+
+
+def test_the_trunk_has_the_colour_of_skin_and_not_of_a_mouth():
+    human = characters.load("human")
+    body = human.parts[0]
+    places = human.vertices[human.faces[body.faces]]
+    trunk = (np.abs(places[..., 0]) < 0.12).all(1) & (np.abs(places[..., 1] - 1.15) < 0.25).all(1)
+    back = trunk & (places[..., 2].mean(1) < 0.0)
+    assert back.sum() > 200
+    pixels = 255 * picture("skin_colour.jpg")
+    size = len(pixels)
+    for shares in (np.full(4, 0.25), *(0.6 * np.eye(4) + 0.1)):
+        uv = np.einsum("k,fkc->fc", shares, human.uv[human.face_uv[body.faces][back]])
+        colours = pixels[((1 - uv[:, 1]) * size).astype(int), (uv[:, 0] * size).astype(int)]
+        assert (colours[:, 0] - colours[:, 1]).max() < 60
+        assert colours[:, 0].min() > 180
