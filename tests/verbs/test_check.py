@@ -117,3 +117,24 @@ def test_jobs_are_checked_without_running(tmp_path):
     assert "subdivison" in look(job)["files"][0]["problems"][0]
     job.write_text("verb = ")
     assert "TOML" in look(job)["files"][0]["problems"][0]
+
+
+def test_every_bad_row_of_a_table_is_named(tmp_path):
+    curves_csv.write(tmp_path / "a.csv", toy.take(9))
+    rows = (tmp_path / "a.csv").read_text().splitlines()
+    rows[3] = rows[3].replace(",", ",x", 1)
+    rows[5] += ",1"
+    rows[7] = rows[7].rsplit(",", 1)[0] + ",nan"
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    bvh.write(tmp_path / "a.bvh", toy.character(), toy.take(9))
+    rows = (tmp_path / "a.bvh").read_text().splitlines()
+    rows[-4] += " 1"
+    rows[-2] = "?" + rows[-2]
+    (tmp_path / "a.bvh").write_text("\n".join(rows[:-1]))
+    result = look(tmp_path / "a.csv", tmp_path / "a.bvh")
+    table, motion = (entry["problems"] for entry in result["files"])
+    assert [text.split(",")[0].split(" has")[0] for text in table] == ["line 4", "line 6", "line 8"]
+    assert [text.split(",")[0].split(" has")[0] for text in motion] == [
+        f"line {len(rows) - 3}",
+        f"line {len(rows) - 1}",
+    ]

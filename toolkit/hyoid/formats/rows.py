@@ -120,3 +120,42 @@ def text_lines(path: Path) -> list[str]:
     except UnicodeDecodeError:
         text = data.decode("latin-1")
     return text.splitlines()
+
+
+def row_problems(path: Path, most: int = 20) -> list[str]:
+    """Every bad row of a .csv or .bvh file, for a report: the readers stop at the first.
+
+    Raises:
+        InputError: the file is missing, unreadable or not text.
+    """
+    lines = list(enumerate(text_lines(path), 1))
+    if Path(path).suffix.lower() == ".csv":
+        separator, width = ",", lines[0][1].count(",") + 1
+        # The first cell of a Live Link row is its timecode.
+        plain_first = 1 if lines[0][1].lower().startswith("timecode") else 0
+        rows = lines[1:]
+    else:
+        counts = [text.split()[1:2] for _, text in lines if text.split()[:1] == ["CHANNELS"]]
+        width = sum(int(count[0]) for count in counts if count and len(count[0]) < 6 and count[0].isdecimal())
+        first = next((i for i, (_, text) in enumerate(lines) if text.lower().startswith("frame time")), len(lines))
+        separator, plain_first, rows = None, 0, lines[first + 1 :]
+    found: list[str] = []
+    for number, text in rows:
+        cells = text.split(separator)
+        bad = next((place for place, cell in enumerate(cells) if place >= plain_first and not _is_number(cell)), None)
+        if not text.strip() or (plain_first and cells[1:] == ["0"]):
+            continue
+        if len(cells) != width:
+            found.append(f"line {number} has {len(cells)} values; expected {width}")
+        elif bad is not None:
+            found.append(f"line {number}, value {bad + 1} is '{cells[bad].strip()[:40]}'; expected a finite number")
+        if len(found) == most:
+            return [*found, "further rows were not looked at"]
+    return found
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

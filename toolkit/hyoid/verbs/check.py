@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,32 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         try:
             kind = _check(path, problems, warnings)
         except HyoidError as error:
-            problems.append(_without_path(error, path))
+            problems += _all_problems(error, path)
         if job.strict:
             problems, warnings = problems + warnings, []
         entries.append({"file": str(path), "type": kind, "problems": problems, "warnings": warnings})
     bad = any(entry["problems"] for entry in entries)
     return {"files": entries, "exit_code": InputError.exit_code if bad else 0}
+
+
+def _all_problems(error: HyoidError, path: Path) -> list[str]:
+    """What stopped the reader, and in a table every other bad row, up to twenty."""
+    found = _without_path(error, path)
+    if path.suffix.lower() not in (".csv", ".bvh") or not path.is_file():
+        return [found]
+    from hyoid.formats.rows import row_problems
+
+    try:
+        rows = row_problems(path)
+    except HyoidError:
+        return [found]
+    return rows if _line_of(found) in map(_line_of, rows) else [found, *rows]
+
+
+def _line_of(text: str) -> str:
+    """``line 12`` at the start of a message; nothing for one that speaks of the whole file."""
+    match = re.match(r"line \d+", text)
+    return match[0] if match else ""
 
 
 def _without_path(error: HyoidError, path: Path) -> str:
