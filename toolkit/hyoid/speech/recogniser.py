@@ -30,6 +30,7 @@ _SEARCHES: tuple[dict[str, Any], ...] = (
     {"ds": 2, "maxhmmpf": 10_000, "maxwpf": 20},
 )
 DOUBTFUL = -5.0  # mean score a frame (see Phone.score) below which recognised words are not believed
+PIECES_A_CHILD = 30  # decoders grow by megabytes a minute: a fresh one now and then keeps an hour's memory flat
 SECONDS_PER_SECOND = 30.0  # a child that needs longer for a piece is ended
 
 
@@ -71,15 +72,20 @@ def hear(
     stop = threading.Event()
 
     def work() -> None:
-        child = None
+        child, asked = None, 0
         while not stop.is_set():
             try:
                 index = waiting.get_nowait()
             except queue.Empty:
                 break
+            if child is not None and asked == PIECES_A_CHILD and child.stdin:
+                child.stdin.close()
+                child.wait()
+                child = None
             if child is None:
-                child = _child(cache, words)
+                child, asked = _child(cache, words), 0
                 children.append(child)
+            asked += 1
             try:
                 answers[index] = _ask(child, *pieces[index])
             except (OSError, ValueError):
