@@ -22,8 +22,8 @@ GRID = 100  # frames a second that the curves are solved at, before they are sam
 JAW_SPREAD = 0.045  # seconds, how far a target reaches beyond its sound (standard deviation of a Gaussian)
 LIP_SPREAD = 0.05
 TONGUE_SPREAD = 0.025
-# Seconds: jaw and lips set out before the sound changes, the lips first. In running speech the mouth is up to 70 ms ahead
-# of the sound (Schwartz and Savariaux 2014), and the eye forgives a face that leads more than one that lags.
+# Seconds: jaw and lips set out before the sound changes, the lips first. In running speech the mouth is up to 70 ms
+# ahead of the sound (Schwartz and Savariaux 2014), and the eye forgives a face that leads more than one that lags.
 JAW_LEAD = 0.065
 LIP_LEAD = 0.07
 TONGUE_LEAD = 0.02
