@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from hyoid.cli import load_verb, verb_parser
 from hyoid.formats import take_npz
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A take from a recording, looked at and edited in Python, then written: python examples/python/talk.py OUT.take.npz OUT.glb"""
+"""A take from a recording, edited in Python, then written: python examples/python/talk.py OUT.take.npz OUT.glb"""
 
 from __future__ import annotations
 

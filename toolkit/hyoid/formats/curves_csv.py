@@ -191,7 +191,7 @@ def _split_timecodes(
         # The app writes the count 0 and no weights while it sees no face.
         tracked.append(count.strip() != "0")
         if tracked[-1]:
-            if not cells.strip(" ,\""):
+            if not cells.strip(' ,"'):
                 raise InputError(f"line {number} has no values", path=path, expected=f"{width} cells")
             kept.append((number, cells))
     if not codes:
