@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import pytest
+from hyoid.characters import bundled
 from hyoid.errors import UsageError
-from hyoid.formats import glb_read
+from hyoid.formats import glb_read, take_npz
 from hyoid.report import SILENT
 from hyoid.verbs import rig
 
@@ -48,3 +49,15 @@ def test_what_cannot_be_done_is_said():
         run(set={"agee": 1.0}, output=["a.glb"])
     with pytest.raises(UsageError, match="dragon"):
         run(character="dragon", list=True)
+
+
+def test_an_expression_is_held_in_every_output(tmp_path):
+    options = {"shape": {"smile": 0.5, "jawOpen": 0.2}, "part": "head", "output": [tmp_path / "a.take.npz"]}
+    rig.run(rig.Job.model_validate(options), SILENT)
+    take = take_npz.read(tmp_path / "a.take.npz")
+    assert take.frames == 1
+    # The preset's own curve, halved, beside the plain shape.
+    assert take.curve("mouthSmileLeft")[0] == pytest.approx(0.5 * bundled.presets()["smile"]["mouthSmileLeft"])
+    assert take.curve("jawOpen")[0] == pytest.approx(0.2)
+    with pytest.raises(UsageError, match=r"no shape 'grin'.*smile"):
+        rig.run(rig.Job.model_validate({"shape": {"grin": 1}, "output": [tmp_path / "b.glb"]}), SILENT)

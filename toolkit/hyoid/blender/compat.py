@@ -75,8 +75,8 @@ def new_sound_strip(scene: Any, name: str, path: str, start: int, frames: int) -
         strips = editor.strips if hasattr(editor, "strips") else editor.sequences
         return strips.new_sound(name, path, 1, start)
     strip = scene.sequence_editor.sequences[0]
-    placeholder, strip.sound = strip.sound, bpy.data.sounds.load(path)
-    bpy.data.sounds.remove(placeholder)
+    stand_in, strip.sound = strip.sound, bpy.data.sounds.load(path)
+    bpy.data.sounds.remove(stand_in)
     strip.name, strip.frame_start, strip.frame_final_duration = name, start, max(frames, 1)
     return strip
 
@@ -84,9 +84,9 @@ def new_sound_strip(scene: Any, name: str, path: str, start: int, frames: int) -
 def remove_unused_strip(scene: Any) -> None:
     """Remove the strip that :func:`new_scene` brought when no sound was put on it."""
     if not bpy.app.build_options.audaspace and scene.sequence_editor:
-        placeholder = scene.sequence_editor.sequences[0].sound
+        stand_in = scene.sequence_editor.sequences[0].sound
         scene.sequence_editor_clear()
-        bpy.data.sounds.remove(placeholder)
+        bpy.data.sounds.remove(stand_in)
 
 
 def set_blended(material: Any, blended: bool) -> None:
