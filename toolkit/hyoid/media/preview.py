@@ -156,10 +156,9 @@ def render_frames(
         for start in range(0, take.frames, _CHUNK):
             stop = min(start + _CHUNK, take.frames)
             performance = perform(character, take, start, stop)
-            jaw = take.curve("jawOpen")[start:stop]
             points = deform(character, performance) if take.points is None else take.points[start:stop]
-            for vertices, weight in zip(points, jaw, strict=True):
-                yield stage.draw(vertices, weight)
+            for vertices in points:
+                yield stage.draw(vertices)
 
 
 class _Stage:
@@ -176,6 +175,7 @@ class _Stage:
         options = {"supersample": 3.0, "budget": 150_000} if still and 3 * max(size) <= LARGEST else {}
         self.renderer = Renderer(character, *size, focus, **options)
         poses = [character.vertices, self._shaped({"jawOpen": _OPEN})]
+        self._gaps = self._gap(poses[0]), self._gap(poses[1])
         self.renderer.set_occlusion(*occlusion(character, poses, focus))
 
     def __enter__(self) -> _Stage:
@@ -184,18 +184,24 @@ class _Stage:
     def __exit__(self, *_: object) -> None:
         self.renderer.close()
 
-    def draw(self, vertices: np.ndarray, jaw_open: float) -> np.ndarray:
-        mouth = float(np.clip(jaw_open / _OPEN, 0, 1))
+    def draw(self, vertices: np.ndarray) -> np.ndarray:
+        # Light reaches the teeth between the lips, whatever parts them.
+        closed, wide = self._gaps
+        mouth = float(np.clip((self._gap(vertices) - closed) / max(wide - closed, 1e-6), 0, 1)) ** 0.7
         return self.renderer.draw(vertices, self.view, mouth=mouth)
+
+    def _gap(self, vertices: np.ndarray) -> float:
+        """The distance between the lips, metres."""
+        marks = self.character.landmarks
+        return float(np.linalg.norm(vertices[marks["lip_upper"]] - vertices[marks["lip_lower"]]))
 
     def picture(self, take: Take | None, frame: int | None, shapes: Mapping[str, float] | None = None) -> np.ndarray:
         if take is None or frame is None:
-            shapes = shapes or {}
-            return self.draw(self._shaped(shapes), shapes.get("jawOpen", 0.0))
+            return self.draw(self._shaped(shapes or {}))
         from hyoid.characters.performance import deform, perform
 
         vertices = deform(self.character, perform(self.character, take, frame, frame + 1))[0]
-        return self.draw(vertices, float(take.curve("jawOpen")[frame]))
+        return self.draw(vertices)
 
     def _shaped(self, weights: Mapping[str, float]) -> np.ndarray:
         """(V, 3) float32: the character at rest with some shapes."""
