@@ -77,7 +77,8 @@ def moved_normals(still: Surface, rows: np.ndarray, offsets: np.ndarray) -> tupl
     """How the normals change when vertices ``rows`` move by ``offsets``: (changed rows rising, differences (n, 3))."""
     moved = np.zeros(len(still.positions), bool)
     moved[rows] = True
-    touched = np.flatnonzero(moved[still.faces].any(1))
+    a, b, c, d = (moved[still.faces[:, i]] for i in range(4))  # quicker than a reduction over so short an axis
+    touched = np.flatnonzero(a | b | c | d)
     faces = still.faces[touched]
     positions = still.positions.copy()
     positions[rows] += offsets
@@ -87,7 +88,8 @@ def moved_normals(still: Surface, rows: np.ndarray, offsets: np.ndarray) -> tupl
     around[faces] = True
     changed = np.flatnonzero(around)
     difference = _unit(still.sums[changed] + sums[changed]) - still.normals[changed]
-    kept = np.abs(difference).max(1, initial=0) > _STILL
+    x, y, z = np.abs(difference.T)
+    kept = np.maximum(np.maximum(x, y), z) > _STILL
     return changed[kept], difference[kept].astype(np.float32)
 
 
@@ -118,7 +120,8 @@ def tangents(positions: np.ndarray, normals: np.ndarray, uv: np.ndarray, triangl
 
 def _face_normals(positions: np.ndarray, faces: np.ndarray) -> np.ndarray:
     a, b, c, d = (positions[faces[:, i]] for i in range(4))
-    return np.cross(c - a, d - b)
+    (ux, uy, uz), (vx, vy, vz) = (c - a).T, (d - b).T
+    return np.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx], -1)
 
 
 def _sum_corners(count: int, faces: np.ndarray, corner: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -128,6 +131,6 @@ def _sum_corners(count: int, faces: np.ndarray, corner: np.ndarray, values: np.n
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    length = np.sqrt(np.einsum("nc,nc->n", vectors, vectors))[:, None]
     # A vertex that no face uses, or whose faces cancel out, still needs a unit normal.
     return np.where(length > 1e-20, vectors / np.maximum(length, 1e-20), [0.0, 1.0, 0.0]).astype(np.float32)
