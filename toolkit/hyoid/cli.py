@@ -199,7 +199,7 @@ def _value_kind(annotation: Any) -> tuple[Any, bool]:
 
 def _limits_and_default(field: FieldInfo) -> str:
     limits = [getattr(item, key) for key in ("ge", "le") for item in field.metadata if hasattr(item, key)]
-    notes = [f"{limits[0]:g} to {limits[1]:g}"] if len(limits) == 2 else []
+    notes = [f"{limits[0]:.10g} to {limits[1]:.10g}"] if len(limits) == 2 else []
     default = field.default
     if isinstance(default, str | int | float) and not isinstance(default, bool) and default != "":
         notes.append(f"default {default}")
