@@ -17,19 +17,9 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+from hyoid.characters.bundled import AXES, RACES
 
 UNIT = 0.1  # the text data is in decimetres
-RACES = ("african", "asian", "caucasian")
-AXES: dict[str, tuple[tuple[str, float], ...]] = {
-    "gender": (("male", 0.0), ("female", 1.0)),
-    "age": (("newborn", -1 / 3), ("baby", 0.0), ("child", 1 / 3), ("young", 2 / 3), ("old", 1.0)),
-    "muscle": (("minmuscle", 0.0), ("averagemuscle", 0.5), ("maxmuscle", 1.0)),
-    "weight": (("minweight", 0.0), ("averageweight", 0.5), ("maxweight", 1.0)),
-    "height": (("minheight", 0.0), ("maxheight", 1.0)),
-    "proportions": (("idealproportions", 0.0), ("uncommonproportions", 1.0)),
-    "cupsize": (("mincup", 0.0), ("averagecup", 0.5), ("maxcup", 1.0)),
-    "firmness": (("minfirmness", 0.0), ("averagefirmness", 0.5), ("maxfirmness", 1.0)),
-}
 NEWBORN_SCALE = np.array([0.922, 0.75, 0.922])  # x, y (up), z; paper value, on top of the baby's shape
 LEFT_OUT = ("penis", "testicles", "genitals", "nipple")
 
