@@ -34,18 +34,25 @@ class Ended(NamedTuple):
     memory: int
 
 
+# The high-water mark of this program alone: what getrusage says of a child begins with its parent's memory.
+MEASURED = """
+import sys
+from hyoid.cli import run_command
+code = run_command(sys.argv[2:])
+with open("/proc/self/status") as status, open(sys.argv[1], "w") as result:
+    result.write(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+sys.exit(code)
+"""
+
+
 def talk(audio: Path, *words: object, output: Path | None = None) -> Ended:
     output = output or audio.parent / "out" / "take.take.npz"
-    command = [*HYOID, "talk", str(audio), "-o", str(output), *map(str, words)]
-    start = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err)
-        # Not subprocess.run: only wait4 gives the memory of this very child.
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        err.seek(0)
-        return Ended(process.returncode, out.read(), err.read(), time.perf_counter() - start, usage.ru_maxrss * 1024)
+    with tempfile.NamedTemporaryFile("r") as memory:
+        command = [sys.executable, "-c", MEASURED, memory.name, "talk", str(audio), "-o", str(output)]
+        start = time.perf_counter()
+        done = subprocess.run([*command, *map(str, words)], capture_output=True, text=True, timeout=120)
+        seconds = time.perf_counter() - start
+        return Ended(done.returncode, done.stdout, done.stderr, seconds, int(memory.read()) * 1024)
 
 
 def left_behind(folder: Path) -> list[str]:
