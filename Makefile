@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # make demo   installs into .venv and makes a performing head from the recording in examples/
 # make test   runs every check and test
+# make addon  builds the Blender add-on: one zip for Blender 3.4 to 5.0, in dist/addon
 .DELETE_ON_ERROR:
-.PHONY: help demo install test test-fast lint rig clean system-run system-test tools
+.PHONY: help demo install addon test test-fast test-blender lint rig clean system-run system-test tools
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PYTHON
@@ -13,6 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := out/demo
 NODE := .tools/node/node_modules/gltf-validator
+BPY_4.4 := bpy==4.4.0
 BPY_4.5 := bpy==4.5.15
 BPY_5.0 := bpy==5.0.1
 
@@ -33,6 +35,13 @@ test: system-test $(VENV)/.installed-dev tools lint
 
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not blender"
+
+# The add-on in real Blenders: 3.4 (the distribution's, with and without a window), 4.2, 4.4, 4.5 and 5.0.
+test-blender: system-test $(VENV)/.installed-dev tools
+	HYOID_REQUIRE_JUDGES=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/addon tests/blender
+
+addon:
+	@"$(PYTHON)" addon/build.py dist/addon
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -66,7 +75,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@
 
 # Judges that are not Python packages of ours: the glTF validator, and the other Blenders that a .blend must open in.
-tools: $(NODE) .tools/bpy-4.5 .tools/bpy-5.0
+tools: $(NODE) .tools/bpy-4.4 .tools/bpy-4.5 .tools/bpy-5.0
 
 $(NODE):
 	@npm install --silent --no-audit --no-fund --prefix .tools/node gltf-validator@2.0.0-dev.3.10

@@ -6,7 +6,7 @@
 set -u
 
 run="python3-venv libegl1 libgl1 libgl1-mesa-dri libx11-6 libxext6 libxrender1 libxi6 libxkbcommon0 libsm6 libice6 libxxf86vm1 libxfixes3 libgomp1"
-test="nodejs npm"
+test="nodejs npm blender python3-numpy xvfb xdotool imagemagick"
 wanted="$run"
 [ "${1:-run}" = test ] && wanted="$run $test"
 

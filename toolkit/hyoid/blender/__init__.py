@@ -7,7 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from hyoid.blender import pack, process
+from hyoid.blender import pack
 from hyoid.characters.character import Character
 from hyoid.errors import UsageError
 from hyoid.files import final_path
@@ -56,6 +56,8 @@ def write(
     for array in ("vertices", "uv", "weights", "heads", "tails"):
         finite(f"the character's {array}", getattr(character, array), path)
     finite("the character's shapes", character.shapes.offsets, path)
+    from hyoid.blender import process  # the add-on carries this package, but never starts a Blender
+
     command, environment = process.blender_command()
     options = {"keys": keys, "audio": audio, "subdivide": subdivide}
     with tempfile.TemporaryDirectory(prefix="hyoid-") as folder:

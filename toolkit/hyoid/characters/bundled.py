@@ -6,22 +6,24 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 
 from hyoid.characters import arkit, larynx, looks
 from hyoid.characters.character import Character, Driver, Material, NeckLimits, Part, Shapes
 from hyoid.errors import InputError, UsageError
 from hyoid.files import data_folder
-from hyoid.geometry.meshes import catmull_clark, refine_linear
+from hyoid.geometry.stencils import Stencil
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 STEP = 1e-4  # metres: unit of the stored identity offsets
 FINE_STEP = 5e-6  # metres: unit of the facial shapes
@@ -49,11 +51,12 @@ class _Archive:
     def __getitem__(self, name: str) -> np.ndarray:
         return self._members[name]
 
-    def matrix(self, name: str, columns: int) -> sparse.csr_matrix:
+    def matrix(self, name: str, columns: int) -> Stencil:
         """A sparse matrix that was stored as three arrays."""
-        pointer = self[f"{name}_indptr"]
-        parts = (self[f"{name}_data"].astype(np.float64), self[f"{name}_indices"].astype(np.int32), pointer)
-        return sparse.csr_matrix(parts, shape=(len(pointer) - 1, columns))
+        starts = self[f"{name}_indptr"].astype(np.int64)
+        return Stencil(
+            starts, self[f"{name}_indices"].astype(np.int32), self[f"{name}_data"].astype(np.float64), columns
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class _Targets:
 class _Topology:
     """One part of the character at one level: everything that no identity changes."""
 
-    stencil: sparse.csr_matrix
+    stencil: Stencil
     faces: np.ndarray
     uv: np.ndarray
     face_uv: np.ndarray
@@ -95,6 +98,11 @@ def _folder() -> Path:
 
 @cache
 def _rig() -> dict[str, Any]:
+    copy = _folder() / "rig.json"  # the add-on carries this form: Blender before 4.1 has no reader of TOML
+    if copy.is_file():
+        return json.loads(copy.read_text(encoding="utf-8"))
+    import tomllib
+
     return tomllib.loads((_folder() / "rig.toml").read_text(encoding="utf-8"))
 
 
@@ -257,7 +265,7 @@ def _floor_rows() -> np.ndarray:
     """Base vertices that can touch the floor: those of the body."""
     archive = _archive()
     stop = archive["part_vertices"][1]
-    return np.unique(archive.matrix("stencil", len(archive["base"]))[:stop].indices)
+    return np.unique(archive.matrix("stencil", len(archive["base"])).head(stop).columns)
 
 
 def _drivers(rig: Mapping[str, Any]) -> tuple[Driver, ...]:
@@ -292,19 +300,67 @@ def _topology(part: str, subdivision: int) -> _Topology:
     stencil = archive.matrix(f"{prefix}stencil", columns)
     weights = archive.matrix(f"{prefix}weights", len(archive["joint_names"]))
     faces, face_uv = (archive[f"{prefix}{name}"].astype(np.int32) for name in ("faces", "face_uv"))
-    uv = archive[f"{prefix}uv"]
+    uv = archive[f"{prefix}uv"].astype(np.float64)
     starts = [archive[f"{prefix}part_{name}"].tolist() for name in ("vertices", "faces", "uv")]
+    names = zip(archive["part_names"].tolist(), archive["part_materials"].tolist(), strict=True)
+    pieces = [
+        _Piece(name, material, *(slice(start[index], start[index + 1]) for start in starts))
+        for index, (name, material) in enumerate(names)
+    ]
+    parts = tuple(Part(piece.name, piece.material, piece.vertices, piece.faces) for piece in pieces)
+    if subdivision:
+        refined = _refined(pieces, faces, face_uv, uv, subdivision)
+        parts, faces, face_uv, uv = refined.parts, refined.faces, refined.face_uv, refined.uv
+        stencil, weights = (_product(refined.matrix, matrix) for matrix in (stencil, weights))
+    joints, values = _prune(weights)
+    landmarks = {name: int(v) for name, v in zip(archive["landmark_names"], archive[f"{prefix}landmarks"], strict=True)}
+    neutral = stencil.head(parts[0].vertices.stop) @ archive["base"]
+    throat = neutral[landmarks["larynx"]]
+    near = np.linalg.norm((neutral - throat) * [1, 0.6, 0.5], axis=1) < 0.05
+    return _Topology(
+        stencil, faces, uv.astype(np.float32), face_uv, parts, joints, values, _face_shapes(stencil),
+        landmarks, np.flatnonzero(near),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A part of the stored base mesh, and where its rows lie."""
+
+    name: str
+    material: str
+    vertices: slice
+    faces: slice
+    uv: slice
+
+
+@dataclass(frozen=True)
+class _Refined:
+    matrix: sparse.csr_matrix
+    parts: tuple[Part, ...]
+    faces: np.ndarray
+    face_uv: np.ndarray
+    uv: np.ndarray
+
+
+def _refined(
+    pieces: list[_Piece], faces: np.ndarray, face_uv: np.ndarray, uv: np.ndarray, subdivision: int
+) -> _Refined:
+    """Every part smoothed ``subdivision`` times; ``matrix`` takes vertices of the base mesh to those of the result."""
+    from scipy import sparse
+
+    from hyoid.geometry.meshes import catmull_clark, refine_linear
+
     rows, new_faces, new_uv, new_face_uv, parts = [], [], [], [], []
     counts = [0, 0, 0]
-    names = zip(archive["part_names"].tolist(), archive["part_materials"].tolist(), strict=True)
-    for index, (name, material) in enumerate(names):
-        (v0, v1), (f0, f1), (u0, u1) = ((start[index], start[index + 1]) for start in starts)
-        step_faces, step_uv, coordinates = faces[f0:f1] - v0, face_uv[f0:f1] - u0, uv[u0:u1]
-        matrix = sparse.identity(v1 - v0, format="csr")
+    for piece in pieces:
+        step_faces, step_uv = faces[piece.faces] - piece.vertices.start, face_uv[piece.faces] - piece.uv.start
+        coordinates = uv[piece.uv]
+        matrix = sparse.identity(piece.vertices.stop - piece.vertices.start, format="csr")
         for _ in range(subdivision):
             fine, finer_faces = catmull_clark(step_faces, matrix.shape[0])
             # The round maps of the eyes must be refined as their rings are; the others are painted on the flat faces.
-            refine = catmull_clark if material in ("eye", "cornea") else refine_linear
+            refine = catmull_clark if piece.material in ("eye", "cornea") else refine_linear
             fine_uv, step_uv = refine(step_uv, len(coordinates))
             matrix, step_faces, coordinates = fine @ matrix, finer_faces, fine_uv @ coordinates
         rows.append(matrix)
@@ -312,54 +368,51 @@ def _topology(part: str, subdivision: int) -> _Topology:
         new_face_uv.append(step_uv + counts[2])
         new_uv.append(coordinates)
         vertices = slice(counts[0], counts[0] + matrix.shape[0])
-        parts.append(Part(name, material, vertices, slice(counts[1], counts[1] + len(step_faces))))
+        parts.append(Part(piece.name, piece.material, vertices, slice(counts[1], counts[1] + len(step_faces))))
         counts = [vertices.stop, counts[1] + len(step_faces), counts[2] + len(coordinates)]
-    if subdivision:
-        finer = sparse.block_diag(rows, format="csr")
-        stencil, weights = finer @ stencil, finer @ weights
-    joints, values = _prune(weights.tocsr())
-    landmarks = {name: int(v) for name, v in zip(archive["landmark_names"], archive[f"{prefix}landmarks"], strict=True)}
-    body = parts[0].vertices.stop
-    neutral = stencil[:body] @ archive["base"]
-    throat = neutral[landmarks["larynx"]]
-    near = np.linalg.norm((neutral - throat) * [1, 0.6, 0.5], axis=1) < 0.05
-    return _Topology(
-        stencil, np.concatenate(new_faces).astype(np.int32), np.concatenate(new_uv).astype(np.float32),
-        np.concatenate(new_face_uv).astype(np.int32), tuple(parts), joints, values, _face_shapes(stencil),
-        landmarks, np.flatnonzero(near),
+    return _Refined(
+        sparse.block_diag(rows, format="csr"), tuple(parts), np.concatenate(new_faces).astype(np.int32),
+        np.concatenate(new_face_uv).astype(np.int32), np.concatenate(new_uv),
     )  # fmt: skip
 
 
-def _prune(weights: sparse.csr_matrix, most: int = 8) -> tuple[np.ndarray, np.ndarray]:
+def _product(finer: sparse.csr_matrix, matrix: Stencil) -> Stencil:
+    from scipy import sparse
+
+    shape = (len(matrix), matrix.count)
+    result = (finer @ sparse.csr_matrix((matrix.values, matrix.columns, matrix.starts), shape=shape)).tocsr()
+    result.sum_duplicates()
+    return Stencil(result.indptr.astype(np.int64), result.indices, result.data, matrix.count)
+
+
+def _prune(weights: Stencil, most: int = 8) -> tuple[np.ndarray, np.ndarray]:
     """The ``most`` largest weights of each row, largest first, summing to 1: joints (V, 8) int32, weights float32."""
-    weights.sum_duplicates()
-    counts = np.diff(weights.indptr)
+    counts = np.diff(weights.starts)
     rows = np.repeat(np.arange(len(counts)), counts)
-    order = np.lexsort((weights.indices, -weights.data, rows))
-    place = np.arange(len(order)) - np.repeat(weights.indptr[:-1], counts)
+    order = np.lexsort((weights.columns, -weights.values, rows))
+    place = np.arange(len(order)) - np.repeat(weights.starts[:-1], counts)
     keep = place < most
     joints, values = np.zeros((len(counts), most), np.int32), np.zeros((len(counts), most))
-    joints[rows[keep], place[keep]] = weights.indices[order][keep]
-    values[rows[keep], place[keep]] = weights.data[order][keep]
+    joints[rows[keep], place[keep]] = weights.columns[order][keep]
+    values[rows[keep], place[keep]] = weights.values[order][keep]
     values /= values.sum(1, keepdims=True)
     joints[values == 0] = 0
     return joints, values.astype(np.float32)
 
 
-def _face_shapes(stencil: sparse.csr_matrix) -> Shapes:
+def _face_shapes(stencil: Stencil) -> Shapes:
     """The 52 facial shapes on the vertices of a stencil."""
     targets = _targets("face")
     assert targets.names[: len(arkit.NAMES)] == arkit.NAMES
-    shape = np.repeat(np.arange(len(targets.names)), np.diff(targets.starts))
-    columns = (3 * shape[:, None] + np.arange(3)).ravel()
-    entries = (FINE_STEP * targets.steps.ravel().astype(np.float64), (np.repeat(targets.vertices, 3), columns))
-    offsets = sparse.csr_matrix(entries, shape=(stencil.shape[1], 3 * len(targets.names)))
-    moved = (stencil @ offsets).tocsc()
     starts, vertices, values = [0], [], []
+    offsets = np.zeros((stencil.count, 3))
     for index in range(len(arkit.NAMES)):
-        block = moved[:, 3 * index : 3 * index + 3].tocsr()
-        rows = np.flatnonzero(np.diff(block.indptr))
+        entries = slice(targets.starts[index], targets.starts[index + 1])
+        moved = targets.vertices[entries]
+        offsets[moved] = FINE_STEP * targets.steps[entries].astype(np.float64)
+        rows = stencil.touched(moved)
         vertices.append(rows.astype(np.int32))
-        values.append(block[rows].toarray().astype(np.float32))
+        values.append((stencil.take(rows) @ offsets).astype(np.float32))
         starts.append(starts[-1] + len(rows))
+        offsets[moved] = 0
     return Shapes(arkit.NAMES, np.array(starts), np.concatenate(vertices), np.concatenate(values))

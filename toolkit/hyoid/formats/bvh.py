@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hyoid.characters import performance
 from hyoid.characters.character import Character
 from hyoid.errors import InputError
 from hyoid.formats.checks import FPS_LIMITS, finite, frame_rate, valid_take
@@ -68,6 +67,8 @@ def write(path: Path, character: Character, take: Take | None = None, *, unit: s
         root = np.zeros((1, 3), np.float32)
     else:
         valid_take(take)
+        from hyoid.characters import performance  # needs SciPy, which reading does not
+
         performed = performance.perform(character, take)
         fps, frames, turns, root = take.fps, take.frames, performed.rotations, performed.root
     columns = np.empty((frames, 3 + 3 * joints))

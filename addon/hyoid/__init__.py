@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hyoid in Blender: characters, performances from speech and files, a neck that turns vertebra by vertebra.
+
+The add-on holds no heavy library. What needs one runs in a child process, the ``hyoid`` command (``jobs/``).
+"""
+
+from __future__ import annotations
+
+import importlib
+
+bl_info = {
+    "name": "Hyoid",
+    "author": "The Hyoid authors",
+    "version": (0, 1, 0),
+    "blender": (3, 4, 0),
+    "location": "3D Viewport > Sidebar > Hyoid",
+    "description": "Speech, takes and a rigged human: ARKit face, eight-joint neck, moving larynx",
+    "category": "Animation",
+}
+
+MODULES = (
+    "preferences",
+    "panel",
+    "characters",
+    "speech",
+    "takes",
+    "neck",
+    "export",
+    "forms",
+    "jobs",
+)
+"""Each has ``register()`` and ``unregister()``; sections of the panel stand in this order."""
+
+
+def _modules():
+    return [importlib.import_module(f".{name}", __package__) for name in MODULES]
+
+
+def register() -> None:
+    """Called by Blender when the add-on is switched on."""
+    done = []
+    try:
+        for module in _modules():
+            module.register()
+            done.append(module)
+    except Exception:
+        for module in reversed(done):
+            module.unregister()
+        raise
+
+
+def unregister() -> None:
+    """Called by Blender when the add-on is switched off."""
+    for module in reversed(_modules()):
+        module.unregister()

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""To be written."""
+
+
+def register() -> None:
+    """Nothing yet."""
+
+
+def unregister() -> None:
+    """Nothing yet."""
+
+
+def draw(layout, context) -> None:
+    """Nothing yet."""

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The add-on is on, and the toolkit's modules work in the Python of this Blender."""
+
+import importlib
+import sys
+
+import bpy
+
+
+def main(addon, args):
+    characters = importlib.import_module(addon.__name__ + ".toolkit.characters")
+    human = characters.load("human", part="head")
+    return {
+        "version": list(bpy.app.version[:2]),
+        "module": addon.__name__,
+        "vertices": len(human.vertices),
+        "scipy": "scipy" in sys.modules,
+        "panel": hasattr(bpy.types, "HYOID_PT_root"),
+    }
