@@ -16,7 +16,7 @@ class Section:
     bl_region_type = "UI"
     bl_category = "Hyoid"
     bl_parent_id = ROOT
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012  Blender reads a plain set
+    bl_options = {"DEFAULT_CLOSED"}
 
 
 class HYOID_PT_root(bpy.types.Panel):

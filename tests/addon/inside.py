@@ -36,7 +36,7 @@ def main():
         answer = names["main"](addon, job["args"])
         (folder / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
         code = 0
-    except Exception:
+    except Exception:  # noqa: BLE001  every failure must be told
         traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
