@@ -31,6 +31,9 @@ EPILOG = """exit codes: 0 done, 2 usage, 3 bad input, 4 weights missing or refus
 7 some frames failed, 8 time limit, 130 cancelled, 1 a bug of ours"""
 
 
+_SECONDS_TO_CLEAN_UP = 3.0
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> typing.NoReturn:
         raise UsageError(message, hint=f"Type '{self.prog} --help'")
@@ -90,6 +93,8 @@ def _run(arguments: list[str], screen: console.Console, debug: bool) -> int:
     parser = verb_parser(verb, module.Job)
     options = vars(parser.parse_args(arguments[1:]))
     time_limit = options.pop("time_limit")
+    if options.pop("end_with_stdin"):
+        _end_with_stdin()
     for name in ("json", "debug"):
         options.pop(name)
     job = validate(module.Job, {key: value for key, value in options.items() if value is not None}, as_options=True)
@@ -155,6 +160,11 @@ def verb_parser(verb: str, model: type[JobModel]) -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="one JSON event a line on standard output")
     common.add_argument("--debug", action="store_true", help="show tracebacks and library warnings")
     common.add_argument("--time-limit", type=float, metavar="SECONDS", help="give up after so long (exit code 8)")
+    common.add_argument(
+        "--end-with-stdin",
+        action="store_true",
+        help="cancel when standard input closes: the program that asked is gone",
+    )
     return parser
 
 
@@ -270,6 +280,31 @@ def _signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_with_stdin() -> None:
+    """Cancel this command when standard input reaches its end, which a pipe does when its owner dies, however it dies.
+
+    The work gets three seconds to clean up; a library that does not come back to Python by then is left behind.
+    """
+    import threading
+    import time
+
+    def watch() -> None:
+        with contextlib.suppress(OSError, ValueError):  # closed by ourselves at the end, or never open
+            while os.read(0, 4096):
+                pass
+        if os.name == "nt":
+            import _thread
+
+            _thread.interrupt_main(signal.SIGTERM)
+        else:  # aimed at the main thread, so that a system call that waits there ends too
+            ident = threading.main_thread().ident
+            signal.pthread_kill(ident or 0, signal.SIGTERM)
+        time.sleep(_SECONDS_TO_CLEAN_UP)
+        os._exit(Cancelled.exit_code)
+
+    threading.Thread(target=watch, name="end-with-stdin", daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ SUMMARIES: dict[str, str] = {
     "convert": "a take or a performance from one format to another",
     "info": "what is inside a file, where it comes from, and whether it may be used commercially",
     "check": "validate a file or a job before work starts",
-    "run": "run a TOML job file",
+    "run": "run a job file (TOML or JSON)",
+    "schema": "every verb and option as JSON schema, for programs that draw forms",
     "bench": "measure this installation against named peers",
     "doctor": "what this machine has, what is missing, and the next command to type",
 }

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hyoid.characters.character import Character
     from hyoid.take import Take
 
+RESULT = "files"
+
 
 class Job(OutputOptions):
     """One performance, other formats."""

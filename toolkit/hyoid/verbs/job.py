@@ -3,7 +3,8 @@
 
 The command line, the TOML job file and the Blender panel are all made from the job model, so a field needs a
 description that an artist understands, a default, and its limits (``ge``, ``le``). ``cli`` metadata in
-``json_schema_extra`` may say ``{"positional": True}``, ``{"short": "-o"}`` or ``{"file_or_text": True}``.
+``json_schema_extra`` may say ``{"positional": True}``, ``{"short": "-o"}`` or ``{"file_or_text": True}``; for forms
+(see ``schema``) also ``{"advanced": True}`` and ``{"file": "read"}``, ``"write"`` or ``"folder"``.
 """
 
 from __future__ import annotations

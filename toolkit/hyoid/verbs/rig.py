@@ -14,6 +14,8 @@ from hyoid.verbs.job import OutputOptions, Outputs, PictureOptions, positional, 
 if TYPE_CHECKING:
     from hyoid.take import Take
 
+RESULT = "files"
+
 
 class Job(PictureOptions):
     """A character to build."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``hyoid run JOB.toml``: any verb from a file that can be kept under version control.
+"""``hyoid run JOB.toml``: any verb from a file that can be kept under version control, TOML or (``.json``) JSON.
 
 verb = "talk"
 audio = "voice.flac"          # paths are relative to the job file
@@ -8,6 +8,7 @@ output = ["out/voice.blend", "out/voice.glb"]
 
 from __future__ import annotations
 
+import json
 import tomllib
 import typing
 from pathlib import Path
@@ -29,14 +30,16 @@ LONGEST_PATH = 255
 class Job(JobModel):
     """A job file to run."""
 
-    job: Path = Field(description="TOML file with `verb` and that verb's options", json_schema_extra=positional())
+    job: Path = Field(
+        description="TOML or JSON file with `verb` and that verb's options", json_schema_extra=positional()
+    )
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Read the job file and run its verb.
 
     Raises:
-        InputError: the file is missing or not TOML.
+        InputError: the file is missing, or neither TOML nor JSON.
         UsageError: an unknown verb or option, or a value that the option does not take.
     """
     from hyoid.cli import load_verb
@@ -46,10 +49,10 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
 
 def read_job(path: Path) -> tuple[str, JobModel]:
-    """The verb and the validated job of a TOML file; relative paths become relative to the file's folder."""
+    """The verb and the validated job of a TOML or JSON file; relative paths become relative to the file's folder."""
     from hyoid.cli import load_verb, validate
 
-    values = _read_toml(path)
+    values = _read(path)
     verb = values.pop("verb", None)
     if verb not in RUNNABLE:
         found = "has no 'verb'" if verb is None else f"'{verb}' is not a verb that a job can run"
@@ -63,17 +66,28 @@ def read_job(path: Path) -> tuple[str, JobModel]:
     return verb, validate(model, values, as_options=False, path=path)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
+    """The keys of a job file; the suffix tells JSON from TOML."""
+    kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
     try:
         if path.stat().st_size > LARGEST_JOB_FILE:
             raise InputError(f"{path.stat().st_size} bytes", path=path, expected="a job file of at most 1 MiB")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text, parse_constant=_no_constant) if kind == "JSON" else tomllib.loads(text)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path, expected="a TOML job file") from None
+        raise InputError(f"cannot be read: {error.strerror}", path=path, expected=f"a {kind} job file") from None
     except UnicodeDecodeError:
-        raise InputError("is not UTF-8 text", path=path, expected="a TOML job file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"is not TOML: {error}", path=path, expected='lines such as verb = "talk"') from None
+        raise InputError("is not UTF-8 text", path=path, expected=f"a {kind} job file") from None
+    except (ValueError, RecursionError) as error:
+        example = '{"verb": "talk", ...}' if kind == "JSON" else 'lines such as verb = "talk"'
+        raise InputError(f"is not {kind}: {error}", path=path, expected=example) from None
+    if not isinstance(values, dict):
+        raise InputError("is not a JSON object", path=path, expected='{"verb": "talk", ...}')
+    return values
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not a number that JSON has")
 
 
 def _holds_paths(annotation: Any) -> bool:
