@@ -18,22 +18,58 @@ _DATE = b"Sat Jan  1 00:00:00 2000"
 _STRIP_FILE = Path(__file__).with_name("sound_strip.blend")
 
 
+def playing(owner: Any) -> Any:
+    """The thing whose ``fcurves`` play on ``owner`` (an ID) now, its action or a channel bag; None when nothing does."""
+    data = owner.animation_data
+    if data is None or data.action is None:
+        return None
+    if not has_slots():
+        return data.action
+    return None if data.action_slot is None else _bag(data.action, data.action_slot)
+
+
 def fcurve_owner(owner: Any, action: Any) -> Any:
     """The thing whose ``fcurves.new`` animates ``owner`` (an ID) through ``action``, which is assigned to it.
 
-    From 4.4 on an action has a slot for each kind of owner, and nothing plays before the slot is assigned too.
+    From 4.4 on each owner gets a slot of its own, so that several owners of one kind can share an action; nothing plays
+    before the slot is assigned too.
     """
     data = owner.animation_data or owner.animation_data_create()
     data.action = action
-    if not hasattr(action, "slots"):
+    if not has_slots():
         return action
-    slot = next((slot for slot in action.slots if slot.target_id_type == owner.id_type), None)
-    if slot is None:
-        slot = action.slots.new(owner.id_type, owner.name)
-    data.action_slot = slot
+    if data.action_slot is None or any(user != owner for user in data.action_slot.users()):
+        data.action_slot = action.slots.new(owner.id_type, owner.name)
+    return _bag(action, data.action_slot)
+
+
+def _bag(action: Any, slot: Any) -> Any:
     layer = action.layers[0] if len(action.layers) else action.layers.new("Layer")
     strip = layer.strips[0] if len(layer.strips) else layer.strips.new(type="KEYFRAME")
     return strip.channelbag(slot, ensure=True)
+
+
+def plays_elsewhere(action: Any, owners: list[Any]) -> bool:
+    """Whether a change of the channels that play on ``owners`` through ``action`` shows on something else too."""
+    assigned = [owner.animation_data for owner in owners if owner.animation_data]
+    mine = [data for data in assigned if data.action == action]
+    if not has_slots():
+        return action.users - action.use_fake_user > len(mine)
+    slots = [data.action_slot for data in mine if data.action_slot]
+    return any(user not in owners for slot in slots for user in slot.users())
+
+
+def new_strip(owner: Any, track: Any, name: str, start: int) -> Any:
+    """A strip on an NLA track of ``owner`` that plays the action (from 4.4 on: and the slot) now assigned to it.
+
+    Raises:
+        RuntimeError: there is no room on the track.
+    """
+    data = owner.animation_data
+    strip = track.strips.new(name, start, data.action)
+    if has_slots():
+        strip.action_slot = data.action_slot
+    return strip
 
 
 def has_slots() -> bool:
