@@ -36,6 +36,7 @@ SHARED = (
     "geometry/__init__.py", "geometry/rotations.py", "geometry/stencils.py",
     "formats/__init__.py", "formats/bvh.py", "formats/checks.py", "formats/curves_csv.py", "formats/npz.py",
     "formats/glb_read.py", "formats/rows.py", "formats/sounds.py", "formats/take_npz.py",
+    "speech/__init__.py", "speech/edit.py", "speech/phones.py", "speech/visemes.py",
     "blender/__init__.py", "blender/animation.py", "blender/compat.py", "blender/materials.py", "blender/meshes.py",
     "blender/pack.py", "blender/rig.py", "blender/stage.py",
 )  # fmt: skip

@@ -40,6 +40,7 @@ class Recording:
         rate, channels: of the file.
         notes: what was done to it, for people: down-mixed, resampled, repaired.
         repaired: what ``repair`` changed, empty when nothing.
+        start: the second of the file at which ``samples`` begin. whole: the length of the file's sound in seconds.
     """
 
     path: Path
@@ -50,10 +51,12 @@ class Recording:
     channels: int
     notes: tuple[str, ...] = ()
     repaired: tuple[str, ...] = ()
+    start: float = 0.0
+    whole: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """The length of the sound."""
+        """The length of ``samples``."""
         return len(self.samples) / RATE
 
 
@@ -69,16 +72,19 @@ class _Blocks:
 
 
 @contextmanager
-def recording(path: str | Path, *, repair: bool = False) -> Iterator[Recording]:
+def recording(
+    path: str | Path, *, repair: bool = False, start: float = 0.0, end: float | None = None
+) -> Iterator[Recording]:
     """Give the sound of a file as 16 kHz mono, in constant memory.
 
     Args:
         path: a sound file, or a video with a sound track.
         repair: take what a truncated file holds and put zeros where samples are not numbers, instead of refusing.
+        start, end: give only this part, in seconds of the file; an ``end`` after the sound's is the sound's.
 
     Raises:
         InputError: missing, empty, a folder, not sound, no sound track, truncated, not-a-number samples, shorter than
-            0.1 s, or a sample rate outside 8..192 kHz.
+            0.1 s, a part shorter than that, or a sample rate outside 8..192 kHz.
     """
     path = Path(path)
     _check_file(path)
@@ -87,11 +93,29 @@ def recording(path: str | Path, *, repair: bool = False) -> Iterator[Recording]:
         rate, channels, notes, repaired = _convert(path, cache, repair, mix=True)
         if notes and notes[-1] == "cancelled":
             rate, channels, notes, repaired = _convert(path, cache, repair, mix=False)
+        whole = cache.stat().st_size / 4 / RATE
+        if start > 0 or (end is not None and end < whole):
+            cache = _part(path, cache, start, whole if end is None else min(end, whole), whole)
         samples = np.memmap(cache, np.float32, "r")
+        found = sha256_of(path)
         try:
-            yield Recording(path, sha256_of(path), samples, cache, rate, channels, tuple(notes), tuple(repaired))
+            yield Recording(
+                path, found, samples, cache, rate, channels, tuple(notes), tuple(repaired), max(start, 0.0), whole
+            )
         finally:
             del samples
+
+
+def _part(path: Path, cache: Path, start: float, end: float, whole: float) -> Path:
+    """A raw file beside ``cache`` that holds the samples between two seconds of it."""
+    first, last = round(max(start, 0.0) * RATE), round(end * RATE)
+    if last - first < MINIMUM_SECONDS * RATE:
+        what = f"has no sound of {MINIMUM_SECONDS} s or more between {start:g} and {end:g} s"
+        raise InputError(what, path=path, expected=f"a part of its {whole:.2f} s")
+    target = cache.with_name("part.f32")
+    with open(target, "wb") as stream:
+        np.memmap(cache, np.float32, "r")[first:last].tofile(stream)
+    return target
 
 
 def _check_file(path: Path) -> None:

@@ -48,6 +48,8 @@ def solve(
     seed: int = 0,
     events: str | Path | None = None,
     offset_ms: float = 0.0,
+    start: float = 0.0,
+    end: float | None = None,
     repair: bool = False,
     character: CharacterReference | None = None,
     report: Report = SILENT,
@@ -63,21 +65,26 @@ def solve(
         seed: of blinks, gaze and idle motion; the same seed gives the same bytes.
         events: an edited event track (CSV) to solve from; its timing replaces recognition.
         offset_ms: moves the face later (positive) or earlier against the sound.
+        start, end: perform only this part of the recording, in seconds; the take, the transcript and the events are
+            those of the part, and the take's ``audio.offset`` is ``-start``.
         repair: take what a damaged file holds instead of refusing it.
         character: which character the take is made for (its neck has the bundled human's limits).
         report: progress and messages.
 
     Raises:
         InputError: the recording, the transcript or the events cannot be used.
-        UsageError: an unknown rate, style or layer.
+        UsageError: an unknown rate, style or layer, or a part that ends before it starts.
     """
+    if start < 0 or (end is not None and end <= start):
+        what = f"the part of the recording from {start:g} to {'its end' if end is None else f'{end:g} s'} is empty"
+        raise UsageError(what, expected="a start of 0 s or more and an end after it")
     if fps not in RATES:
         raise UsageError(f"{fps:g} frames a second", expected=f"one of {', '.join(map(str, RATES))}")
     played = styles.style(style, **strengths)
     edited = event_track.read(events) if events is not None else None
     content, text_path = transcripts.read(text) if text is not None and edited is None else (None, None)
     report.progress(0.0, "reading the sound")
-    with media_audio.recording(audio, repair=repair) as sound:
+    with media_audio.recording(audio, repair=repair, start=start, end=end) as sound:
         for note in sound.repaired:
             report.message(note, "warning")
         if sound.channels > 1:
@@ -101,8 +108,10 @@ def solve(
             "strengths": dict(sorted(strengths.items())),
         }
         options |= {"offset_ms": offset_ms, "events": None if events is None else files.sha256_of(Path(events))}
+        if start or end is not None:
+            options |= {"start": start, "end": end}
         provenance = _provenance(sound, found, text_path, content is not None, options)
-        reference = AudioReference(str(Path(audio).resolve()), sound.sha256, sound.seconds)
+        reference = AudioReference(str(Path(audio).resolve()), sound.sha256, sound.whole, 0.0 - start)
         return perform(
             found, measured, sound.seconds, fps=fps, played=played, seed=seed, offset=offset_ms / 1000, edited=edited,
             audio=reference, character=character or CharacterReference(part="head"),

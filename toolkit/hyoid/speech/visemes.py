@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hyoid.speech import phones
-from hyoid.speech.timing import Spoken
+
+if TYPE_CHECKING:
+    from hyoid.speech.timing import Spoken
+    from hyoid.take import Event
 
 DIPHTHONG_SPLIT = 0.6
 
@@ -80,7 +84,7 @@ class Viseme:
         return JAW.get(self.phone, target)
 
 
-def from_phones(spoken: Iterable[Spoken]) -> list[Viseme]:
+def from_phones(spoken: Iterable[Spoken] | Iterable[Event]) -> list[Viseme]:
     """The viseme track of a phone track: diphthongs become two targets, equal neighbours merge."""
     result: list[Viseme] = []
     for phone in spoken:

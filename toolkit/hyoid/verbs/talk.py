@@ -40,6 +40,10 @@ class Job(OutputOptions):
     style: Literal["calm", "neutral", "energetic"] = Field("neutral", description="how lively the performance is")
     seed: int = Field(0, ge=0, le=2**32 - 1, description="of blinks, gaze and idle motion; same seed, same take")
     offset_ms: float = Field(0.0, ge=-500, le=500, description="moves the face later (or earlier) than the sound")
+    start: float = Field(0.0, ge=0, description="second of the recording at which the part to perform begins")
+    end: float | None = Field(
+        None, gt=0, description="second of the recording at which it ends; without it, at the end"
+    )
     repair: bool = Field(False, description="take what a damaged recording holds instead of refusing it")
     jaw: float = _layer("the jaw")
     lips: float = _layer("the lips")
@@ -88,6 +92,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         seed=job.seed,
         events=job.events,
         offset_ms=job.offset_ms,
+        start=job.start,
+        end=job.end,
         repair=job.repair,
         character=CharacterReference(job.character, job.set, job.part),
         report=report.stage(0.0, 0.4),
