@@ -3,8 +3,8 @@
 
     python addon/build.py [FOLDER]      dist/addon by default
 
-The folder then holds ``hyoid-VERSION.zip``, ``index.json`` and ``index.html``: put it on any web server, and Blender 4.2
-and later install and update from it. Equal sources give equal bytes.
+The folder then holds ``hyoid-VERSION.zip``, ``index.json`` and ``index.html``: put it on any web server, and Blender
+4.2 and later install and update from it. Equal sources give equal bytes.
 
 The add-on works without the toolkit, so the zip carries those modules of the toolkit that need nothing but NumPy and
 bpy (``SHARED``), as its subpackage ``toolkit``, with their absolute imports turned into relative ones: in Blender the

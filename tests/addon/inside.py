@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs inside a Blender: installs the zip as a user would, then calls ``main(addon, args)`` of a script.
 
-The answer of ``main`` goes into ``answer.json`` of the work folder. ``python inside.py -- FOLDER`` with bpy, or
-``blender -b --python inside.py -- FOLDER``.
+A script that has ``before(args)`` is asked before the installation. The answer of ``main`` goes into ``answer.json`` of
+the work folder. ``python inside.py -- FOLDER`` with bpy, or ``blender -b --python inside.py -- FOLDER``.
 """
 
 import importlib
@@ -30,13 +30,15 @@ def main():
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     code = 1
     try:
-        addon = install(job["zip"])
         names = {"__name__": "script", "__file__": job["script"]}
         exec(compile(Path(job["script"]).read_text(encoding="utf-8"), job["script"], "exec"), names)
+        if "before" in names:
+            names["before"](job["args"])
+        addon = install(job["zip"]) if job["zip"] else None
         answer = names["main"](addon, job["args"])
         (folder / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
         code = 0
-    except Exception:  # noqa: BLE001  every failure must be told
+    except BaseException:  # noqa: BLE001  the test reads it
         traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()

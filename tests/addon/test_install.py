@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One zip installs in every Blender, as a user installs it."""
+"""One zip installs in every Blender as a user installs it, and goes without a trace."""
 
 import pytest
 
@@ -15,3 +15,19 @@ def test_the_zip_installs_and_finds_its_human(version, tmp_path):
     assert answer["vertices"] == 8035
     assert not answer["scipy"]  # Blender's Python has none
     assert ".".join(map(str, answer["version"])) == version
+
+
+@pytest.mark.parametrize("version", tools.VERSIONS)
+def test_switched_off_or_removed_it_leaves_nothing_behind(version, tmp_path):
+    answer = tools.run(version, "lifecycle", tmp_path, use=True)
+    assert answer["brings"]["classes"] > 5  # or the comparison compares nothing
+    assert answer["brings"]["properties"] > 0
+    assert answer["disabled"] == {}
+    assert answer["disabled_timers"] == []
+    assert answer["enabled_again"] == {}
+    assert answer["used"]
+    assert answer["data_kept"]
+    assert answer["removed"] == {}
+    assert answer["removed_timers"] == []
+    assert answer["enabled"] == []
+    assert not answer["files_left"]

@@ -42,36 +42,42 @@ def command_of(version: str) -> tuple[list[str], dict[str, str]]:
         program = shutil.which("blender")
         found = program and subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
         if not found or "Blender 3.4" not in found:
-            _absent("the distribution's Blender 3.4 is not installed: apt-get install blender python3-numpy")
+            absent("the distribution's Blender 3.4 is not installed: apt-get install blender python3-numpy")
         words = [program, "-b", "--factory-startup", "--python-exit-code", "3", "--python"]
         environment.pop("PYTHONPATH", None)
         return words, environment
     if version == "4.2":
         if importlib.util.find_spec("bpy") is None:
-            _absent('bpy is not installed: pip install "hyoid[blender]"')
+            absent('bpy is not installed: pip install "hyoid[blender]"')
         environment["PYTHONPATH"] = ""
     else:
         folder = ROOT / ".tools" / f"bpy-{version}"
         if not (folder / "bpy").is_dir():
-            _absent(f"bpy {version} is not in {folder}: make tools")
+            absent(f"bpy {version} is not in {folder}: make tools")
         environment["PYTHONPATH"] = str(folder)
     return [sys.executable], environment
 
 
-def _absent(reason: str) -> None:
+def absent(reason: str) -> None:
     if os.environ.get("HYOID_REQUIRE_JUDGES"):
         pytest.fail(reason)
     pytest.skip(reason)
 
 
-def run(version: str, script: str, folder: Path, *, timeout: float = 120, env: dict[str, str] | None = None, **args):
-    """Install the zip in a Blender with empty settings and call ``main(addon, args)`` of ``scripts/SCRIPT.py``."""
+def run(
+    version: str, script: str, folder: Path, *, timeout: float = 120, env: dict[str, str] | None = None,
+    install: bool = True, **args,
+):  # fmt: skip
+    """Install the zip in a Blender with empty settings and call ``main(addon, args)`` of ``scripts/SCRIPT.py``.
+
+    Without ``install`` the Blender stays bare, and the script gets None for the add-on.
+    """
     words, environment = command_of(version)
     work = folder / f"blender-{version}"
     work.mkdir(parents=True, exist_ok=True)
     answer = work / "answer.json"
     answer.unlink(missing_ok=True)
-    job = {"zip": str(built_zip()), "script": str(SCRIPTS / f"{script}.py"), "args": args}
+    job = {"zip": str(built_zip()) if install else "", "script": str(SCRIPTS / f"{script}.py"), "args": args}
     (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
     places = {"BLENDER_USER_RESOURCES": "resources", "BLENDER_USER_SCRIPTS": "scripts", "BLENDER_USER_CONFIG": "config"}
     for variable, name in places.items():
