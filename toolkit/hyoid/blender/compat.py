@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # pyright: reportAttributeAccessIssue=false, reportMissingImports=false
-"""Every difference between the Blender versions 4.2 to 5.0 that Hyoid meets, in one place."""
+"""Every difference between the Blender versions 3.4 to 5.0 that Hyoid meets, in one place."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import bpy
+import numpy as np
 
 _DATE = b"Sat Jan  1 00:00:00 2000"
 _STRIP_FILE = Path(__file__).with_name("sound_strip.blend")
@@ -125,10 +126,32 @@ def remove_unused_strip(scene: Any) -> None:
         bpy.data.sounds.remove(stand_in)
 
 
+def strips(scene: Any) -> list[Any]:
+    """Every strip of a scene's sequencer, by channel and then time; none where there is no sequencer."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return []
+    found = editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all
+    return sorted(found, key=lambda strip: (strip.channel, strip.frame_final_start))
+
+
+def is_retimed(strip: Any) -> bool:
+    """Whether a sound strip plays at another speed than its file (a speed factor, or retiming keys)."""
+    return getattr(strip, "speed_factor", 1.0) != 1.0 or len(getattr(strip, "retiming_keys", ())) > 2
+
+
+def sound_offset(strip: Any) -> float:
+    """Seconds by which the sound of a strip is shifted inside it, beside its trim."""
+    return float(getattr(strip, "sound_offset", 0.0))
+
+
 def set_blended(material: Any, blended: bool) -> None:
     """Choose sorted transparency or dithering for EEVEE; Cycles needs nothing."""
     if hasattr(material, "surface_render_method"):
         material.surface_render_method = "BLENDED" if blended else "DITHERED"
+    elif blended:
+        material.blend_method, material.shadow_method = "BLEND", "NONE"
+        material.show_transparent_back = False
 
 
 def set_engine(scene: Any) -> None:
@@ -177,3 +200,90 @@ def set_property(owner: Any, name: str, value: float, low: float, high: float, d
     owner.id_properties_ui(name).update(
         default=value, soft_min=low, soft_max=high, min=10 * low, max=10 * high, description=description
     )
+
+
+def set_polygons(mesh: Any, starts: np.ndarray, sizes: np.ndarray) -> None:
+    """Where the corners of each polygon lie; versions before 4.0 do not derive the sizes from the starts."""
+    mesh.polygons.foreach_set("loop_start", np.ascontiguousarray(starts, np.int32))
+    if bpy.app.version < (4, 0):
+        mesh.polygons.foreach_set("loop_total", np.ascontiguousarray(sizes, np.int32))
+
+
+def set_uv(layer: Any, coordinates: np.ndarray) -> None:
+    """Fill a UV layer with ``coordinates`` (corners, 2) float32."""
+    flat = np.ascontiguousarray(coordinates, np.float32).reshape(-1)
+    if hasattr(layer, "uv"):
+        layer.uv.foreach_set("vector", flat)
+    else:
+        layer.data.foreach_set("uv", flat)
+
+
+def key_points(key: Any) -> Any:
+    """The points of a shape key in the form that ``foreach_get`` and ``foreach_set`` read fastest (``co``)."""
+    return key.points if hasattr(key, "points") else key.data
+
+
+def sort_bones(armature: Any, members: dict[str, list[str]], colours: dict[str, str]) -> None:
+    """Put the bones into named sets with colours: bone collections, before 4.0 layers and bone groups.
+
+    Args:
+        members: names of bones by the title of their set; each set gets one layer where there are layers.
+        colours: themes (``THEME01``...) by title.
+    """
+    data = armature.data
+    for layer, (title, names) in enumerate(members.items()):
+        colour = colours.get(title)
+        if hasattr(data, "collections"):
+            made = data.collections.new(title)
+            for name in names:
+                made.assign(data.bones[name])
+                if colour:
+                    data.bones[name].color.palette = colour
+            continue
+        group = armature.pose.bone_groups.new(name=title)
+        if colour:
+            group.color_set = colour
+        for name in names:
+            armature.pose.bones[name].bone_group = group
+            data.bones[name].layers = [index == layer for index in range(32)]
+    if not hasattr(data, "collections"):
+        data.layers = [index < len(members) for index in range(32)]
+
+
+def set_subsurface(tree: Any, inputs: Any, weight: float, radius: tuple[float, float, float], scale: float) -> None:
+    """Light below the surface of a Principled shader; ``radius`` by colour, in units of ``scale`` metres.
+
+    Before 4.0 the weight also scaled the radius, and the scattered colour was an input of its own.
+    """
+    if "Subsurface Weight" in inputs:
+        inputs["Subsurface Weight"].default_value = weight
+        inputs["Subsurface Radius"].default_value = radius
+        inputs["Subsurface Scale"].default_value = scale
+        return
+    inputs["Subsurface"].default_value = weight
+    inputs["Subsurface Radius"].default_value = [scale / max(weight, 0.01) * value for value in radius]
+    colour = inputs["Base Color"]
+    inputs["Subsurface Color"].default_value = colour.default_value
+    if colour.is_linked:
+        tree.links.new(colour.links[0].from_socket, inputs["Subsurface Color"])
+
+
+def glossy_node() -> str:
+    """The type of the node that reflects like a rough mirror, and nothing else."""
+    return "ShaderNodeBsdfGlossy" if bpy.app.version < (4, 0) else "ShaderNodeBsdfAnisotropic"
+
+
+def id_type(owner: Any) -> str:
+    """The kind of an ID (``OBJECT``, ``KEY``, ``ARMATURE``), which IDs themselves tell only in newer versions."""
+    if hasattr(owner, "id_type"):
+        return owner.id_type
+    return next(base.__name__ for base in type(owner).__mro__ if base.__base__ is bpy.types.ID).upper()
+
+
+def sound_strips(scene: Any) -> list[Any]:
+    """The sound strips on the timeline of a scene, meta strips included, the earliest first."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return []
+    every = editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all
+    return sorted((strip for strip in every if strip.type == "SOUND"), key=lambda strip: strip.frame_final_start)

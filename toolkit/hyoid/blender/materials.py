@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +14,41 @@ import numpy as np
 
 from . import compat
 
+_TINT, _COLOUR, _HASH = "Hyoid tint", "Hyoid colour", "hyoid_sha256"
 _CLEAR = 0.5
 """A blended material with an alpha factor below this is a clear layer (the cornea): only its highlight shows."""
 
 
-def build(records: dict[str, dict[str, Any]], folder: Path | None = None) -> dict[str, Any]:
-    """Blender materials by name.
+def build(records: dict[str, dict[str, Any]], folder: Path | None = None, owner: str = "") -> dict[str, Any]:
+    """Blender materials by name; each carries its name in the custom property ``hyoid_material``.
 
     Args:
         records: see ``pack``.
         folder: None for materials at their best. A folder for materials that other formats understand: every map goes
             straight into its socket, and a colour factor is multiplied into a copy of the map in that folder.
+        owner: stands before the name in Blender, where several characters share a file.
     """
-    return {name: _material(name, record, folder) for name, record in records.items()}
+    return {name: _material(name, record, folder, owner) for name, record in records.items()}
 
 
-def _material(name: str, record: dict[str, Any], folder: Path | None) -> Any:
-    material = bpy.data.materials.new(name)
+def update(material: Any, record: dict[str, Any]) -> None:
+    """Give a material of :func:`build` the colour and the colour map of another identity, in place.
+
+    Nodes that an artist removed or renamed are left alone.
+    """
+    tree = material.node_tree
+    tint, image = (tree.nodes.get(name) for name in (_TINT, _COLOUR)) if tree else (None, None)
+    if tint is not None:
+        tint.inputs[7].default_value = [*record["colour"][:3], 1.0]
+    path = record["maps"]["colour"]
+    if image is not None and path and (image.image is None or image.image.get(_HASH) != _sha256(path)):
+        image.image = _load(path, "sRGB")
+    material.diffuse_color = record["colour"]
+
+
+def _material(name: str, record: dict[str, Any], folder: Path | None, owner: str) -> Any:
+    material = bpy.data.materials.new(f"{owner} {name}" if owner else name)
+    material["hyoid_material"] = name
     tree = compat.use_nodes(material)
     tree.nodes.clear()
     output = _node(tree, "ShaderNodeOutputMaterial", 300, 0)
@@ -57,12 +77,10 @@ def _principled(tree: Any, record: dict[str, Any]) -> Any:
     inputs["Roughness"].default_value = record["roughness"]
     inputs["Metallic"].default_value = record["metallic"]
     inputs["Alpha"].default_value = record["colour"][3]
-    if record["subsurface"] > 0:
-        inputs["Subsurface Weight"].default_value = record["subsurface"]
-        inputs["Subsurface Radius"].default_value = (1.0, 0.35, 0.2)  # red light travels farthest in skin
-        inputs["Subsurface Scale"].default_value = 0.006
     if maps["colour"]:
         _colour_map(tree, record, inputs)
+    if record["subsurface"] > 0:  # red light travels farthest in skin
+        compat.set_subsurface(tree, inputs, record["subsurface"], (1.0, 0.35, 0.2), 0.006)
     if maps["normal"]:
         _normal_map(tree, maps["normal"], inputs)
     if maps["roughness"]:
@@ -119,15 +137,14 @@ def _normal_map(tree: Any, path: str, inputs: Any) -> None:
 def _colour_map(tree: Any, record: dict[str, Any], inputs: Any) -> None:
     """Map times factor, as glTF defines it; alpha from the map unless the material is opaque."""
     image = _image(tree, record["maps"]["colour"], "sRGB", -600, 200)
-    colour = image.outputs["Color"]
-    if any(value != 1.0 for value in record["colour"][:3]):
-        mix = _node(tree, "ShaderNodeMix", -250, 200)
-        mix.data_type, mix.blend_type = "RGBA", "MULTIPLY"
-        mix.inputs["Factor"].default_value = 1.0
-        mix.inputs[7].default_value = [*record["colour"][:3], 1.0]
-        tree.links.new(colour, mix.inputs[6])
-        colour = mix.outputs[2]
-    tree.links.new(colour, inputs["Base Color"])
+    image.name = _COLOUR
+    mix = _node(tree, "ShaderNodeMix", -250, 200)
+    mix.name = mix.label = _TINT
+    mix.data_type, mix.blend_type = "RGBA", "MULTIPLY"
+    mix.inputs["Factor"].default_value = 1.0
+    mix.inputs[7].default_value = [*record["colour"][:3], 1.0]
+    tree.links.new(image.outputs["Color"], mix.inputs[6])
+    tree.links.new(mix.outputs[2], inputs["Base Color"])
     if record["alpha"] == "opaque":
         return
     alpha = _scaled(tree, image.outputs["Alpha"], record["colour"][3], 0)
@@ -146,7 +163,7 @@ def _clear(tree: Any, record: dict[str, Any]) -> Any:
     fresnel = _node(tree, "ShaderNodeFresnel", -200, 200)
     fresnel.inputs["IOR"].default_value = 1.376
     transparent = _node(tree, "ShaderNodeBsdfTransparent", -200, 0)
-    glossy = _node(tree, "ShaderNodeBsdfAnisotropic", -200, -200)
+    glossy = _node(tree, compat.glossy_node(), -200, -200)
     glossy.inputs["Roughness"].default_value = record["roughness"]
     tree.links.new(fresnel.outputs[0], mix.inputs[0])
     tree.links.new(transparent.outputs[0], mix.inputs[1])
@@ -155,13 +172,27 @@ def _clear(tree: Any, record: dict[str, Any]) -> Any:
 
 
 def _image(tree: Any, path: str, space: str, x: float, y: float) -> Any:
-    image = bpy.data.images.load(path, check_existing=True)
-    image.colorspace_settings.name = space
-    if not image.packed_file:
-        image.pack()
     node = _node(tree, "ShaderNodeTexImage", x, y)
-    node.image = image
+    node.image = _load(path, space)
     return node
+
+
+def _load(path: str, space: str) -> Any:
+    """A packed image; characters of one file share it, wherever its file lay when it was read."""
+    digest = _sha256(path)
+    for image in bpy.data.images:
+        if image.get(_HASH) == digest and image.colorspace_settings.name == space and image.library is None:
+            return image
+    image = bpy.data.images.load(path)
+    image.colorspace_settings.name = space
+    image[_HASH] = digest
+    image.pack()
+    return image
+
+
+@cache
+def _sha256(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _scaled(tree: Any, socket: Any, factor: float, y: float) -> Any:

@@ -9,6 +9,8 @@ from typing import Any
 import bpy
 import numpy as np
 
+from . import compat
+
 COARSE = 30_000
 """A body with fewer vertices is a base mesh that gains from a Subdivision modifier."""
 
@@ -34,6 +36,7 @@ def build(
         made = bpy.data.objects.new(mesh.name, mesh)
         collection.objects.link(made)
         made.parent = armature
+        made["hyoid_part"] = part["name"]
         _groups(made, part, arrays, character["joints"])
         _keys(made, part, arrays, character["shapes"], every=part is body)
         modifier = made.modifiers.new("Armature", "ARMATURE")
@@ -65,10 +68,9 @@ def _mesh(name: str, part: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any
     mesh.loops.add(int(sizes.sum()))
     mesh.loops.foreach_set("vertex_index", faces[corner].astype(np.int32))
     mesh.polygons.add(len(faces))
-    mesh.polygons.foreach_set("loop_start", (np.cumsum(sizes) - sizes).astype(np.int32))
+    compat.set_polygons(mesh, np.cumsum(sizes) - sizes, sizes)
     mesh.polygons.foreach_set("use_smooth", np.ones(len(faces), bool))
-    layer = mesh.uv_layers.new(name="UVMap")
-    layer.uv.foreach_set("vector", _flat(arrays["uv"][face_uv[corner]]))
+    compat.set_uv(mesh.uv_layers.new(name="UVMap"), arrays["uv"][face_uv[corner]])
     mesh.update(calc_edges=True)
     return mesh
 
@@ -109,7 +111,7 @@ def _keys(made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], names:
         key.value = 0.0
         points = rest.copy()
         points[vertices] += offset
-        key.data.foreach_set("co", _flat(points))
+        compat.key_points(key).foreach_set("co", _flat(points))
     made.data.shape_keys.name = made.name
     made.data.shape_keys.use_relative = True
     made.active_shape_key_index = 0

@@ -35,6 +35,26 @@ def pack(
     path: Path, character: Character, take: Take | None, name: str, options: dict[str, Any], report: Report
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The job for the child process: a JSON-able record and the arrays that it speaks of."""
+    described, arrays = record(character)
+    job = {
+        "path": str(path),
+        "format": path.suffix.lower(),
+        "options": options,
+        "character": described,
+        "take": None,
+    }
+    if take is not None:
+        job["take"], take_arrays = _take(character, take, name, options["keys"], report)
+        arrays |= take_arrays
+    return job, arrays
+
+
+def record(character: Character) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A character as a JSON-able record and the arrays that it speaks of, in Blender's axes.
+
+    Arrays: ``vertices`` (V, 3), ``faces`` (F, 4), ``uv`` (U, 2), ``face_uv`` (F, 4), ``heads`` and ``tails`` (J, 3),
+    ``parents`` (J,), ``weight_joints`` and ``weights`` (V, 8), ``shape_starts``, ``shape_vertices``, ``shape_offsets``.
+    """
     arrays = {
         "vertices": to_blender(character.vertices),
         "faces": character.faces,
@@ -50,50 +70,43 @@ def pack(
         "shape_offsets": to_blender(character.shapes.offsets),
     }
     neck_limits = character.neck
-    job = {
-        "path": str(path),
-        "format": path.suffix.lower(),
-        "options": options,
-        "character": {
-            "name": character.name,
-            "licence": character.licence,
-            "settings": {key: float(value) for key, value in character.settings.items()},
-            "parts": [
-                {
-                    "name": part.name,
-                    "material": part.material,
-                    "vertices": [part.vertices.start, part.vertices.stop],
-                    "faces": [part.faces.start, part.faces.stop],
-                }
-                for part in character.parts
-            ],
-            "joints": list(character.joint_names),
-            "shapes": list(character.shapes.names),
-            "shape_millimetres": arkit.SHAPE_MILLIMETRES,
-            "drivers": [
-                {
-                    "joint": driver.joint,
-                    "curve": driver.curve,
-                    "axis": [float(value) for value in driver.axis],
-                    "degrees": float(driver.degrees),
-                }
-                for driver in character.drivers
-            ],
-            "neck_ranges": {
-                "head_turn": float(neck_limits.axial.sum()),
-                "head_nod": float(max(neck_limits.flexion.sum(), neck_limits.extension.sum())),
-                "head_tilt": float(neck_limits.lateral.sum()),
-            },
-            "neck_shares": neck_shares(neck_limits),
-            "materials": {key: _material(value) for key, value in character.materials.items()},
-            "landmarks": {key: int(value) for key, value in character.landmarks.items()},
+    described = {
+        "name": character.name,
+        "source": character.name,
+        "licence": character.licence,
+        "settings": {key: float(value) for key, value in character.settings.items()},
+        "part": "full" if any(name.startswith("upperleg") for name in character.joint_names) else "head",
+        "parts": [
+            {
+                "name": part.name,
+                "material": part.material,
+                "vertices": [part.vertices.start, part.vertices.stop],
+                "faces": [part.faces.start, part.faces.stop],
+            }
+            for part in character.parts
+        ],
+        "joints": list(character.joint_names),
+        "shapes": list(character.shapes.names),
+        "shape_millimetres": arkit.SHAPE_MILLIMETRES,
+        "drivers": [
+            {
+                "joint": driver.joint,
+                "curve": driver.curve,
+                "axis": [float(value) for value in driver.axis],
+                "degrees": float(driver.degrees),
+            }
+            for driver in character.drivers
+        ],
+        "neck_ranges": {
+            "head_turn": float(neck_limits.axial.sum()),
+            "head_nod": float(max(neck_limits.flexion.sum(), neck_limits.extension.sum())),
+            "head_tilt": float(neck_limits.lateral.sum()),
         },
-        "take": None,
+        "neck_shares": neck_shares(neck_limits),
+        "materials": {key: _material(value) for key, value in character.materials.items()},
+        "landmarks": {key: int(value) for key, value in character.landmarks.items()},
     }
-    if take is not None:
-        job["take"], take_arrays = _take(character, take, name, options["keys"], report)
-        arrays |= take_arrays
-    return job, arrays
+    return described, arrays
 
 
 def neck_shares(limits: NeckLimits) -> dict[str, list[list[float]]]:

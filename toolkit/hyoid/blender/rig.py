@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import bpy
@@ -13,47 +16,111 @@ import numpy as np
 from . import compat
 
 NECK = ("c7t1", "c6c7", "c5c6", "c4c5", "c3c4", "c2c3", "c1c2", "oc1")
+CONTROL = "head_control"
+"""A handle that turns head and neck; no joint of the character and no part of its surface (see ``controls``)."""
+
+MARK = "hyoid_character"
+"""Custom property of the armature object: a JSON record with character, name, settings, part and id."""
+
 SHORTEST = 0.004
 """Metres; Blender deletes bones of no length."""
 
 _UP = np.array([0.0, 0.0, 1.0])
 _LEFT = np.array([1.0, 0.0, 0.0])
 _FORWARD = np.array([0.0, -1.0, 0.0])
-_COLLECTIONS = ("Head", "Neck", "Face", "Spine", "Arms.L", "Arms.R", "Hands.L", "Hands.R", "Legs.L", "Legs.R")
-_COLOURS = {"Head": "THEME09", "Neck": "THEME09", "Face": "THEME02", "L": "THEME04", "R": "THEME01"}
+_COLLECTIONS = (
+    "Control", "Head", "Neck", "Face", "Spine", "Arms.L", "Arms.R", "Hands.L", "Hands.R", "Legs.L", "Legs.R",
+)  # fmt: skip
+_COLOURS = {
+    "Control": "THEME03", "Head": "THEME09", "Neck": "THEME09", "Face": "THEME02",
+    "Arms.L": "THEME04", "Hands.L": "THEME04", "Legs.L": "THEME04",
+    "Arms.R": "THEME01", "Hands.R": "THEME01", "Legs.R": "THEME01",
+}  # fmt: skip
 _LIMBS = (("Hands", ("wrist", "hand", "metacarpal", "finger", "thumb")),
           ("Arms", ("clavicle", "shoulder", "upperarm", "lowerarm", "arm", "elbow")),
           ("Legs", ("upperleg", "lowerleg", "leg", "foot", "toe", "knee")))  # fmt: skip
 
 
-def build(character: dict[str, Any], arrays: dict[str, np.ndarray], collection: Any) -> Any:
-    """The armature object with bones at the character's joints, sorted into bone collections."""
+def build(character: dict[str, Any], arrays: dict[str, np.ndarray], collection: Any, *, control: bool = False) -> Any:
+    """The armature object with bones at the character's joints, sorted into bone collections.
+
+    It works in whatever mode, scene or view the artist is in, and leaves all that as it is.
+
+    Args:
+        character, arrays: see ``pack.record``.
+        collection: a collection that the armature and the shape of its handles are put into.
+        control: add the handle ``head_control``; see ``controls``.
+    """
     data = bpy.data.armatures.new(f"{character['name']}_rig")
     armature = bpy.data.objects.new(f"{character['name']}_rig", data)
     collection.objects.link(armature)
     data.display_type = "STICK"
     armature.show_in_front = True
-    turning = {driver["joint"] for driver in character["drivers"]}
-    _bones(armature, character["joints"], arrays, turning)
-    _sort(armature, character["joints"], arrays["parents"])
-    _add_rings(armature, character, arrays, collection)
+    place_bones(armature, character, arrays, control=control)
+    joints, parents = character["joints"], arrays["parents"]
+    _sort(armature, joints, parents, control)
+    ring = _ring(collection)
+    for bone in armature.pose.bones:
+        if bone.name in NECK or bone.name == CONTROL:
+            bone.custom_shape = ring
+            bone.use_custom_shape_bone_size = False
+    if control and NECK[-1] in joints:
+        armature.pose.bones[CONTROL].custom_shape_transform = armature.pose.bones[NECK[-1]]
+    set_rings(armature, character, arrays)
     return armature
 
 
-def _bones(armature: Any, joints: list[str], arrays: dict[str, np.ndarray], turning: set[str]) -> None:
-    bpy.context.view_layer.objects.active = armature
-    bpy.ops.object.mode_set(mode="EDIT")
-    edit = armature.data.edit_bones
-    for index, name in enumerate(joints):
-        bone = edit.new(name)
-        head, tail, across = _placement(name, arrays["heads"][index], arrays["tails"][index], turning)
-        bone.head, bone.tail = head.tolist(), tail.tolist()
-        bone.align_roll(np.cross(across, tail - head).tolist())
-        parent = int(arrays["parents"][index])
-        if parent >= 0:
-            bone.parent = edit[joints[parent]]
-        bone.use_deform = bool((arrays["weights"][arrays["weight_joints"] == index] > 0).any())
-    bpy.ops.object.mode_set(mode="OBJECT")
+def place_bones(armature: Any, character: dict[str, Any], arrays: dict[str, np.ndarray], *, control: bool) -> None:
+    """Put bones at the joints of a character: make those that are missing, move the others; nothing else changes.
+
+    Raises:
+        RuntimeError: the armature is in edit mode.
+    """
+    joints, parents = character["joints"], arrays["parents"]
+    turning = {driver["joint"] for driver in character["drivers"]}
+    with _edit_bones(armature.data) as edit:
+        for index, name in enumerate(joints):
+            bone = edit.get(name)
+            if bone is None:
+                bone = edit.new(name)
+                if parents[index] >= 0:
+                    bone.parent = edit[joints[parents[index]]]
+                bone.use_deform = bool((arrays["weights"][arrays["weight_joints"] == index] > 0).any())
+            head, tail, across = _placement(name, arrays["heads"][index], arrays["tails"][index], turning)
+            bone.head, bone.tail = head.tolist(), tail.tolist()
+            bone.align_roll(np.cross(across, tail - head).tolist())
+        if control and NECK[0] in joints and NECK[-1] in joints:
+            bone = edit.get(CONTROL)
+            if bone is None:
+                bone = edit.new(CONTROL)
+                bone.parent = edit[NECK[0]].parent
+                bone.use_deform = False
+            head = edit[NECK[-1]]
+            bone.head, bone.tail = head.head, head.tail
+            bone.roll = head.roll
+    armature.update_tag(refresh={"OBJECT", "DATA"})
+
+
+@contextmanager
+def _edit_bones(data: Any) -> Iterator[Any]:
+    """The edit bones of an armature, whose objects keep their modes: a stand-in in a scene of its own is edited."""
+    if data.is_editmode:
+        raise RuntimeError("the armature is in edit mode; leave it first (Tab)")
+    scene = bpy.data.scenes.new("Hyoid")
+    stand_in = bpy.data.objects.new("Hyoid", data)
+    try:
+        scene.collection.objects.link(stand_in)
+        layer = scene.view_layers[0]
+        layer.objects.active = stand_in
+        with bpy.context.temp_override(scene=scene, view_layer=layer, active_object=stand_in, object=stand_in):
+            bpy.ops.object.mode_set(mode="EDIT")
+            try:
+                yield data.edit_bones
+            finally:
+                bpy.ops.object.mode_set(mode="OBJECT")
+    finally:
+        bpy.data.objects.remove(stand_in)
+        bpy.data.scenes.remove(scene)
 
 
 def _placement(
@@ -77,7 +144,7 @@ def _placement(
     return head, tail, across
 
 
-def _sort(armature: Any, joints: list[str], parents: np.ndarray) -> None:
+def _sort(armature: Any, joints: list[str], parents: np.ndarray, control: bool) -> None:
     """Put each bone into its collection; collections that stay empty are not made."""
     members: dict[str, list[str]] = {}
     under_head: set[str] = set()
@@ -86,14 +153,10 @@ def _sort(armature: Any, joints: list[str], parents: np.ndarray) -> None:
         if above == "oc1" or above in under_head:
             under_head.add(name)
         members.setdefault(_collection_of(name, name in under_head), []).append(name)
-    for title in sorted(members, key=lambda title: _COLLECTIONS.index(title)):
-        made = armature.data.collections.new(title)
-        for name in members[title]:
-            bone = armature.data.bones[name]
-            made.assign(bone)
-            colour = _COLOURS.get(title) or _COLOURS.get(title.rpartition(".")[2])
-            if colour:
-                bone.color.palette = colour
+    if control and CONTROL in armature.data.bones:
+        members["Control"] = [CONTROL]
+    titles = sorted(members, key=lambda title: _COLLECTIONS.index(title))
+    compat.sort_bones(armature, {title: members[title] for title in titles}, _COLOURS)
 
 
 def _collection_of(name: str, under_head: bool) -> str:
@@ -109,17 +172,23 @@ def _collection_of(name: str, under_head: bool) -> str:
     return "Spine"
 
 
-def _add_rings(armature: Any, character: dict[str, Any], arrays: dict[str, np.ndarray], collection: Any) -> None:
-    """Rings around the neck and the head as the handles of their bones."""
+def _ring(collection: Any) -> Any:
+    """A ring of radius 1 about +Y, in a hidden collection."""
     angle = np.linspace(0, 2 * math.pi, 48, endpoint=False)
     mesh = bpy.data.meshes.new("ring")
     points = np.stack([np.sin(angle), 0 * angle, np.cos(angle)], -1)
     mesh.from_pydata(points.tolist(), [(i, (i + 1) % 48) for i in range(48)], [])
     ring = bpy.data.objects.new("ring", mesh)
     widgets = bpy.data.collections.new(f"{collection.name} widgets")
+    ring["hyoid_widget"] = widgets["hyoid_collection"] = True
     widgets.objects.link(ring)
     collection.children.link(widgets)
     widgets.hide_viewport = widgets.hide_render = True
+    return ring
+
+
+def set_rings(armature: Any, character: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Size the rings around the neck and the head, the handles of their bones."""
     first = arrays["weight_joints"][:, 0]
     for name in NECK:
         if name not in character["joints"]:
@@ -129,10 +198,36 @@ def _add_rings(armature: Any, character: dict[str, Any], arrays: dict[str, np.nd
         distance = np.linalg.norm((arrays["vertices"] - arrays["heads"][index])[(first == index) & near, :2], axis=-1)
         # The median keeps the shoulders out of the lowest ring.
         radius = float(np.median(distance)) * 1.25 if len(distance) else 0.08
-        bone = armature.pose.bones[name]
-        bone.custom_shape = ring
-        bone.use_custom_shape_bone_size = False
-        bone.custom_shape_scale_xyz = (radius,) * 3
+        armature.pose.bones[name].custom_shape_scale_xyz = (radius,) * 3
+        if name == NECK[-1] and CONTROL in armature.pose.bones:
+            armature.pose.bones[CONTROL].custom_shape_scale_xyz = (1.7 * radius,) * 3
+
+
+def add_controls(armature: Any, character: dict[str, Any], objects: list[Any], *, jaw: bool = True) -> None:
+    """Everything that joins the armature and the meshes (body first): properties, constraints and drivers.
+
+    Args:
+        jaw: add the shape key ``jaw``, which opens the jaw on top of the animated jawOpen.
+    """
+    add_properties(armature, character, objects[0])
+    drive_neck(armature, character["neck_shares"])
+    drive_shapes(armature, objects, character["shape_millimetres"])
+    drive_eyes(armature, character["drivers"], objects[0])
+    if jaw:
+        add_jaw_keys(armature, objects)
+
+
+def mark(armature: Any, character: dict[str, Any], identifier: str) -> None:
+    """Say on the armature object which character it is, so that the add-on finds it, and under which licence."""
+    record = {
+        "character": character["source"],
+        "name": character["name"],
+        "settings": character["settings"],
+        "part": character["part"],
+        "id": identifier,
+    }
+    armature[MARK] = json.dumps(record, sort_keys=True)
+    armature["hyoid_licence"] = character["licence"]
 
 
 def add_properties(armature: Any, character: dict[str, Any], body: Any) -> None:
@@ -300,7 +395,7 @@ def drive(owner: Any, path: str, expression: str, **variables: tuple[Any, str]) 
         variable.name = name
         variable.type = "SINGLE_PROP"
         target = variable.targets[0]
-        target.id_type = owner_id.id_type
+        target.id_type = compat.id_type(owner_id)
         target.id = owner_id
         target.data_path = data_path
     driver.expression = expression

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,19 +38,15 @@ def build(scene: Any, job: dict[str, Any], arrays: dict[str, Any], folder: Path,
     scene.collection.children.link(collection)
 
     emit(event="progress", fraction=0.1, what="building the rig")
-    armature = rig.build(character, arrays, collection)
+    editable = job["format"] == ".blend"
+    armature = rig.build(character, arrays, collection, control=editable)
     emit(event="progress", fraction=0.2, what="building the meshes")
     made_materials = materials.build(character["materials"], folder if job["format"] == ".fbx" else None)
-    subdivide = job["options"]["subdivide"] and job["format"] == ".blend"
+    subdivide = job["options"]["subdivide"] and editable
     objects = meshes.build(character, arrays, armature, collection, made_materials, subdivide)
     body = objects[0]
-    rig.add_properties(armature, character, body)
-    rig.drive_neck(armature, character["neck_shares"])
-    rig.drive_shapes(armature, objects, character["shape_millimetres"])
-    rig.drive_eyes(armature, character["drivers"], body)
-    if job["format"] == ".blend":
-        rig.add_jaw_keys(armature, objects)
-    armature["hyoid_licence"] = character["licence"]
+    rig.add_controls(armature, character, objects, jaw=editable)
+    rig.mark(armature, character, uuid.uuid5(uuid.NAMESPACE_URL, job["path"]).hex)
 
     take = job["take"]
     heard = False

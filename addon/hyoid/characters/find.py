@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+"""Which characters a scene holds: by the mark on their armatures and by pointers, never by names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import bpy
+
+from ..toolkit import characters
+from ..toolkit.characters.character import Character
+
+MARK = "hyoid_character"
+PART = "hyoid_part"
+
+
+@dataclass
+class Rig:
+    """A character in the file: its armature object, the mesh object with the face keys, and all its mesh objects."""
+
+    armature: bpy.types.Object
+    body: bpy.types.Object
+    parts: list[bpy.types.Object]
+
+
+def rig_of(obj: bpy.types.Object | None) -> Rig | None:
+    """The character that an object belongs to: its armature, or a mesh below it."""
+    if obj is None:
+        return None
+    if obj.type == "ARMATURE":
+        return _rig(obj)
+    if obj.type != "MESH":
+        return None
+    found = _rig(obj.parent)
+    if found is None:
+        modifiers = (modifier.object for modifier in obj.modifiers if modifier.type == "ARMATURE")
+        found = next(filter(None, map(_rig, modifiers)), None)
+    return found
+
+
+def rigs(scene: bpy.types.Scene) -> list[Rig]:
+    """Every character of a scene, in the order of its objects."""
+    return [rig for rig in (_rig(obj) for obj in scene.objects if obj.type == "ARMATURE") if rig]
+
+
+def active_rig(context: bpy.types.Context) -> Rig | None:
+    """The character of the active object, else the only one of the scene."""
+    found = rig_of(getattr(context, "object", None) or context.view_layer.objects.active)
+    if found is None:
+        every = rigs(context.scene)
+        found = every[0] if len(every) == 1 else None
+    return found
+
+
+def identity(armature: bpy.types.Object) -> dict[str, Any]:
+    """What the mark on an armature says: ``name``, ``settings``, ``part`` and ``id``; empty where it cannot be read."""
+    return _parsed(str(armature.get(MARK, "")))
+
+
+def record_of(rig: Rig) -> Character:
+    """The character as the toolkit evaluates it, at the identity that the armature says.
+
+    Raises:
+        UsageError: the mark names a character or a setting that this version does not know.
+    """
+    return _loaded(str(rig.armature.get(MARK, "")))
+
+
+def _rig(armature: bpy.types.Object | None) -> Rig | None:
+    if armature is None or armature.type != "ARMATURE" or MARK not in armature:
+        return None
+    parts = [child for child in armature.children if child.type == "MESH" and PART in child]
+    bodies = [part for part in parts if part[PART] == "body"]
+    keyed = [part for part in parts if part.data.shape_keys]
+    body = bodies[0] if bodies else max(keyed, key=lambda part: len(part.data.shape_keys.key_blocks), default=None)
+    if body is None:
+        return None
+    return Rig(armature, body, [body, *(part for part in parts if part is not body)])
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@lru_cache(maxsize=8)
+def _loaded(text: str) -> Character:
+    mark = _parsed(text)
+    return characters.load(mark.get("character", "human"), mark.get("settings", {}), part=mark.get("part", "full"))
