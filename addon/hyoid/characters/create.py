@@ -36,7 +36,7 @@ def create(context: bpy.types.Context, settings: dict[str, float], part: str, na
     objects = meshes.build(described, arrays, armature, collection, made, True)
     rig.add_controls(armature, described, objects)
     rig.mark(armature, described, uuid.uuid4().hex)
-    context.view_layer.update()
+    rig.refresh(armature)
     found = find.rig_of(armature)
     assert found is not None
     return found

@@ -217,6 +217,14 @@ def add_controls(armature: Any, character: dict[str, Any], objects: list[Any], *
         add_jaw_keys(armature, objects)
 
 
+def refresh(armature: Any) -> None:
+    """Bring the pose that scripts read up to date; a new armature needs it, its first evaluation leaves it at zero."""
+    layer = bpy.context.view_layer
+    layer.update()
+    armature.update_tag(refresh={"OBJECT", "DATA"})
+    layer.update()
+
+
 def mark(armature: Any, character: dict[str, Any], identifier: str) -> None:
     """Say on the armature object which character it is, so that the add-on finds it, and under which licence."""
     record = {

@@ -62,4 +62,5 @@ def build(scene: Any, job: dict[str, Any], arrays: dict[str, Any], folder: Path,
         stage.build(scene, armature, arrays["vertices"])
         stage.set_views(armature, arrays["vertices"])
     scene.frame_set(scene.frame_start)
+    rig.refresh(armature)
     return Built(armature, objects, take is not None)
