@@ -60,6 +60,15 @@ def plays_elsewhere(action: Any, owners: list[Any]) -> bool:
     return any(user not in owners for slot in slots for user in slot.users())
 
 
+def swap_action(owner: Any, action: Any) -> None:
+    """Assign a copy of the action that plays on ``owner``, and of its slots the one that it played."""
+    data = owner.animation_data
+    slot = data.action_slot.identifier if has_slots() else None
+    data.action = action
+    if slot is not None:
+        data.action_slot = action.slots[slot]
+
+
 def new_strip(owner: Any, track: Any, name: str, start: int) -> Any:
     """A strip on an NLA track of ``owner`` that plays the action (from 4.4 on: and the slot) now assigned to it.
 
