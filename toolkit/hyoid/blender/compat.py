@@ -296,3 +296,28 @@ def sound_strips(scene: Any) -> list[Any]:
         return []
     every = editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all
     return sorted((strip for strip in every if strip.type == "SOUND"), key=lambda strip: strip.frame_final_start)
+
+
+def user_folder(package: str) -> Path:
+    """Where an add-on may keep files of its own: its extension's folder from 4.2 on, else one in the configuration."""
+    if package.startswith("bl_ext."):
+        return Path(bpy.utils.extension_path_user(package, create=True))
+    return Path(bpy.utils.user_resource("CONFIG", path="hyoid", create=True))
+
+
+def draw_progress(layout: Any, fraction: float, text: str, slider: tuple[Any, str, int]) -> None:
+    """A bar with a text from 4.0 on; before, a slider (owner, property, index of its element) that cannot be moved."""
+    if hasattr(layout, "progress"):
+        layout.progress(factor=fraction, text=f"{100 * fraction:.0f} %  {text}")
+        return
+    owner, name, index = slider
+    row = layout.row()
+    row.enabled = False
+    row.prop(owner, name, index=index, slider=True, text=text)
+
+
+def is_dragging(manager: Any) -> bool:
+    """Whether the user is in the middle of moving something; Blender tells it from 4.2 on."""
+    kinds = ("TRANSFORM_OT_", "POSE_OT_", "GRAPH_OT_", "ACTION_OT_", "NLA_OT_", "SEQUENCER_OT_")
+    running = (operator for window in manager.windows for operator in getattr(window, "modal_operators", ()))
+    return any(operator.bl_idname.startswith(kinds) for operator in running)
