@@ -8,3 +8,7 @@ def register() -> None:
 
 def unregister() -> None:
     """Nothing yet."""
+
+
+def refresh() -> None:
+    """Nothing yet."""

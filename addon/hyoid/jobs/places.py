@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+"""What jobs need of Blender: settings, folders, the toolkit that is used, windows to draw in, the step of undo."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bpy
+
+from ..toolkit.blender import compat
+from ..toolkit.errors import HyoidError
+from . import finder
+from .process import Child, JobError
+
+ADDON = __package__.rpartition(".")[0]
+_DEFAULTS = SimpleNamespace(toolkit="", output_folder="", frame_rate="SCENE", at_once=1, keep_files=False)
+_known: list[finder.Known] = []
+_asked: set[str] = set()
+
+
+def settings(context: Any) -> Any:
+    """The add-on's preferences; their defaults where it is not switched on as an add-on."""
+    entry = context.preferences.addons.get(ADDON)
+    return entry.preferences if entry is not None and entry.preferences is not None else _DEFAULTS
+
+
+def known() -> finder.Known:
+    """What toolkits answered before; kept in the add-on's user folder."""
+    if not _known:
+        _known.append(finder.Known(compat.user_folder(ADDON) / "schema.json"))
+    return _known[0]
+
+
+def toolkit(context: Any) -> list[str]:
+    """The words that run the toolkit.
+
+    Raises:
+        JobError: there is none; the text says what to do.
+    """
+    chosen = settings(context).toolkit
+    blend = Path(bpy.data.filepath).parent if bpy.data.filepath else None
+    return finder.locate(bpy.path.abspath(chosen) if chosen else "", os.environ, blend)
+
+
+def environment() -> dict[str, str]:
+    """The environment of the toolkit's processes."""
+    return finder.child_environment(os.environ, Path(bpy.app.binary_path).parent if bpy.app.binary_path else None)
+
+
+def make_sure(child: Child) -> None:
+    """Ask a toolkit that is not known yet what it can do; in the child's thread.
+
+    Raises:
+        JobError: it cannot be used.
+    """
+    if known().get(child.words) is None:
+        known().put(child.words, finder.ask(child))
+
+
+def refresh_forms() -> None:
+    """Show sections for the verbs of the toolkit that answered last, if that is news."""
+    from .. import forms
+
+    forms.refresh()
+
+
+def output_folder(context: Any) -> Path:
+    """Where results go: the folder of the preferences, else ``hyoid`` beside the .blend, else a temporary one.
+
+    Raises:
+        JobError: it cannot be written to.
+    """
+    chosen = settings(context).output_folder
+    if chosen:
+        folder = Path(bpy.path.abspath(chosen))
+    elif bpy.data.filepath:
+        folder = Path(bpy.data.filepath).parent / "hyoid"
+    else:
+        folder = Path(tempfile.gettempdir()) / f"hyoid-{_user()}"
+    probe = folder / f".hyoid-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise JobError(
+            f"Nothing can be written to {folder} ({error.strerror}). Choose another output folder in the add-on's "
+            "preferences, or save the .blend elsewhere"
+        ) from None
+    return folder
+
+
+def output_path(context: Any, stem: str, suffix: str = ".take.npz") -> Path:
+    """A path for a result that does not exist yet: ``STEM-001.take.npz`` in the output folder.
+
+    Raises:
+        JobError: see :func:`output_folder`.
+    """
+    folder = output_folder(context)
+    clean = "".join("_" if letter in '<>:"/\\|?*' or ord(letter) < 32 else letter for letter in stem).strip(". ")
+    short = os.fsencode(clean)[:120].decode("utf-8", "ignore") or "take"
+    from . import queue
+
+    taken = {path for job in queue.jobs() for path in job.files()}
+    number = 1
+    while (path := folder / f"{short}-{number:03d}{suffix}").exists() or path in taken:
+        number += 1
+    return path
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "user"  # a container without a name for its user
+
+
+def told_errors() -> tuple[type[Exception], ...]:
+    """The errors whose text is meant for an artist."""
+    return (JobError, HyoidError)
+
+
+def is_busy() -> bool:
+    """Whether this is no moment to change the file: a render runs, or something is being edited or dragged."""
+    if bpy.app.background:
+        return False
+    if bpy.app.is_job_running("RENDER") or bpy.app.is_job_running("OBJECT_BAKE"):
+        return True
+    for window in bpy.context.window_manager.windows:
+        active = window.view_layer.objects.active
+        if active is not None and active.mode not in ("OBJECT", "POSE"):
+            return True
+    return compat.is_dragging(bpy.context.window_manager)
+
+
+@contextmanager
+def in_scene(scene: Any) -> Iterator[None]:
+    """The context of a scene: in the window that shows it, else in any."""
+    windows = list(bpy.context.window_manager.windows) if bpy.context.window_manager else []
+    window = next((window for window in windows if window.scene == scene), windows[0] if windows else None)
+    if window is None:
+        yield
+        return
+    layer = window.view_layer if window.scene == scene else scene.view_layers[0]
+    with bpy.context.temp_override(window=window, scene=scene, view_layer=layer):
+        yield
+
+
+def push_undo(message: str) -> None:
+    """One step of undo; in background mode there are none."""
+    if not bpy.app.background and bpy.ops.ed.undo_push.poll():
+        bpy.ops.ed.undo_push(message=message)
+
+
+def redraw() -> None:
+    """Draw sidebars, status bars and open preferences again; nothing else."""
+    regions = {"VIEW_3D": "UI", "PREFERENCES": "WINDOW"}
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            for region in area.regions:
+                if region.type == regions.get(area.type):
+                    region.tag_redraw()
+        # The status bar is in no area that scripts can reach; a change of its text makes it drawn again. Not while
+        # something is dragged: then the text belongs to that.
+        if window.workspace is not None and not compat.is_dragging(bpy.context.window_manager):
+            window.workspace.status_text_set_internal(None)
+
+
+def tell_failure(label: str, error: str) -> None:
+    """A pop-up beside the panel's own message, where there is a window."""
+    manager = bpy.context.window_manager
+    if bpy.app.background or manager is None or not len(manager.windows):
+        return
+    from . import text
+
+    def draw(menu: Any, _context: Any) -> None:
+        for line in text.lines(error, 70):
+            menu.layout.label(text=line)
+
+    with bpy.context.temp_override(window=manager.windows[0]):
+        manager.popup_menu(draw, title=f"Hyoid: {label}", icon="ERROR")
