@@ -203,11 +203,16 @@ def fix_abc_date(path: Path) -> None:
             data[found + len(mark) : found + len(mark) + len(_DATE)] = _DATE
 
 
-def set_property(owner: Any, name: str, value: float, low: float, high: float, description: str) -> None:
-    """A custom property with a default (its present value), a soft range and a tooltip."""
+def set_property(
+    owner: Any, name: str, value: float, low: float, high: float, description: str, most: float = 10.0
+) -> None:
+    """A custom property with a default (its present value), a soft range and a tooltip.
+
+    most: the hard range is that many times the soft one.
+    """
     owner[name] = value
     owner.id_properties_ui(name).update(
-        default=value, soft_min=low, soft_max=high, min=10 * low, max=10 * high, description=description
+        default=value, soft_min=low, soft_max=high, min=most * low, max=most * high, description=description
     )
 
 
@@ -321,3 +326,16 @@ def is_dragging(manager: Any) -> bool:
     kinds = ("TRANSFORM_OT_", "POSE_OT_", "GRAPH_OT_", "ACTION_OT_", "NLA_OT_", "SEQUENCER_OT_")
     running = (operator for window in manager.windows for operator in getattr(window, "modal_operators", ()))
     return any(operator.bl_idname.startswith(kinds) for operator in running)
+
+
+def select_bone(armature: Any, name: str) -> None:
+    """Select a bone of an armature object and make it the active one; its bone collection (or layer) is shown."""
+    bone = armature.data.bones[name]
+    if hasattr(bone, "collections"):
+        for collection in bone.collections:
+            collection.is_visible = True
+    else:
+        armature.data.layers = [a or b for a, b in zip(armature.data.layers, bone.layers, strict=True)]
+    bone.hide = False
+    armature.data.bones.active = bone
+    (armature.pose.bones[name] if bpy.app.version >= (5, 0) else bone).select = True

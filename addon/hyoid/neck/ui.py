@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
+"""The section "Neck & Larynx" of the sidebar."""
+
+import math
+from typing import Any
+
+import bpy
+
+from .. import panel
+from ..characters import find
+from ..toolkit.characters.neck import JOINTS
+from . import joints, motion
+
+_HEAD = (("head_turn", "Turn"), ("head_nod", "Nod"), ("head_tilt", "Tilt"))
+_LARYNX = (("larynx_height", "Larynx Height"), ("larynx_size", "Larynx Size"), ("jaw", "Jaw"))
+
+
+class HyoidNeckSettings(bpy.types.PropertyGroup):
+    """How the table of joints is shown."""
+
+    view: bpy.props.EnumProperty(
+        name="Show",
+        items=(
+            ("OWN", "Own", "The rotation that each joint has of its own: drag to change it"),
+            ("SHOWN", "Shown", "The whole rotation of each joint: its own and its share of the head control"),
+            ("RANGE", "Range", "How far each joint of a living neck can go"),
+        ),
+        default="OWN",
+    )
+
+
+class HYOID_PT_neck(panel.Section, bpy.types.Panel):
+    """Head control, larynx, jaw."""
+
+    bl_label = "Neck & Larynx"
+    bl_order = 40
+
+    def draw(self, context: Any) -> None:
+        layout = self.layout
+        rig = find.active_rig(context)
+        if rig is None:
+            column = layout.column(align=True)
+            column.label(text="Select a Hyoid character,", icon="INFO")
+            column.label(text="or create one under Character", icon="BLANK1")
+            return
+        armature = rig.armature
+        layout.operator("hyoid.select_head_control", icon="ORIENTATION_GIMBAL")
+        controls = layout.column(align=True)
+        controls.use_property_split = controls.use_property_decorate = True
+        _sliders(controls, armature, _HEAD)
+        row = layout.row(align=True)
+        if "neck_limits" in armature:
+            limited = bool(armature["neck_limits"])
+            icon = "CHECKBOX_HLT" if limited else "CHECKBOX_DEHLT"
+            row.operator("hyoid.toggle_neck_limits", icon=icon, depress=limited)
+        whole = row.operator("hyoid.reset_neck", text="" if "neck_limits" in armature else "Reset", icon="LOOP_BACK")
+        whole.joint, whole.control = "ALL", True
+        larynx = layout.column(align=True)
+        larynx.use_property_split = larynx.use_property_decorate = True
+        _sliders(larynx, armature, _LARYNX)
+        layout.operator("hyoid.swallow", icon="TRIA_UP_BAR")
+
+
+class HYOID_PT_neck_joints(panel.Section, bpy.types.Panel):
+    """The table of the eight joints."""
+
+    bl_label = "Joint by Joint"
+    bl_parent_id = "HYOID_PT_neck"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return find.active_rig(context) is not None
+
+    def draw(self, context: Any) -> None:
+        layout = self.layout
+        rig = find.active_rig(context)
+        if rig is None or any(name not in rig.armature.pose.bones for name in JOINTS):
+            layout.label(text="Some bones of the neck are gone", icon="ERROR")
+            return
+        view = context.scene.hyoid_neck.view
+        layout.row(align=True).prop(context.scene.hyoid_neck, "view", expand=True)
+        table = layout.column(align=True)
+        head = _row(table, "")
+        for title in ("Nod", "Turn", "Tilt"):
+            head.label(text=title)
+        warnings = []
+        limits = motion.limits_of(rig)
+        for name in reversed(JOINTS):
+            bone = rig.armature.pose.bones[name]
+            limit = joints.range_of(limits, name)
+            shown = joints.angles(joints.shown_rotation(bone))
+            beyond = limit.beyond(*(math.degrees(angle) for angle in shown))
+            if beyond:
+                warnings.append(f"{joints.TITLES[name]}: {beyond}")
+            row = _row(table, joints.TITLES[name], alert=bool(beyond))
+            _cells(row, view, bone, limit, shown)
+            row.operator("hyoid.reset_neck", text="", icon="LOOP_BACK", emboss=view == "OWN").joint = name
+        if warnings:
+            box = layout.box().column(align=True)
+            box.label(text="More than a living neck can do:", icon="ERROR")
+            for text in warnings:
+                box.label(text=text, icon="BLANK1")
+        column = layout.column(align=True)
+        column.operator("hyoid.redistribute_neck", icon="MOD_LENGTH")
+        column.operator("hyoid.collapse_neck", icon="TRIA_UP")
+        column.operator("hyoid.reset_neck", text="Reset All Joints", icon="LOOP_BACK").joint = "ALL"
+
+
+def _row(table: Any, title: str, alert: bool = False) -> Any:
+    split = table.split(factor=0.2, align=True)
+    split.alert = alert
+    split.label(text=title)
+    return split.row(align=True)
+
+
+def _cells(row: Any, view: str, bone: Any, limit: Any, shown: tuple[float, float, float]) -> None:
+    if view == "OWN":
+        for index in range(3):
+            row.prop(bone, "hyoid_neck", index=index, text="")
+    elif view == "SHOWN":
+        for angle in shown:
+            row.label(text=f"{math.degrees(angle) + 0.0:.1f}°")
+    else:
+        for text in (f"-{limit.up:g}/{limit.down:g}°", f"±{limit.turn:g}°", f"±{limit.tilt:g}°"):
+            row.label(text=text)
+
+
+def _sliders(layout: Any, armature: Any, rows: tuple[tuple[str, str], ...]) -> None:
+    for name, title in rows:
+        if name in armature:
+            layout.prop(armature, f'["{name}"]', text=title, slider=True)
+
+
+CLASSES = (HyoidNeckSettings, HYOID_PT_neck, HYOID_PT_neck_joints)

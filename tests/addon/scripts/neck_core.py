@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs inside Blender: head control, joints, bake, spread, gather, swallow on a head."""
+
+import importlib
+import math
+import random
+
+import bpy
+import numpy as np
+
+
+def main(addon, args):
+    name = addon.__name__
+    create = importlib.import_module(f"{name}.characters.create")
+    evaluate = importlib.import_module(f"{name}.export.evaluate")
+    motion = importlib.import_module(f"{name}.neck.motion")
+    neck = importlib.import_module(f"{name}.toolkit.characters.neck")
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 1, 40
+    rig = create.create(bpy.context, {}, "head")
+    armature = rig.armature
+    bpy.context.view_layer.objects.active = armature
+    answer = {}
+
+    def shown(frames=range(1, 41)):
+        return motion.shown(rig, scene, np.array(list(frames), float))
+
+    def apart(first, second):
+        return float(2 * np.arcsin(np.clip(np.linalg.norm(first - second, axis=-1) / 2, 0, 1)).max())
+
+    # Per-joint override in degrees, read back, as the bone's quaternion.
+    bone = armature.pose.bones["c5c6"]
+    bone.hyoid_neck = (math.radians(6), math.radians(-5), math.radians(4))
+    answer["read_back"] = [math.degrees(value) for value in bone.hyoid_neck]
+    answer["override"] = [math.degrees(x) for x in bone.rotation_quaternion.to_exponential_map()]
+
+    # A performance: joints, control properties and the handle all animated, limits on.
+    generator = random.Random(3)
+    for frame in (1, 9, 17, 25, 33, 40):
+        for joint in ("c7t1", "c5c6", "c2c3", "c1c2", "oc1"):
+            pose = armature.pose.bones[joint]
+            pose.hyoid_neck = [math.radians(generator.uniform(-4, 4)) for _ in range(3)]
+            pose.keyframe_insert("rotation_quaternion", frame=frame)
+        armature["head_turn"] = generator.uniform(-30, 30)
+        armature["head_nod"] = generator.uniform(-15, 15)
+        armature.keyframe_insert('["head_turn"]', frame=frame)
+        armature.keyframe_insert('["head_nod"]', frame=frame)
+        handle = armature.pose.bones.get("head_control")
+        if handle is not None:
+            handle.rotation_quaternion = (1.0, generator.uniform(-0.1, 0.1), generator.uniform(-0.2, 0.2), 0.05)
+            handle.keyframe_insert("rotation_quaternion", frame=frame)
+    if "neck_limits" in armature:
+        armature["neck_limits"] = 1
+    answer["handle"] = armature.pose.bones.get("head_control") is not None
+    before, outside = shown(), shown((-5, 0, 41, 50))
+
+    # Bake a part: inside equal, outside equal.
+    bpy.ops.hyoid.bake_neck(frame_range="CUSTOM", first=10, last=20)
+    answer["part_inside"] = apart(before[9:20], shown(range(10, 21)))
+    answer["part_outside"] = apart(np.concatenate([before[:9], before[20:]]), shown([*range(1, 10), *range(21, 41)]))
+    container = motion.compat.playing(armature)
+    curve = container.fcurves.find('["head_turn"]')
+    answer["control_in_part"] = max(abs(curve.evaluate(frame)) for frame in range(10, 21))
+
+    # Bake all: equal, the control has no keys and is at rest.
+    bpy.ops.hyoid.bake_neck(frame_range="KEYS")
+    answer["whole"] = apart(before, shown())
+    answer["beyond"] = apart(outside, shown((-5, 0, 41, 50)))
+    container = motion.compat.playing(armature)
+    answer["control_curves"] = sum("head_" in curve.data_path for curve in container.fcurves)
+    answer["control"] = [armature["head_turn"], armature["head_nod"], armature["head_tilt"]]
+
+    # Spread: the same head, and exactly what the toolkit makes of it.
+    if "neck_limits" in armature:
+        armature["neck_limits"] = 0
+        armature.update_tag()
+    head = neck.collapse(before)
+    bpy.ops.hyoid.redistribute_neck(frame_range="SCENE")
+    spread = shown()
+    answer["spread_head"] = apart(head, neck.collapse(spread))
+    limits = motion.limits_of(rig)
+    wanted = motion.from_toolkit(neck.distribute(limits, motion.to_toolkit(head)))
+    wanted = np.where((wanted * spread).sum(-1, keepdims=True) < 0, -wanted, wanted)
+    answer["spread_joints"] = apart(spread, wanted)
+
+    # Gather: the same head, the joints at rest, the control moves.
+    bpy.ops.hyoid.collapse_neck(frame_range="SCENE")
+    answer["gather_head"] = apart(head, neck.collapse(shown()))
+    own = np.array([motion.joints.own_rotation(armature.pose.bones[joint]) for joint in neck.JOINTS])
+    answer["gather_own"] = float(np.abs(own[:7, 1:]).max())
+
+    return answer
