@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
+"""The talks of a character, kept on its object: what was solved, from which voice, and its phones as edited since."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+import bpy
+
+from ..toolkit.speech import edit
+from ..toolkit.take import Event
+
+STRONGEST = 4.0
+"""The toolkit's limit of an event's strength."""
+
+
+class HyoidPhone(bpy.types.PropertyGroup):
+    """A sound of speech as the artist has it; ``name`` is the phone.
+
+    ``origin`` is its number among the solved phones or -1 for an added one; ``home`` the frame of its solved start,
+    ``frame`` the frame it stands at now. ``word`` is filled at the start of a word, ``number`` is the word's number.
+    """
+
+    __annotations__ = {
+        "word": bpy.props.StringProperty(),
+        "number": bpy.props.IntProperty(default=-1),
+        "origin": bpy.props.IntProperty(default=-1),
+        "home": bpy.props.IntProperty(),
+        "frame": bpy.props.IntProperty(),
+        "strength": bpy.props.FloatProperty(
+            name="Strength", description="How strongly the mouth follows this sound: 1 as solved, 0 leaves it out",
+            default=1.0, min=0.0, max=STRONGEST, soft_max=2.0, step=5, precision=2,
+        ),
+    }  # fmt: skip
+
+
+class HyoidTalk(bpy.types.PropertyGroup):
+    """One talk: ``name`` is the take's; ``start`` the scene frame of its second 0, ``rate`` the scene's at that time.
+
+    ``events`` and ``options`` are JSON: the track it was solved from, and the job of the toolkit. ``sound`` is the
+    sound data-block where the voice was packed.
+    """
+
+    __annotations__ = {
+        "uid": bpy.props.StringProperty(),
+        "start": bpy.props.FloatProperty(),
+        "rate": bpy.props.FloatProperty(default=24),
+        "seconds": bpy.props.FloatProperty(),
+        "events": bpy.props.StringProperty(),
+        "options": bpy.props.StringProperty(),
+        "sound": bpy.props.StringProperty(),
+        "mode": bpy.props.StringProperty(),
+        "density": bpy.props.StringProperty(default="dense"),
+        "phones": bpy.props.CollectionProperty(type=HyoidPhone),
+        "active": bpy.props.IntProperty(name="Phoneme", description="The chosen sound of speech"),
+        "shown": bpy.props.BoolProperty(),
+        "foreign": bpy.props.StringProperty(),
+    }
+
+
+class HyoidTalks(bpy.types.PropertyGroup):
+    """The talks of a character."""
+
+    __annotations__ = {
+        "talks": bpy.props.CollectionProperty(type=HyoidTalk),
+    }
+
+
+def add(
+    holder: bpy.types.Object, name: str, events: Sequence[Event], seconds: float, start: float, rate: float,
+    options: dict[str, Any], sound: str, mode: str, keys: str = "dense",
+) -> HyoidTalk:  # fmt: skip
+    """Remember a talk on an object; earlier ones that it covers are forgotten."""
+    talks = holder.hyoid_talk.talks
+    end = start + seconds * rate
+    for index in range(len(talks) - 1, -1, -1):
+        other = talks[index]
+        middle = other.start + other.seconds * other.rate / 2
+        if mode == "replace" and start <= middle <= end:
+            talks.remove(index)
+    talk = talks.add()
+    talk.name, talk.uid = name, uuid.uuid4().hex
+    talk.start, talk.rate, talk.seconds = start, rate, seconds
+    talk.options, talk.sound, talk.mode, talk.density = json.dumps(options), sound, mode, keys
+    fill(talk, events)
+    return talk
+
+
+def fill(talk: HyoidTalk, events: Sequence[Event]) -> None:
+    """Put a solved track into a talk: its phones stand where they were solved."""
+    talk.events = json.dumps([list(asdict(event).values()) for event in events])
+    words = sorted((event for event in events if event.kind == "word"), key=lambda event: event.start)
+    talk.phones.clear()
+    told: set[int] = set()
+    for number, phone in enumerate(edit.phones_of(events)):
+        entry = talk.phones.add()
+        entry.name, entry.origin, entry.number = phone.name, number, phone.word
+        entry.home = entry.frame = round(talk.start + phone.start * talk.rate)
+        entry.strength = phone.strength
+        if phone.word >= 0 and phone.word not in told:
+            told.add(phone.word)
+            entry.word = words[phone.word].name
+    talk.active = min(talk.active, max(len(talk.phones) - 1, 0))
+
+
+def events_of(talk: HyoidTalk) -> tuple[Event, ...]:
+    """The track that a talk was solved from."""
+    return _events(talk.events)
+
+
+@lru_cache(maxsize=4)
+def _events(text: str) -> tuple[Event, ...]:
+    return tuple(Event(*row) for row in json.loads(text or "[]"))
+
+
+def edited(talk: HyoidTalk) -> list[edit.Phone]:
+    """The phones of a talk as the artist has them; what was not moved starts exactly where it was solved."""
+    solved = edit.phones_of(events_of(talk))
+    result = []
+    for entry in talk.phones:
+        if 0 <= entry.origin < len(solved):
+            start = solved[entry.origin].start + (entry.frame - entry.home) / talk.rate
+            strength = solved[entry.origin].strength
+            if abs(strength - entry.strength) > 1e-4:
+                strength = round(entry.strength, 3)
+        else:
+            start, strength = (entry.frame - talk.start) / talk.rate, round(entry.strength, 3)
+        result.append(edit.Phone(entry.name, start, strength, entry.number))
+    return result
+
+
+def holder_of(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The object that keeps the talks of what is active: a character's armature, or the object itself."""
+    from ..characters import find
+
+    rig = find.active_rig(context)
+    if rig is not None:
+        return rig.armature
+    return getattr(context, "object", None) or context.view_layer.objects.active
+
+
+def active_talk(context: bpy.types.Context) -> tuple[bpy.types.Object, HyoidTalk] | None:
+    """The talk to edit: of what is active that under the playhead, else that whose markers show, else the last."""
+    holder = holder_of(context)
+    if holder is None or not len(holder.hyoid_talk.talks):
+        return None
+    talks = holder.hyoid_talk.talks
+    frame = context.scene.frame_current
+    for talk in talks:
+        if talk.start <= frame <= talk.start + talk.seconds * talk.rate:
+            return holder, talk
+    return holder, next((talk for talk in talks if talk.shown), talks[len(talks) - 1])
+
+
+def by_id(uid: str) -> tuple[bpy.types.Object, HyoidTalk] | None:
+    """A talk by its id, wherever it is now."""
+    for obj in bpy.data.objects:
+        for talk in obj.hyoid_talk.talks:
+            if talk.uid == uid:
+                return obj, talk
+    return None
+
+
+def at_frame(talk: HyoidTalk, frame: float) -> int:
+    """The number of the phone that sounds at a frame, -1 outside of the talk."""
+    if not len(talk.phones) or not talk.start <= frame <= talk.start + talk.seconds * talk.rate:
+        return -1
+    order = sorted(range(len(talk.phones)), key=lambda index: talk.phones[index].frame)
+    found = order[0]
+    for index in order:
+        if talk.phones[index].frame > frame:
+            break
+        found = index
+    return found
+
+
+CLASSES = (HyoidPhone, HyoidTalk, HyoidTalks)
+
+
+def register() -> None:
+    """Give objects their talks."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Object.hyoid_talk = bpy.props.PointerProperty(type=HyoidTalks)
+
+
+def unregister() -> None:
+    """Take them away; what is stored in the file stays there."""
+    del bpy.types.Object.hyoid_talk
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

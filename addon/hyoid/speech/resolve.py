@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
+"""Operators on phonemes: show and hide them, step through them, and solve the mouth again where they were changed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import jobs
+from ..toolkit.characters import arkit
+from ..toolkit.errors import HyoidError, UsageError
+from ..toolkit.formats import take_npz
+from ..toolkit.speech import edit
+from . import markers, phones, talk, voices
+
+HANDLER = "talk_resolve"
+MOUTH = frozenset(name for name in arkit.NAMES if name.startswith(("jaw", "mouth", "tongue")))
+"""The curves that a re-solve replaces: jaw, lips and tongue. Cheeks, nose, eyes, brows, head and larynx stay."""
+BLEND = 0.1
+"""Seconds at either end of a re-solved piece over which it grows out of what was there."""
+_SAME_AUDIO = ("text", "output", "events", "events_out")
+
+
+def _talk_poll(cls: Any, context: bpy.types.Context) -> bool:
+    if context.scene is not None and phones.active_talk(context) is not None:
+        return True
+    cls.poll_message_set("The active object has no talk: press Talk first, or select who spoke")
+    return False
+
+
+class HYOID_OT_show_phonemes(bpy.types.Operator):
+    """Put a marker on the timeline for each sound of speech of the active character, instead of those of another"""
+
+    bl_idname = "hyoid.show_phonemes"
+    bl_label = "Show Phonemes"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There must be a talk."""
+        return _talk_poll(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Make the markers."""
+        _, entry = phones.active_talk(context)
+        count = markers.show(context.scene, entry)
+        self.report({"INFO"}, f"{count} markers of '{entry.name}': drag them, then press Re-solve")
+        return {"FINISHED"}
+
+
+class HYOID_OT_hide_phonemes(bpy.types.Operator):
+    """Take the phoneme markers off the timeline; what was dragged is remembered, other markers stay"""
+
+    bl_idname = "hyoid.hide_phonemes"
+    bl_label = "Hide Phonemes"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Markers must be shown."""
+        if any(entry.shown for obj in bpy.data.objects for entry in obj.hyoid_talk.talks):
+            return True
+        cls.poll_message_set("No phonemes are shown")
+        return False
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Remove the markers."""
+        for obj in bpy.data.objects:
+            for entry in obj.hyoid_talk.talks:
+                if entry.shown:
+                    markers.hide(context.scene, entry)
+        return {"FINISHED"}
+
+
+class HYOID_OT_reset_phonemes(bpy.types.Operator):
+    """Put every phoneme back to where it was solved last"""
+
+    bl_idname = "hyoid.reset_phonemes"
+    bl_label = "Reset Phonemes"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There must be a talk."""
+        return _talk_poll(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Rebuild phones, and markers where they are shown."""
+        _, entry = phones.active_talk(context)
+        refill(context.scene, entry, phones.events_of(entry))
+        return {"FINISHED"}
+
+
+class HYOID_OT_step_phoneme(bpy.types.Operator):
+    """Go to the next or the previous sound of speech"""
+
+    bl_idname = "hyoid.step_phoneme"
+    bl_label = "Step to Phoneme"
+    bl_options = {"REGISTER"}
+
+    __annotations__ = {
+        "direction": bpy.props.EnumProperty(
+            name="Direction",
+            items=(("NEXT", "Next", "The next sound"), ("PREVIOUS", "Previous", "The sound before"),
+                   ("CHOSEN", "Chosen", "The sound that is chosen in the list")),
+        ),
+    }  # fmt: skip
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There must be a talk."""
+        return _talk_poll(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Move the playhead."""
+        _, entry = phones.active_talk(context)
+        markers.read(context.scene, entry)
+        now = context.scene.frame_current
+        order = sorted(range(len(entry.phones)), key=lambda index: entry.phones[index].frame)
+        if self.direction == "CHOSEN":
+            chosen = entry.active if entry.active < len(entry.phones) else None
+        elif self.direction == "NEXT":
+            chosen = next((index for index in order if entry.phones[index].frame > now), None)
+        else:
+            chosen = next((index for index in reversed(order) if entry.phones[index].frame < now), None)
+        if chosen is None:
+            return {"CANCELLED"}
+        entry.active = chosen
+        context.scene.frame_set(entry.phones[chosen].frame)
+        return {"FINISHED"}
+
+
+class HYOID_OT_resolve_phonemes(bpy.types.Operator):
+    """Solve the mouth again where phonemes were dragged, added, renamed or deleted; everything else stays as it is"""
+
+    bl_idname = "hyoid.resolve_phonemes"
+    bl_label = "Re-solve"
+    bl_options = {"REGISTER"}
+
+    __annotations__ = {
+        "wait": bpy.props.BoolProperty(
+            name="Wait", description="Come back when it is done", options={"SKIP_SAVE", "HIDDEN"}
+        ),
+    }
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There must be a talk."""
+        return _talk_poll(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Start the job, or do it here and now where there is no window."""
+        holder, entry = phones.active_talk(context)
+        try:
+            said = start(context, holder, entry, self.wait)
+        except (HyoidError, jobs.JobError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if said:
+            self.report({"INFO"}, said)
+        return {"FINISHED"}
+
+
+def start(context: bpy.types.Context, holder: bpy.types.Object, entry: phones.HyoidTalk, wait: bool = False) -> str:
+    """Hand the edited track of a talk to the toolkit; what was done, or "" when it is still to come.
+
+    Raises:
+        HyoidError: a marker has no phone's name, or the recording is gone. JobError: the toolkit is missing or failed.
+    """
+    changes = markers.read(context.scene, entry)
+    if changes.invalid:
+        wrong = ", ".join(f"'{name}'" for name in changes.invalid[:6])
+        hint = "Rename them like the other markers (M, AH, SIL for a pause) and press Re-solve again"
+        raise UsageError(f"These markers have no name of a phoneme: {wrong}", hint=hint)
+    before = phones.events_of(entry)
+    track = edit.with_phones(before, phones.edited(entry), entry.seconds)
+    ranges = edit.changed_ranges(before, track, entry.seconds)
+    if not ranges:
+        return "No phoneme was changed: drag markers on the timeline, then press Re-solve"
+    output = jobs.output_path(context, entry.name)
+    path = output.with_name(output.name.replace(".take.npz", ".events.csv"))
+    _write(path, track)
+    options = {name: value for name, value in json.loads(entry.options).items() if name not in _SAME_AUDIO}
+    options |= {"audio": _audio(entry, options, output.parent), "events": str(path), "output": [str(output)]}
+    payload = {**talk.named(holder), "talk": entry.uid, "ranges": ranges, "said": _said(changes), "keys": entry.density}
+    label = f"Re-solve: {entry.name[:40]}"
+    job = jobs.submit(context, "talk", options, label=label, handler=HANDLER, payload=payload, wait=wait)
+    return getattr(job, "message", "") if wait or bpy.app.background else ""
+
+
+def _audio(entry: phones.HyoidTalk, options: dict[str, Any], folder: Path) -> str:
+    """The recording of a talk, wherever it is now.
+
+    Raises:
+        InputError: it is gone.
+    """
+    path = options["audio"]
+    if not os.path.isfile(path) and entry.sound in bpy.data.sounds:
+        return voices.file_of(bpy.data.sounds[entry.sound], folder)
+    return voices.of_file(path).path
+
+
+def _write(path: Path, track: list[Any]) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("kind", "name", "start", "end", "strength"))
+        for event in track:
+            writer.writerow((event.kind, event.name, f"{event.start:.4f}", f"{event.end:.4f}", f"{event.strength:g}"))
+
+
+def _said(changes: markers.Changes) -> str:
+    parts = []
+    for count, what in ((changes.moved, "moved"), (changes.renamed, "renamed"), (changes.removed, "removed")):
+        if count:
+            parts.append(f"{count} {what}")
+    if changes.added:
+        parts.append("added " + ", ".join(changes.added[:4]))
+    return "; ".join(parts)
+
+
+def finish(scene: bpy.types.Scene, payload: dict[str, Any], result: dict[str, Any]) -> str:
+    """Put the mouth of a re-solved take where phones were changed; a sentence on what was done.
+
+    Raises:
+        HyoidError: the take cannot be read, or its character or talk is gone.
+    """
+    from ..takes import insert
+    from ..takes.channels import Placement
+
+    place = phones.by_id(payload["talk"])
+    if place is None:
+        raise UsageError("The talk that was solved again is not in this file any more")
+    holder, entry = place
+    path = next(Path(name) for name in result["outputs"] if name.endswith(".take.npz"))
+    take = take_npz.read(path)
+    for first, last in payload["ranges"]:
+        placement = Placement(
+            start=entry.start, mode="replace", blend_in=BLEND, blend_out=BLEND, name=entry.name, first=first, last=last
+        )
+        insert.insert(scene, holder, take, placement, only=set(MOUTH), keys=payload["keys"])
+    refill(scene, entry, take.events)
+    seconds = sum(last - first for first, last in payload["ranges"])
+    told = f" ({payload['said']})" if payload["said"] else ""
+    return f"The mouth was solved again over {seconds:.1f} s{told}; everything else stayed"
+
+
+def refill(scene: bpy.types.Scene, entry: phones.HyoidTalk, events: Any) -> None:
+    """Give a talk a solved track, and its markers their places when they are shown."""
+    shown = entry.shown
+    if shown:
+        markers.hide(scene, entry)
+    phones.fill(entry, events)
+    if shown:
+        markers.show(scene, entry)
+
+
+CLASSES = (
+    HYOID_OT_show_phonemes, HYOID_OT_hide_phonemes, HYOID_OT_reset_phonemes, HYOID_OT_step_phoneme,
+    HYOID_OT_resolve_phonemes,
+)  # fmt: skip
+
+
+def register() -> None:
+    """Register the operators and what is done with their results."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    jobs.register_handler(HANDLER, finish)
+
+
+def unregister() -> None:
+    """Remove the operators."""
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)
