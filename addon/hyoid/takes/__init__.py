@@ -1,10 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""To be written."""
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+"""Takes from files and jobs onto characters, meshes and armatures."""
+
+from __future__ import annotations
+
+import bpy
+
+from .. import jobs
+from . import importer, panel
+
+CLASSES = (panel.HYOID_PG_takes, importer.HYOID_OT_import_take, panel.HYOID_PT_import)
 
 
 def register() -> None:
-    """Nothing yet."""
+    """Register the section, its operator and its settings."""
+    for each in CLASSES:
+        bpy.utils.register_class(each)
+    bpy.types.Scene.hyoid_takes = bpy.props.PointerProperty(type=panel.HYOID_PG_takes)
+    jobs.register_handler("import_take", importer.finish_job)
 
 
 def unregister() -> None:
-    """Nothing yet."""
+    """Remove them."""
+    del bpy.types.Scene.hyoid_takes
+    for each in reversed(CLASSES):
+        bpy.utils.unregister_class(each)

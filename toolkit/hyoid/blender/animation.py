@@ -67,6 +67,38 @@ def bone_rotations(bone: Any, rotations: np.ndarray) -> np.ndarray:
     return local.astype(np.float32)
 
 
+def rotation_values(mode: str, quaternions: np.ndarray) -> tuple[str, np.ndarray]:
+    """Rotations as an object or bone in a rotation mode keeps them: the name of the property and its values.
+
+    Args:
+        mode: ``QUATERNION``, ``AXIS_ANGLE`` or an order of Euler angles such as ``XYZ``.
+        quaternions: (n, 4) w, x, y, z, without jumps of sign.
+
+    Returns:
+        ``rotation_quaternion`` (n, 4), ``rotation_axis_angle`` (n, 4) angle, x, y, z, or ``rotation_euler`` (n, 3),
+        radians, which run on past a full turn.
+    """
+    if mode == "QUATERNION":
+        return "rotation_quaternion", quaternions
+    if mode == "AXIS_ANGLE":
+        vectors, real = quaternions[:, 1:].astype(np.float64), quaternions[:, 0].astype(np.float64)
+        sines = np.linalg.norm(vectors, axis=-1)
+        axes = np.where(sines[:, None] > 1e-9, vectors / np.maximum(sines, 1e-12)[:, None], [0.0, 1.0, 0.0])
+        # An axis that turns round between two frames would swing through zero: keep it on one side.
+        flips = np.cumprod(np.where((axes[1:] * axes[:-1]).sum(-1) < 0, -1.0, 1.0))
+        sides = np.append(np.ones(1), flips)
+        angles = np.unwrap(2 * np.arctan2(sides * sines, real))
+        return "rotation_axis_angle", np.concatenate([angles[:, None], sides[:, None] * axes], -1).astype(np.float32)
+    from mathutils import Quaternion
+
+    angles, before = np.empty((len(quaternions), 3), np.float32), None
+    for row, quaternion in enumerate(quaternions.tolist()):
+        turn = Quaternion(quaternion)
+        before = turn.to_euler(mode) if before is None else turn.to_euler(mode, before)
+        angles[row] = before
+    return "rotation_euler", angles
+
+
 def add_channel(container: Any, data_path: str, group: str, frames: np.ndarray, values: np.ndarray) -> None:
     """F-curves with linear keys: one for values (n,), one a column for (n, k). What never changes gets one key."""
     columns = values[:, None] if values.ndim == 1 else values

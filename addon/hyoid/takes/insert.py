@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+"""A take onto a target: a Hyoid character, a mesh with a table of shapes, an armature with a table of bones."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..characters import find
+from ..toolkit import take_edit
+from ..toolkit.blender import animation, pack
+from ..toolkit.blender.rig import CONTROL
+from ..toolkit.errors import UsageError
+from ..toolkit.geometry.rotations import identity
+from ..toolkit.take import Take
+from . import channels, placed
+from .channels import Channel, Placement
+
+KINDS = ("curves", "joints", "root", "larynx")
+"""What ``only`` may name besides curves and joints; ``larynx`` is ``larynxHeight`` and ``larynxSize``."""
+
+
+def insert(
+    context_or_scene: Any,
+    target: Any,
+    take: Take,
+    placement: Placement,
+    *,
+    only: Collection[str] | None = None,
+    keys: str = "dense",
+    whole_frames: bool = True,
+) -> str:
+    """Put a take on a target in a scene and say in one line what was done.
+
+    Args:
+        context_or_scene: the scene, or a context, whose scene counts.
+        target: an object: the armature or a mesh of a Hyoid character, a mesh with shape keys, another armature.
+        placement: where and how; without ``last`` the whole take is used.
+        only: names of curves and joints, or of ``KINDS``: nothing else changes, and the record of phones stays.
+        keys: ``dense`` (a key on every frame) or ``sparse`` (the take's editable keys where it has them).
+        whole_frames: dense keys lie on the frames of the scene when its rate is not the take's.
+
+    Raises:
+        UsageError: the target cannot play a take, or nothing in the take fits it.
+    """
+    scene = getattr(context_or_scene, "scene", context_or_scene)
+    rate = channels.scene_rate(scene)
+    notes = ["its point cache is not imported, only its curves and joints"] if take.points is not None else []
+    take = replace(take, points=None)
+    whole = take
+    if only is not None:
+        take = part_of(take, only)
+    if keys == "dense" and whole_frames and abs(rate - take.fps) > 1e-6:
+        take = take_edit.resample(take, rate)
+    if placement.first is None or placement.last is None:
+        last = (take.frames - 1) / take.fps
+        first = placement.first or 0.0
+        placement = replace(placement, first=first, last=last if placement.last is None else placement.last)
+    made = channels_for(target, take, keys, notes)
+    if only is not None and "root" not in only:
+        made = [channel for channel in made if not channel.path.endswith(".location")]
+    actions = channels.write(scene, made, placement)
+    for action in actions:
+        action["hyoid_take"] = placement.name
+    _remember(target, whole, placement, rate, actions, only)
+    return _message(made, placement, rate, notes)
+
+
+def channels_for(target: Any, take: Take, keys: str, notes: list[str]) -> list[Channel]:
+    """The channels that a take moves on any target; remarks for the user are added to ``notes``.
+
+    Raises:
+        UsageError: the object is none that a take can move.
+    """
+    rig = find.rig_of(target)
+    if rig is not None:
+        made = channels_for_rig(rig, take, keys)
+        _note_missing(made, take, notes)
+        return made
+    if target is None or target.type not in ("MESH", "ARMATURE"):
+        what = "nothing" if target is None else f"'{target.name}', a {target.type.lower()},"
+        raise UsageError(
+            f"{what} cannot play a take", expected="a Hyoid character, a mesh with shape keys, an armature"
+        )
+    from . import mapping
+
+    made = []
+    for obj in _together(target):
+        write = mapping.channels_for_mesh if obj.type == "MESH" else mapping.channels_for_armature
+        made += write(obj, take)
+    return made
+
+
+def channels_for_rig(rig: find.Rig, take: Take, keys: str = "dense") -> list[Channel]:
+    """What a take moves on a Hyoid character: shape keys of the body, larynx properties, bones, the root.
+
+    Args:
+        keys: ``dense``, or ``sparse``: the take's editable keys where it has them.
+    """
+    every = np.arange(take.frames) / take.fps
+    armature, shapes = rig.armature, rig.body.data.shape_keys
+    made: list[Channel] = []
+
+    def sampled(channel: str, dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = take.keys.get(channel) if keys == "sparse" else None
+        return (every, dense) if found is None else (np.asarray(found.times, np.float64), found.values)
+
+    for index, name in enumerate(take.curve_names):
+        times, values = sampled(name, take.curves[:, index])
+        if name in pack.PROPERTY_CURVES:
+            control = pack.PROPERTY_CURVES[name]
+            if control in armature:
+                made.append(Channel(armature, f'["{control}"]', 0, "Controls", times, values))
+        elif shapes is not None and name in shapes.key_blocks:
+            path = f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
+            made.append(Channel(shapes, path, 0, "Face", times, values))
+    for index, name in enumerate(take.joint_names):
+        bone = armature.pose.bones.get(name)
+        if bone is not None:
+            times, values = sampled(f"{name}.rotation", take.rotations[:, index])
+            turned = pack.to_blender(values)
+            made.append(rotation_channel(armature, bone, times, animation.bone_rotations(bone.bone, turned)))
+    root = next(bone for bone in armature.pose.bones if bone.parent is None and bone.name != CONTROL)
+    times, values = sampled("root", take.root)
+    local = pack.to_blender(values) @ np.array(root.bone.matrix_local.to_3x3(), np.float32)
+    path = f'pose.bones["{bpy.utils.escape_identifier(root.name)}"].location'
+    made.append(Channel(armature, path, 3, root.name, times, local, optional=not local.any()))
+    return made
+
+
+def rotation_channel(armature: Any, bone: Any, times: np.ndarray, local: np.ndarray) -> Channel:
+    """A channel that turns a pose bone, in whatever rotation mode the artist keeps it.
+
+    Args:
+        local: (n, 4) unit quaternions w, x, y, z in the bone's own rest axes, without jumps of sign.
+    """
+    property_name, values = animation.rotation_values(bone.rotation_mode, local)
+    path = f'pose.bones["{bpy.utils.escape_identifier(bone.name)}"].{property_name}'
+    resting = bool(np.abs(local - [1, 0, 0, 0]).max(initial=0) < 1e-7)
+    return Channel(armature, path, values.shape[1], bone.name, times, values, optional=resting)
+
+
+def part_of(take: Take, only: Collection[str]) -> Take:
+    """The take with some of its channels alone; see ``insert``.
+
+    Raises:
+        UsageError: the take has none of them.
+    """
+    wanted = set(only)
+    if "larynx" in wanted:
+        wanted |= set(pack.PROPERTY_CURVES)
+    curves = [i for i, name in enumerate(take.curve_names) if name in wanted or "curves" in wanted]
+    joints = [i for i, name in enumerate(take.joint_names) if name in wanted or "joints" in wanted]
+    names = {take.curve_names[i] for i in curves} | {f"{take.joint_names[i]}.rotation" for i in joints}
+    if "root" in wanted:
+        names.add("root")
+    if not names:
+        raise UsageError("the take has none of the channels that are to change", expected=", ".join(sorted(wanted)))
+    return replace(
+        take,
+        curve_names=tuple(take.curve_names[i] for i in curves),
+        curves=take.curves[:, curves],
+        joint_names=tuple(take.joint_names[i] for i in joints),
+        rotations=take.rotations[:, joints] if joints else identity(take.frames, 0),
+        root=take.root if "root" in wanted else np.zeros_like(take.root),
+        keys={name: entry for name, entry in take.keys.items() if name in names},
+    )
+
+
+def _together(target: Any) -> Iterable[Any]:
+    """A mesh with its armature, or an armature with its meshes, as far as they have tables of their own."""
+    yield target
+    if target.type == "MESH":
+        bound = (modifier.object for modifier in target.modifiers if modifier.type == "ARMATURE" and modifier.object)
+        yield from (armature for armature in dict.fromkeys(bound) if len(armature.hyoid_bone_map))
+        return
+    for obj in bpy.data.objects:
+        if obj.type == "MESH" and len(obj.hyoid_shape_map):
+            bound = {modifier.object for modifier in obj.modifiers if modifier.type == "ARMATURE"}
+            if target in bound:
+                yield obj
+
+
+def _note_missing(made: list[Channel], take: Take, notes: list[str]) -> None:
+    paths = " ".join(channel.path for channel in made)
+    lost = [name for name in take.curve_names if pack.PROPERTY_CURVES.get(name, name) not in paths]
+    lost = [name for name in lost if name not in ("breath", "swallow") and take.curve(name).any()]
+    lost += [name for name in take.joint_names if f'"{bpy.utils.escape_identifier(name)}"' not in paths]
+    if lost:
+        more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+        notes.append(f"the character has no {', '.join(lost[:5])}{more}")
+
+
+def _remember(
+    target: Any, take: Take, placement: Placement, rate: float, actions: list[Any], only: Collection[str] | None
+) -> None:
+    """Store where the take comes from, its phones and words on the target."""
+    if only is not None:
+        return
+    rig = find.rig_of(target)
+    assert placement.first is not None
+    assert placement.last is not None
+    audio = None
+    if take.audio is not None:
+        audio = {name: getattr(take.audio, name) for name in ("path", "sha256", "seconds", "offset")}
+    entry = placed.Placed(
+        name=placement.name, start=placement.start, rate=rate, fps=take.fps, first=placement.first,
+        last=placement.last, mode=placement.mode, actions=tuple(action.name for action in actions), audio=audio,
+        events=take.events, provenance=placed.provenance_of(take), timing=take.mode,
+    )  # fmt: skip
+    placed.store(target if rig is None else rig.armature, entry)
+
+
+def _message(made: list[Channel], placement: Placement, rate: float, notes: list[str]) -> str:
+    assert placement.first is not None
+    assert placement.last is not None
+    first, last = (placement.start + second * rate for second in (placement.first, placement.last))
+    text = f"'{placement.name}' plays from frame {first:g} to {last:g}: {len(made)} channels"
+    return "; ".join([text, *notes])

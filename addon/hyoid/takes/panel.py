@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
+"""The section "Import" of the sidebar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty
+
+from .. import panel as frame
+from ..characters import find
+from ..toolkit.errors import HyoidError
+from . import importer
+
+
+def _fits(settings: Any, obj: Any) -> bool:
+    return importer.playable(obj) and settings.id_data.objects.get(obj.name) == obj
+
+
+class HYOID_PG_takes(bpy.types.PropertyGroup):
+    """How takes go into a scene."""
+
+    target: PointerProperty(
+        name="Target",
+        type=bpy.types.Object,
+        poll=_fits,
+        description="What plays the take; empty: the active object, else the only character",
+    )
+    mode: EnumProperty(name="Insert As", items=importer.MODE_ITEMS, default="new")
+    place: EnumProperty(name="Place", items=importer.PLACE_ITEMS, default="PLAYHEAD")
+    start: IntProperty(name="Frame", default=1, description="Where the take starts")
+    blend_in: FloatProperty(
+        name="Blend In",
+        min=0.0,
+        soft_max=2.0,
+        unit="TIME_ABSOLUTE",
+        description="Time in which the take fades in over what was there before",
+    )
+    blend_out: FloatProperty(
+        name="Blend Out",
+        min=0.0,
+        soft_max=2.0,
+        unit="TIME_ABSOLUTE",
+        description="Time in which the take fades out into what was there before",
+    )
+    keys: EnumProperty(name="Keys", items=importer.KEYS_ITEMS, default="dense")
+    whole_frames: BoolProperty(
+        name="Whole Frames",
+        default=True,
+        description="Lay keys on the frames of the scene when the take has another frame rate",
+    )
+    sound: BoolProperty(name="Sound", default=True, description="Put the sound of the take on the timeline")
+    markers: BoolProperty(name="Markers", default=False, description="Mark phones and words on the timeline")
+    scene_range: BoolProperty(
+        name="Set Scene Range", default=False, description="Let the scene start and end with the take"
+    )
+    show_details: BoolProperty(name="Details", default=False, description="Blending, keys, sound and more")
+
+
+def draw_options(layout: Any, options: Any, *, choose_target: bool) -> None:
+    """The choices of an import, in the file browser (all of them) or in the panel's details."""
+    layout.use_property_split = True
+    layout.use_property_decorate = False
+    if choose_target:
+        column = layout.column()
+        row = column.row()
+        row.enabled = not options.create
+        row.prop_search(options, "target", bpy.context.scene, "objects", icon="OBJECT_DATA")
+        column.prop(options, "create")
+        layout.prop(options, "mode")
+    layout.prop(options, "place")
+    if options.place == "FRAME":
+        layout.prop(options, "start")
+    column = layout.column(align=True)
+    column.prop(options, "blend_in")
+    column.prop(options, "blend_out", text="Out")
+    column = layout.column(heading="Keys")
+    column.prop(options, "keys", text="")
+    column.prop(options, "whole_frames")
+    column = layout.column(heading="Also")
+    column.prop(options, "sound")
+    column.prop(options, "markers")
+    column.prop(options, "scene_range")
+
+
+class HYOID_PT_import(frame.Section, bpy.types.Panel):
+    """Performances from files."""
+
+    bl_label = "Import"
+    bl_order = 30
+
+    def draw(self, context: Any) -> None:
+        """File button, target, way of inserting, and details that fold away."""
+        settings = context.scene.hyoid_takes
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(settings, "target", text="Onto")
+        try:
+            target = importer.target_of(context)
+        except HyoidError:
+            target = None
+        if settings.target is None:
+            split = layout.split(factor=0.4)
+            split.label(text="")
+            if target is None:
+                split.label(text="a new character", icon="ADD")
+            else:
+                rig = find.rig_of(target)
+                split.label(text=(rig.armature if rig else target).name, icon="TRIA_RIGHT")
+        layout.prop(settings, "mode", text="As")
+        row = layout.row()
+        row.scale_y = 1.3
+        row.operator("hyoid.import_take", text="Open Take...", icon="IMPORT")
+        fold = layout.row()
+        fold.use_property_split = False
+        fold.prop(settings, "show_details", emboss=False, icon="TRIA_DOWN" if settings.show_details else "TRIA_RIGHT")
+        if settings.show_details:
+            draw_options(layout.box(), settings, choose_target=False)
