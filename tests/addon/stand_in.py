@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 BEHAVIOURS = (
-    "good", "slow", "fail", "crash", "killed", "garbage", "silent", "complain", "forever", "stubborn", "flood", "nothing",
-    "headless",
+    "good", "slow", "fail", "crash", "killed", "garbage", "silent", "complain", "forever", "stubborn", "flood",
+    "nothing",
 )  # fmt: skip
 
 
@@ -108,8 +108,9 @@ def run(job):
     elif behaviour == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     elif behaviour == "garbage":
-        sys.stdout.buffer.write(b'\xff\xfe{not json\n{"event": 3}\n[1]\n{"event": "progress", "fraction": NaN}\n')
-        sys.stdout.buffer.write(b'{"event": "progress", "fraction": "much"}\n{"event": "odd"}\n')
+        lines = (b"\xff\xfe{not json", b'{"event": 3}', b"[1]", b'{"event": "progress", "fraction": NaN}',
+                 b'{"event": "progress", "fraction": "much"}', b'{"event": "odd"}')  # fmt: skip
+        sys.stdout.buffer.write(b"\n".join(lines) + b"\n")
         sys.stdout.flush()
         return 0
     elif behaviour == "silent":
@@ -142,8 +143,10 @@ def main(words):
         emit(event="result", verb="schema", result=schema())
         return 0
     if words[0] == "doctor":
-        checks = [{"name": "Python", "state": "ok", "found": "3.11", "next": "", "core": True},
-                  {"name": "films", "state": "missing", "found": "not installed", "next": "pip install 'av'", "core": False}]  # fmt: skip
+        checks = [
+            {"name": "Python", "state": "ok", "found": "3.11", "next": "", "core": True},
+            {"name": "films", "state": "missing", "found": "not there", "next": "pip install 'av'", "core": False},
+        ]
         emit(event="result", verb="doctor", result={"checks": checks, "exit_code": 0})
         return 0
     return run(json.loads(Path(words[1]).read_text(encoding="utf-8")))

@@ -125,7 +125,7 @@ def test_cancel_of_a_program_that_listens_is_quick(place):
 
 
 def test_cancel_in_the_very_beginning_starts_nothing(place):
-    child, output = child_of(place, "good")
+    child, _ = child_of(place, "good")
     child.cancel()
     finished(child, 5.0)
     assert child.cancelled or child.result is not None  # it may have been quicker
