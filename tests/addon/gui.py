@@ -16,6 +16,7 @@ from tests.addon import tools
 
 INSIDE = Path(__file__).with_name("gui_inside.py")
 WIDTH, HEIGHT = 1600, 1000
+SIDEBAR = ("VIEW_3D", "UI")
 COLUMNS = (0.5, 0.25, 0.75, 0.9, 0.1)
 PROGRAMS = {"Xvfb": "xvfb", "xdotool": "xdotool", "import": "imagemagick", "convert": "imagemagick"}
 
@@ -63,9 +64,9 @@ class Window:
         subprocess.run(words, check=True, timeout=30)
         return path
 
-    def panels(self, *region: str) -> dict[str, dict]:
+    def panels(self, region: tuple[str, str] = SIDEBAR) -> dict[str, dict]:
         """The panels of the sidebar, or of another region, by idname: ``label``, ``open``, ``header``, ``body``."""
-        return self.ask(f"answer = panels({region or ('VIEW_3D', 'UI')!r})")
+        return self.ask(f"answer = panels({region!r})")
 
     # -- acting
 
@@ -79,19 +80,20 @@ class Window:
         """A command of xdotool."""
         subprocess.run(["xdotool", *words], env=self._environment(), check=True, timeout=60, capture_output=True)
 
-    def press(self, wanted: str, *region: str, times: int = 1, **place: object) -> str:
+    def press(self, wanted: str, *, times: int = 1, **place: object) -> str:
         """Click the button whose operator or property contains some words (see ``find``); its command or path."""
-        found = self.find(wanted, *region, **place)
+        found = self.find(wanted, **place)
         self.click(*found["at"], times=times)
         return found["seen"]
 
     def find(
-        self, wanted: str, *region: str, panel: str = "", columns: tuple[float, ...] = COLUMNS, timeout: float = 30
-    ) -> dict:
+        self, wanted: str, *, region: tuple[str, str] = SIDEBAR, panel: str = "",
+        columns: tuple[float, ...] = COLUMNS, timeout: float = 30,
+    ) -> dict:  # fmt: skip
         """Look for a button with the pointer: ``at`` (x, y) and ``seen``, its command or path.
 
         Args:
-            region: kinds of area and region; the sidebar of the viewport by default.
+            region: kinds of area and region.
             panel: idname of the section that has it.
             columns: how far to the right to look, as parts of the width, in this order.
 
@@ -100,8 +102,8 @@ class Window:
         """
         end, found = time.monotonic() + timeout, {}
         while time.monotonic() < end:
-            box = self.panels(*region)[panel]["body"] if panel else None
-            found = self.ask(f"find({wanted!r}, {region or ('VIEW_3D', 'UI')!r}, {box!r}, {columns!r})", timeout=60)
+            box = self.panels(region)[panel]["body"] if panel else None
+            found = self.ask(f"find({wanted!r}, {region!r}, {box!r}, {columns!r})", timeout=60)
             if found["at"]:
                 return found
         raise AssertionError(f"no button with '{wanted}'; there are {found.get('seen')}; {self._tail()}")
@@ -112,27 +114,27 @@ class Window:
         place = self.wait(f"tabs().get({name!r})")
         self.click(*place)
 
-    def open(self, panel: str, *region: str) -> None:
-        """Open a section by a click on its header; the other sections close (as Ctrl + click does)."""
+    def open(self, panel: str, region: tuple[str, str] = SIDEBAR) -> None:
+        """Open a section by a click on its header."""
         for _ in range(3):
-            state = self.panels(*region)
+            state = self.panels(region)
             if state[panel]["open"]:
                 return
             self.click(*state[panel]["header"])
             with contextlib.suppress(AssertionError):
-                self.wait(f"panels({region or ('VIEW_3D', 'UI')!r})[{panel!r}]['open']", timeout=3)
-        assert self.panels(*region)[panel]["open"], f"{panel} does not open"
+                self.wait(f"panels({region!r})[{panel!r}]['open']", timeout=3)
+        assert self.panels(region)[panel]["open"], f"{panel} does not open"
 
-    def close(self, panel: str, *region: str) -> None:
+    def close(self, panel: str, region: tuple[str, str] = SIDEBAR) -> None:
         """Close a section by a click on its header."""
         for _ in range(3):
-            state = self.panels(*region)
+            state = self.panels(region)
             if not state[panel]["open"]:
                 return
             self.click(*state[panel]["header"])
             with contextlib.suppress(AssertionError):
-                self.wait(f"not panels({region or ('VIEW_3D', 'UI')!r})[{panel!r}]['open']", timeout=3)
-        assert not self.panels(*region)[panel]["open"], f"{panel} does not close"
+                self.wait(f"not panels({region!r})[{panel!r}]['open']", timeout=3)
+        assert not self.panels(region)[panel]["open"], f"{panel} does not close"
 
     def type_into(self, wanted: str, text: str, **place: object) -> None:
         """Double-click a field, replace its text, press Enter."""
@@ -141,6 +143,17 @@ class Window:
         self.keys("key", "ctrl+a")
         self.keys("type", "--delay", "15", text)
         self.keys("key", "Return")
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press the left button at one place and let it go at another."""
+        self.keys("mousemove", str(int(start[0])), str(int(HEIGHT - 1 - start[1])))
+        time.sleep(0.2)
+        self.keys("mousedown", "1")
+        for part in (0.2, 0.4, 0.6, 0.8, 1.0):
+            x, y = (start[i] + part * (end[i] - start[i]) for i in range(2))
+            self.keys("mousemove", str(int(x)), str(int(HEIGHT - 1 - y)))
+            time.sleep(0.05)
+        self.keys("mouseup", "1")
 
     # -- inner workings
 
