@@ -37,8 +37,9 @@ SHARED = (
     "formats/__init__.py", "formats/bvh.py", "formats/checks.py", "formats/curves_csv.py", "formats/npz.py",
     "formats/glb_read.py", "formats/rows.py", "formats/sounds.py", "formats/take_npz.py",
     "speech/__init__.py", "speech/edit.py", "speech/phones.py", "speech/visemes.py",
-    "blender/__init__.py", "blender/animation.py", "blender/compat.py", "blender/materials.py", "blender/meshes.py",
-    "blender/pack.py", "blender/rig.py", "blender/stage.py",
+    "blender/__init__.py", "blender/animation.py", "blender/assemble.py", "blender/compat.py", "blender/controls.py",
+    "blender/materials.py", "blender/meshes.py", "blender/neck_control.py", "blender/pack.py", "blender/rig.py",
+    "blender/stage.py",
 )  # fmt: skip
 SUFFIXES = (".json", ".png", ".py", ".toml")
 """What may lie in the folder of the add-on. Anything else is a leftover, and stops the build."""

@@ -64,6 +64,7 @@ def test_the_scene_has_what_an_artist_looks_for(made, tmp_path):
     assert "Hyoid toy" in info["collections"]
     assert info["bone_collections"]["Neck"] == list(toy.NECK[:-1])
     assert info["bone_collections"]["Head"] == ["oc1"]
+    assert info["bone_collections"]["Control"] == ["head_control"]
     assert info["bone_collections"]["Face"] == ["jaw", "eye.L", "eye.R"]
     names = [*arkit.NAMES, *arkit.LARYNX_SHAPES]
     assert info["keys"]["toy_body"] == ["Basis", *names, "jaw"]
@@ -74,7 +75,7 @@ def test_the_scene_has_what_an_artist_looks_for(made, tmp_path):
     assert info["camera"]
     assert info["lights"] == 3
     assert info["markers"] == [["M  (my)", 7]]
-    properties = ["head_turn", "head_nod", "head_tilt", "larynx_height", "larynx_size", "jaw"]
+    properties = ["head_turn", "head_nod", "head_tilt", "neck_limits", "larynx_height", "larynx_size", "jaw"]
     assert [key for key in info["properties"] if not key.startswith("hyoid_")] == properties
     assert '"verb": "talk"' in info["properties"]["hyoid_provenance"]
     assert "BSDF_PRINCIPLED" in info["materials"]["skin"]

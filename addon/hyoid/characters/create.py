@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 
 from ..toolkit import characters
-from ..toolkit.blender import materials, meshes, pack, rig
+from ..toolkit.blender import assemble, materials, meshes, pack, rig
 from . import find
 
 
@@ -34,7 +34,7 @@ def create(context: bpy.types.Context, settings: dict[str, float], part: str, na
     armature = rig.build(described, arrays, collection, control=True)
     made = materials.build(described["materials"], owner=described["name"])
     objects = meshes.build(described, arrays, armature, collection, made, True)
-    rig.add_controls(armature, described, objects)
+    assemble.join(armature, described, objects)
     rig.mark(armature, described, uuid.uuid4().hex)
     rig.refresh(armature)
     found = find.rig_of(armature)

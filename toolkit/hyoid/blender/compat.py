@@ -20,7 +20,7 @@ _STRIP_FILE = Path(__file__).with_name("sound_strip.blend")
 
 
 def playing(owner: Any) -> Any:
-    """The thing whose ``fcurves`` play on ``owner`` (an ID) now, its action or a channel bag; None when nothing does."""
+    """The thing whose ``fcurves`` play on ``owner`` (an ID) now, an action or a channel bag; None when nothing does."""
     data = owner.animation_data
     if data is None or data.action is None:
         return None

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from hyoid.characters import arkit, neck
-from hyoid.characters.character import Character, NeckLimits
+from hyoid.blender import neck_control
+from hyoid.characters import arkit
+from hyoid.characters.character import Character
 from hyoid.errors import OutputError
-from hyoid.geometry import rotations
 from hyoid.report import Report
 from hyoid.take import Take
 
@@ -102,25 +102,12 @@ def record(character: Character) -> tuple[dict[str, Any], dict[str, np.ndarray]]
             "head_nod": float(max(neck_limits.flexion.sum(), neck_limits.extension.sum())),
             "head_tilt": float(neck_limits.lateral.sum()),
         },
-        "neck_shares": neck_shares(neck_limits),
+        "neck_control": neck_control.formulas(neck_limits),
+        "neck_box": neck_control.box(neck_limits),
         "materials": {key: _material(value) for key, value in character.materials.items()},
         "landmarks": {key: int(value) for key, value in character.landmarks.items()},
     }
     return described, arrays
-
-
-def neck_shares(limits: NeckLimits) -> dict[str, list[list[float]]]:
-    """How the eight neck joints share one degree of the head: rotation vectors in radians, eight by three.
-
-    ``turn`` is to the left, ``down`` and ``up`` are nods, ``tilt`` is to the left shoulder. Each comes from one small
-    rotation given to ``neck.distribute``: within the range of the neck its answer is proportional.
-    """
-    axes = {"turn": (0, 1, 0), "down": (1, 0, 0), "up": (-1, 0, 0), "tilt": (0, 0, -1)}
-    shares = {}
-    for name, axis in axes.items():
-        head = rotations.from_rotation_vector(np.radians(1.0) * np.array(axis, np.float64))
-        shares[name] = rotations.to_rotation_vector(neck.distribute(limits, head)).tolist()
-    return shares
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -196,6 +183,7 @@ def _take(
         "channels": channels,
         "events": [{"kind": event.kind, "name": event.name, "start": event.start} for event in take.events],
         "audio": _audio(take, report),
+        "within_limits": not neck_control.beyond(neck_control.box(character.neck), take.joint_names, take.rotations),
         "provenance": json.dumps(_provenance(take), sort_keys=True),
     }
     return job, arrays

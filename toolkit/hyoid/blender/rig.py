@@ -203,20 +203,6 @@ def set_rings(armature: Any, character: dict[str, Any], arrays: dict[str, np.nda
             armature.pose.bones[CONTROL].custom_shape_scale_xyz = (1.7 * radius,) * 3
 
 
-def add_controls(armature: Any, character: dict[str, Any], objects: list[Any], *, jaw: bool = True) -> None:
-    """Everything that joins the armature and the meshes (body first): properties, constraints and drivers.
-
-    Args:
-        jaw: add the shape key ``jaw``, which opens the jaw on top of the animated jawOpen.
-    """
-    add_properties(armature, character, objects[0])
-    drive_neck(armature, character["neck_shares"])
-    drive_shapes(armature, objects, character["shape_millimetres"])
-    drive_eyes(armature, character["drivers"], objects[0])
-    if jaw:
-        add_jaw_keys(armature, objects)
-
-
 def refresh(armature: Any) -> None:
     """Bring the pose that scripts read up to date; a new armature needs it, its first evaluation leaves it at zero."""
     layer = bpy.context.view_layer
@@ -238,17 +224,8 @@ def mark(armature: Any, character: dict[str, Any], identifier: str) -> None:
     armature["hyoid_licence"] = character["licence"]
 
 
-def add_properties(armature: Any, character: dict[str, Any], body: Any) -> None:
-    """The controls of the character: custom properties of the armature object."""
-    ranges = character["neck_ranges"]
-    meaning = {
-        "head_turn": "Turn of the head to its left",
-        "head_nod": "Nod of the head, down positive",
-        "head_tilt": "Tilt of the head to its left shoulder",
-    }
-    for name, text in meaning.items():
-        say = f"{text}, degrees, shared by the eight neck joints, on top of the animation"
-        compat.set_property(armature, name, 0.0, -ranges[name], ranges[name], say)
+def add_properties(armature: Any, body: Any) -> None:
+    """The controls of larynx and jaw: custom properties of the armature object."""
     keys = body.data.shape_keys.key_blocks if body.data.shape_keys else {}
     if "larynxUp" in keys:
         compat.set_property(
@@ -258,33 +235,6 @@ def add_properties(armature: Any, character: dict[str, Any], body: Any) -> None:
         compat.set_property(armature, "larynx_size", 1.0, 0.0, 3.0, "Size of the larynx, 1 = the character's own")
     if "jawOpen" in keys:
         compat.set_property(armature, "jaw", 0.0, 0.0, 1.0, "Opening of the jaw, 0 to 1, on top of the animation")
-
-
-def drive_neck(armature: Any, shares: dict[str, list[list[float]]]) -> None:
-    """Carry head_turn, head_nod and head_tilt to the neck, each joint its share (see ``pack.neck_shares``).
-
-    A constraint puts them in front of the joint's own rotation, so the action and the properties never meet.
-    """
-    controls = {
-        "turn": ("turn", "head_turn"),
-        "down": ("max(nod, 0)", "head_nod"),
-        "up": ("max(-nod, 0)", "head_nod"),
-        "tilt": ("tilt", "head_tilt"),
-    }
-    for index, name in enumerate(NECK):
-        if name not in armature.pose.bones:
-            continue
-        constraint = _rotation_constraint(armature, name, "Hyoid head", "BEFORE")
-        # Upright bones: X points to the left, Y up, Z forward, as in the shares.
-        for column, axis in enumerate("xyz"):
-            terms, variables = [], {}
-            for motion, (value, control) in controls.items():
-                share = shares[motion][index][column]
-                if abs(share) > 1e-7:
-                    terms.append(f"{value} * {share:.8f}")
-                    variables[control.removeprefix("head_")] = (armature, f'["{control}"]')
-            if terms:
-                drive(constraint, f"to_min_{axis}_rot", " + ".join(terms), **variables)
 
 
 def drive_shapes(armature: Any, objects: list[Any], millimetres: float) -> None:
@@ -344,7 +294,7 @@ def drive_eyes(armature: Any, drivers: list[dict[str, Any]], body: Any) -> None:
             bone[f"look_{axis}"] = 0.0
             if terms:
                 drive(bone, f'["look_{axis}"]', " + ".join(terms), **variables)
-        constraint = _rotation_constraint(armature, joint, "Hyoid look", "AFTER")
+        constraint = rotation_constraint(armature, joint, "Hyoid look", "AFTER")
         look = {axis: (armature, f'pose.bones["{joint}"]["look_{axis}"]') for axis in "xyz"}
         for axis, expression in EULER_OF_VECTOR.items():
             drive(constraint, f"to_min_{axis}_rot", expression, **look)
@@ -373,7 +323,7 @@ def _turned(axis: list[float]) -> np.ndarray:
     return np.array([axis[0], -axis[2], axis[1]])
 
 
-def _rotation_constraint(armature: Any, bone: str, name: str, mix: str) -> Any:
+def rotation_constraint(armature: Any, bone: str, name: str, mix: str) -> Any:
     """A constraint that puts a driven rotation (XYZ Euler angles) before or after the bone's own.
 
     A Transformation constraint whose input range is empty gives its minimum, whatever its target does; it must have a
@@ -390,20 +340,28 @@ def _rotation_constraint(armature: Any, bone: str, name: str, mix: str) -> Any:
     return constraint
 
 
-def drive(owner: Any, path: str, expression: str, **variables: tuple[Any, str]) -> None:
-    """Drive ``owner.path`` by an expression over properties of IDs; each variable is (ID, data path).
+def drive(owner: Any, path: str, expression: str, **variables: tuple[Any, ...]) -> None:
+    """Drive ``owner.path`` by an expression over properties of IDs and rotations of bones.
 
     Only arithmetic and the functions of Blender's simple expressions: those are evaluated without Python, so they work
     although Blender refuses to run scripts of files from elsewhere.
+
+    Args:
+        variables: (ID, data path), or (armature object, bone, ``ROT_W`` to ``ROT_Z``) for a part of the quaternion that
+            turns the bone from its rest pose.
     """
     driver = owner.driver_add(path).driver
     driver.type = "SCRIPTED"
-    for name, (owner_id, data_path) in variables.items():
+    for name, (owner_id, *source) in variables.items():
         variable = driver.variables.new()
         variable.name = name
-        variable.type = "SINGLE_PROP"
+        variable.type = "SINGLE_PROP" if len(source) == 1 else "TRANSFORMS"
         target = variable.targets[0]
-        target.id_type = compat.id_type(owner_id)
+        if len(source) == 1:
+            target.id_type = compat.id_type(owner_id)
+            target.id, target.data_path = owner_id, source[0]
+            continue
         target.id = owner_id
-        target.data_path = data_path
+        target.bone_target, target.transform_type = source
+        target.transform_space, target.rotation_mode = "LOCAL_SPACE", "QUATERNION"
     driver.expression = expression

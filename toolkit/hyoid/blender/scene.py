@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from . import animation, compat, materials, meshes, rig, stage
+from . import animation, assemble, compat, materials, meshes, rig, stage
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,10 @@ def build(scene: Any, job: dict[str, Any], arrays: dict[str, Any], folder: Path,
     made_materials = materials.build(character["materials"], folder if job["format"] == ".fbx" else None)
     subdivide = job["options"]["subdivide"] and editable
     objects = meshes.build(character, arrays, armature, collection, made_materials, subdivide)
-    body = objects[0]
-    rig.add_controls(armature, character, objects, jaw=editable)
+    body, take = objects[0], job["take"]
+    assemble.join(armature, character, objects, jaw=editable, limited=take is None or take["within_limits"])
     rig.mark(armature, character, uuid.uuid5(uuid.NAMESPACE_URL, job["path"]).hex)
 
-    take = job["take"]
     heard = False
     if take is not None:
         emit(event="progress", fraction=0.4, what="keying the take")

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A character made in Blender by the add-on is the toolkit's character, in every version, and leaves no trace."""
+
+import functools
+
+import numpy as np
+import pytest
+from hyoid import characters
+from hyoid.blender import neck_control
+from hyoid.characters import arkit, neck, performance
+from hyoid.geometry import rotations
+
+from tests.addon import tools
+
+pytestmark = pytest.mark.blender
+TOLERANCE = 1e-4  # metres
+NECK = neck.JOINTS
+
+
+@functools.cache
+def human(part, age=0.7):
+    return characters.load("human", {"age": age}, part=part)
+
+
+def poses(character, frames, **given):
+    """Pose arrays of the script ``character_pose`` at rest, with some of them given."""
+    count = len(character.joint_names)
+    return {
+        "joint_names": np.array(character.joint_names),
+        "shape_names": np.array(arkit.NAMES),
+        "shape_weights": np.zeros((frames, len(arkit.NAMES)), np.float32),
+        "larynx_height": np.zeros(frames),
+        "larynx_size": np.ones(frames),
+        "head": np.zeros((frames, 3)),
+        "handle": np.tile([1.0, 0, 0, 0], (frames, 1)),
+        "rotations": rotations.identity(frames, count),
+        "root": np.zeros((frames, 3), np.float32),
+        **given,
+    }
+
+
+def show(version, folder, character, arrays, part, limits=None):
+    """What Blender shows of a posed character: arrays by part, ``joints`` and ``bones``, and the answer."""
+    np.savez(folder / "poses.npz", **arrays)
+    answer = tools.run(
+        version, "character_pose", folder, poses=str(folder / "poses.npz"), out=str(folder / "shown.npz"), part=part,
+        settings=dict(character.settings), limits=limits,
+    )  # fmt: skip
+    with np.load(folder / "shown.npz") as archive:
+        return {name: archive[name] for name in archive.files}, answer
+
+
+@pytest.mark.parametrize("part", ["head", "full"])
+@pytest.mark.parametrize("version", tools.VERSIONS)
+def test_the_evaluated_mesh_is_the_toolkits(version, part, tmp_path):
+    """Random shapes, joints and larynx together; an age of 0.3 moves every joint and vertex from the default."""
+    character = human(part, 0.3)
+    random = np.random.default_rng(5)
+    frames = 3
+    turns = rotations.from_rotation_vector(random.normal(0, 0.12, (frames, len(character.joint_names), 3)))
+    names = character.joint_names
+    for index in [names.index(joint) for joint in NECK]:
+        turns[:, index] = rotations.identity(frames)
+    heads = neck.distribute(character.neck, rotations.from_rotation_vector(random.normal(0, 0.3, (frames, 3))))
+    turns[:, [names.index(joint) for joint in NECK]] = heads
+    arrays = poses(
+        character, frames, rotations=turns.astype(np.float32),
+        root=random.normal(0, 0.2, (frames, 3)).astype(np.float32),
+        shape_weights=random.uniform(0, 1, (frames, len(arkit.NAMES))).astype(np.float32),
+        larynx_height=np.array([-8.0, 5, 11]), larynx_size=np.array([0.4, 1.0, 2.0]),
+    )  # fmt: skip
+    shown, answer = show(version, tmp_path, character, arrays, part)
+    assert answer["bad_drivers"] == []
+    assert answer["mark"]["settings"] == {"age": 0.3}
+
+    weights = np.zeros((frames, len(character.shapes.names)), np.float32)
+    weights[:, : len(arkit.NAMES)] = arrays["shape_weights"]
+    travel = arrays["larynx_height"] / arkit.SHAPE_MILLIMETRES
+    larynx = {"larynxUp": np.maximum(travel, 0), "larynxDown": np.maximum(-travel, 0)}
+    for name, values in (larynx | {"larynxSize": arrays["larynx_size"] - 1}).items():
+        weights[:, character.shapes.names.index(name)] = values
+    driven = arrays["rotations"].copy()
+    for joint in ("eye.L", "eye.R"):
+        vector = sum(
+            np.radians(d.degrees) * weights[:, character.shapes.names.index(d.curve), None] * np.array(d.axis)
+            for d in character.drivers
+            if d.joint == joint
+        )
+        index = names.index(joint)
+        driven[:, index] = rotations.multiply(driven[:, index], rotations.from_rotation_vector(vector))
+    performed = performance.Performance(weights, driven, arrays["root"])
+    expected = performance.deform(character, performed)
+    for piece in character.parts:
+        assert np.abs(shown[piece.name] - expected[:, piece.vertices]).max() < TOLERANCE, piece.name
+    joints = performance.joint_transforms(character, performed)[:, :, :3, 3]
+    assert np.abs(shown["joints"] - joints).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("version", tools.VERSIONS)
+def test_the_handle_and_the_properties_share_the_head_as_the_toolkit_does(version, tmp_path):
+    """Every third pose by the handle, every third by the properties, every third by both, inside the whole range."""
+    character = human("head")
+    vectors = neck_control.heads(character.neck, 8)[::3]
+    by_handle = np.array([1.0, 0.0, 0.6])[np.arange(len(vectors)) % 3][:, None] * vectors
+    rest = np.degrees(vectors - by_handle)
+    arrays = poses(
+        character, len(vectors), handle=rotations.from_rotation_vector(by_handle), head=rest[:, [1, 0, 2]] * [1, 1, -1]
+    )
+    shown, _ = show(version, tmp_path, character, arrays, "head", limits=0.0)
+    own = shown["bones"][:, [character.joint_names.index(joint) for joint in NECK]]
+    head = rotations.from_rotation_vector(vectors)
+    joint_error = degrees_between(neck.distribute(character.neck, head), own)
+    head_error = degrees_between(head, neck.collapse(own))
+    assert joint_error.max() < 0.4  # measured: 0.30 at the edge of the range
+    assert head_error.max() < 1.0  # measured: 0.90
+    assert np.median(head_error) < 0.3
+
+
+def degrees_between(a, b):
+    vector = rotations.to_rotation_vector(rotations.multiply(rotations.inverse(a), b))
+    return np.degrees(np.linalg.norm(vector, axis=-1))
+
+
+@pytest.mark.parametrize("version", ["3.4", "5.0"])
+def test_limits_leave_the_range_alone_and_stop_what_is_beyond(version, tmp_path):
+    character = human("head")
+    vectors = neck_control.heads(character.neck, 6)
+    turns = rotations.identity(len(vectors) + 1, len(character.joint_names)).astype(np.float64)
+    places = [character.joint_names.index(joint) for joint in NECK]
+    turns[:-1, places] = neck.distribute(character.neck, rotations.from_rotation_vector(vectors))
+    turns[-1, places[2]] = rotations.about((0, 1, 0), np.radians(40.0))  # C5-C6 turns 7 degrees at most
+    arrays = poses(character, len(turns), rotations=turns)
+    free, _ = show(version, tmp_path, character, arrays, "head", limits=0.0)
+    held, _ = show(version, tmp_path, character, arrays, "head", limits=1.0)
+    assert np.abs(held["body"][:-1] - free["body"][:-1]).max() < 1e-5
+    stopped = np.degrees(2 * np.arcsin(np.linalg.norm(held["bones"][-1, places[2], 1:])))
+    assert 7 < stopped < 9
+    assert np.degrees(2 * np.arccos(free["bones"][-1, places[2], 0])) == pytest.approx(40, abs=0.01)
+
+
+def test_what_lies_beyond_the_limits_is_named():
+    limits = neck_control.box(human("head").neck)
+    turns = rotations.identity(4, 2)
+    turns[2, 1] = rotations.about((0, 1, 0), np.radians(70.0))
+    frame, motion, angle, limit = neck_control.beyond(limits, ("jaw", "c1c2"), turns)["c1c2"]
+    assert (frame, motion) == (2, "turns")
+    assert angle == pytest.approx(70, abs=0.01)
+    assert 39 < limit < 50
+    assert neck_control.beyond(limits, ("jaw", "c1c2"), turns[:2]) == {}
