@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,12 @@ from typing import Any
 import bpy
 
 from .. import jobs
-from ..toolkit.characters import arkit
 from ..toolkit.errors import HyoidError, UsageError
 from ..toolkit.formats import take_npz
 from ..toolkit.speech import edit
 from . import markers, phones, talk, voices
 
 HANDLER = "talk_resolve"
-MOUTH = frozenset(name for name in arkit.NAMES if name.startswith(("jaw", "mouth", "tongue")))
-"""The curves that a re-solve replaces: jaw, lips and tongue. Cheeks, nose, eyes, brows, head and larynx stay."""
 BLEND = 0.1
 """Seconds at either end of a re-solved piece over which it grows out of what was there."""
 _SAME_AUDIO = ("text", "output", "events", "events_out")
@@ -179,8 +177,9 @@ def start(context: bpy.types.Context, holder: bpy.types.Object, entry: phones.Hy
         hint = "Rename them like the other markers (M, AH, SIL for a pause) and press Re-solve again"
         raise UsageError(f"These markers have no name of a phoneme: {wrong}", hint=hint)
     before = phones.events_of(entry)
-    track = edit.with_phones(before, phones.edited(entry), entry.seconds)
-    ranges = edit.changed_ranges(before, track, entry.seconds)
+    seconds = edit.length(before)
+    track = edit.with_phones(before, phones.edited(entry), seconds)
+    ranges = [_whole_frames(piece, entry) for piece in edit.changed_ranges(before, track, seconds)]
     if not ranges:
         return "No phoneme was changed: drag markers on the timeline, then press Re-solve"
     output = jobs.output_path(context, entry.name)
@@ -192,6 +191,12 @@ def start(context: bpy.types.Context, holder: bpy.types.Object, entry: phones.Hy
     label = f"Re-solve: {entry.name[:40]}"
     job = jobs.submit(context, "talk", options, label=label, handler=HANDLER, payload=payload, wait=wait)
     return getattr(job, "message", "") if wait or bpy.app.background else ""
+
+
+def _whole_frames(piece: tuple[float, float], entry: phones.HyoidTalk) -> tuple[float, float]:
+    """A piece of time that begins and ends on frames of the talk, within it."""
+    first, last = math.floor(piece[0] * entry.rate), math.ceil(piece[1] * entry.rate)
+    return first / entry.rate, min(last, round(entry.seconds * entry.rate) - 1) / entry.rate
 
 
 def _audio(entry: phones.HyoidTalk, options: dict[str, Any], folder: Path) -> str:
@@ -243,7 +248,7 @@ def finish(scene: bpy.types.Scene, payload: dict[str, Any], result: dict[str, An
         placement = Placement(
             start=entry.start, mode="replace", blend_in=BLEND, blend_out=BLEND, name=entry.name, first=first, last=last
         )
-        insert.insert(scene, holder, take, placement, only=set(MOUTH), keys=payload["keys"])
+        insert.insert(scene, holder, take, placement, only=edit.MOUTH, keys=payload["keys"])
     refill(scene, entry, take.events)
     seconds = sum(last - first for first, last in payload["ranges"])
     told = f" ({payload['said']})" if payload["said"] else ""

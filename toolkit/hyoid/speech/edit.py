@@ -19,8 +19,20 @@ BEFORE, AFTER = 0.25, 0.25
 """Seconds before and after a changed phone in which the solved mouth differs: lead, smoothing and ramps of contact."""
 PAUSE_TAIL = 1.6
 """Seconds after the start of a pause in which the mouth still comes to rest."""
+MOUTH = (
+    "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthRollLower", "mouthRollUpper", "mouthShrugLower",
+    "tongueOut",
+    *(name + side for name in ("mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch", "mouthUpperUp")
+      for side in ("Left", "Right")),
+)  # fmt: skip
+"""The curves that phones move: jaw, lips and tongue."""
 _NAMES = {"SILENCE": "SIL", "PAUSE": "SIL", "-": "SIL", "_": "SIL"}
 _CLOSE = 5e-4
+_TOUCHING = 1e-3
+_WHOLE = frozenset(tables.DIPHTHONGS) | {
+    phone for phone, name in tables.CLASS.items() if name in ("PBM", "FV", "SZ", "SH")
+}
+"""Phones whose shape depends on how long they last: two targets, or a contact that is held for a share of them."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ def with_phones(events: Sequence[Event], phones: Sequence[Phone], seconds: float
 
     Args:
         events: the track that the take was solved from. phones: what it shall hold, in any order.
-        seconds: the length of the take.
+        seconds: the length of the sound (:func:`length` of the track).
     """
     old = [event for event in events if event.kind == "phone"]
     new, kept_words = _spread(phones, seconds)
@@ -79,6 +91,11 @@ def with_phones(events: Sequence[Event], phones: Sequence[Phone], seconds: float
     if track:
         result += _visemes(track, old, new, same)
     return sorted(result, key=lambda event: (event.start, event.kind, event.end))
+
+
+def length(events: Iterable[Event]) -> float:
+    """The second at which the last phone ends: the length of the sound, which a take may exceed by part of a frame."""
+    return max((event.end for event in events if event.kind == "phone"), default=0.0)
 
 
 def changed_ranges(before: Sequence[Event], after: Sequence[Event], seconds: float) -> list[tuple[float, float]]:
@@ -95,10 +112,10 @@ def changed_ranges(before: Sequence[Event], after: Sequence[Event], seconds: flo
         for event in mine:
             if _key(event) in others:
                 continue
-            if event.name == "SIL":
-                moved_end_only = (_key(event)[0], _key(event)[1], _key(event)[3]) in starts
-                if not moved_end_only:
-                    pieces.append((event.start - BEFORE, min(event.end, event.start + PAUSE_TAIL) + AFTER))
+            if (_key(event)[0], _key(event)[1], _key(event)[3]) in starts and event.name not in _WHOLE:
+                pieces.append((event.end - BEFORE, event.end + AFTER))  # it only ends sooner or later
+            elif event.name == "SIL":
+                pieces.append((event.start - BEFORE, min(event.end, event.start + PAUSE_TAIL) + AFTER))
                 pieces.append((event.end - BEFORE, event.end + AFTER))
             else:
                 pieces.append((event.start - BEFORE, event.end + AFTER))
@@ -118,7 +135,7 @@ def _key(event: Event) -> tuple[str, int, int, float]:
 
 
 def _spread(phones: Sequence[Phone], seconds: float) -> tuple[list[Event], list[int]]:
-    """Phones one after the other without gaps, none shorter than :data:`SHORTEST` where there is room; their words."""
+    """Phones one after the other without gaps, moved apart where one was put onto another; their words."""
     rows = sorted((phone for phone in phones if phone.start < seconds), key=lambda phone: phone.start)
     rows = [replace(phone, start=max(phone.start, 0.0)) for phone in rows]
     if not rows or rows[0].start > SHORTEST:
@@ -126,10 +143,12 @@ def _spread(phones: Sequence[Phone], seconds: float) -> tuple[list[Event], list[
     rows[0] = replace(rows[0], start=0.0)
     starts = [phone.start for phone in rows]
     for index in range(1, len(rows)):
-        starts[index] = max(starts[index], starts[index - 1] + SHORTEST)
+        if starts[index] < starts[index - 1] + _TOUCHING:
+            starts[index] = starts[index - 1] + SHORTEST
     limit = seconds
     for index in range(len(rows) - 1, 0, -1):
-        starts[index] = min(starts[index], limit - SHORTEST)
+        if starts[index] > limit - _TOUCHING:
+            starts[index] = limit - SHORTEST
         limit = starts[index]
     result, words = [], []
     for index, phone in enumerate(rows):
