@@ -45,7 +45,7 @@ def stock():
         ),
         "keys": [f"{area.name} {key.idname}" for area in (keys.keymaps if keys else ()) for key in area.keymap_items],
         "driver_names": sorted(bpy.app.driver_namespace),
-        "paths": list(sys.path),
+        "paths": [path for path in sys.path if not path.endswith("addons")],  # Blender 3.4 adds its own once it exists
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "data": {
             name: len(getattr(bpy.data, name))
