@@ -82,6 +82,13 @@ def new_strip(owner: Any, track: Any, name: str, start: int) -> Any:
     return strip
 
 
+def strip_curves(strip: Any) -> Any:
+    """The thing whose ``fcurves`` an NLA strip plays: its action or a channel bag; None when it plays nothing."""
+    if strip.action is None or not has_slots():
+        return strip.action
+    return None if strip.action_slot is None else _bag(strip.action, strip.action_slot)
+
+
 def has_slots() -> bool:
     """Whether one action can hold the channels of several kinds of owners (4.4 and later)."""
     return hasattr(bpy.types, "ActionSlot")
