@@ -7,7 +7,7 @@ from __future__ import annotations
 import bpy
 
 from .. import jobs
-from . import importer, panel
+from . import importer, mapping_panel, panel
 
 CLASSES = (panel.HYOID_PG_takes, importer.HYOID_OT_import_take, panel.HYOID_PT_import)
 
@@ -17,11 +17,13 @@ def register() -> None:
     for each in CLASSES:
         bpy.utils.register_class(each)
     bpy.types.Scene.hyoid_takes = bpy.props.PointerProperty(type=panel.HYOID_PG_takes)
+    mapping_panel.register()
     jobs.register_handler("import_take", importer.finish_job)
 
 
 def unregister() -> None:
     """Remove them."""
+    mapping_panel.unregister()
     del bpy.types.Scene.hyoid_takes
     for each in reversed(CLASSES):
         bpy.utils.unregister_class(each)

@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
+"""The panel for characters of anybody's: which curve drives which shape key, which joints turn which bone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import panel
+from ..characters import find
+from ..toolkit.errors import HyoidError
+from . import guess_bones, guess_shapes, mapping_table
+
+_SHOWN = 6
+"""So many missing or unknown names are written out; the others are counted."""
+
+
+def target_of(context: Any) -> Any:
+    """The active object if it is a mesh with shape keys or an armature, and no Hyoid character; else None."""
+    obj = context.active_object
+    if obj is None or find.rig_of(obj) is not None:
+        return None
+    return obj if obj.type == "ARMATURE" or mapping_table.key_names(obj) else None
+
+
+def listed(names: Any, shown: int = _SHOWN) -> str:
+    """``a, b, c and 4 more``."""
+    names = list(names)
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+class _OnTarget:
+    """An operator on the active mesh or armature."""
+
+    bl_options = {"REGISTER", "UNDO"}
+    kinds: tuple[str, ...] = ("MESH", "ARMATURE")
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Whether the active object can have a table."""
+        obj = target_of(context)
+        if obj is None or obj.type not in cls.kinds:
+            wanted = {("MESH",): "a mesh with shape keys", ("ARMATURE",): "an armature"}
+            what = wanted.get(cls.kinds, "a mesh with shape keys or an armature")
+            cls.poll_message_set(f"Make {what} active (no Hyoid character: those need no table)")
+            return False
+        return True
+
+    def execute(self, context: Any) -> set[str]:
+        """Do it, and say what was done."""
+        try:
+            message = self.run(target_of(context))
+        except HyoidError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, message)
+        return {"FINISHED"}
+
+
+class HYOID_OT_guess_shape_map(_OnTarget, bpy.types.Operator):
+    """Fill the table from the names of the shape keys (ARKit, MetaHuman, VRM, visemes); unclear names are left out"""
+
+    bl_idname = "hyoid.guess_shape_map"
+    bl_label = "Guess"
+    kinds = ("MESH",)
+
+    def run(self, obj: Any) -> str:
+        """Fill the table of a mesh."""
+        return shapes_text(mapping_table.guess_shape_table(obj))
+
+
+class HYOID_OT_guess_bone_map(_OnTarget, bpy.types.Operator):
+    """Fill the bone map."""
+
+    bl_description = (
+        "Fill the table from the names of the bones (Rigify, Mixamo, Auto-Rig Pro, Unreal, VRM...); "
+        "unclear names are left out"
+    )
+
+    bl_idname = "hyoid.guess_bone_map"
+    bl_label = "Guess"
+    kinds = ("ARMATURE",)
+
+    meshes: bpy.props.BoolProperty(
+        name="Its meshes too", description="Fill the empty tables of the meshes that it deforms as well", default=True
+    )
+
+    def run(self, obj: Any) -> str:
+        """Fill the table of an armature."""
+        found = mapping_table.guess_bone_table(obj)
+        text = f"{len(found.rows)} bones found ({found.style})"
+        if found.ambiguous:
+            text += f"; unclear and left out: {listed(found.ambiguous)}"
+        filled = []
+        for mesh in mapping_table.bound_meshes(obj) if self.meshes else ():
+            if not len(mesh.hyoid_shape_map) and guess_shapes.guess_shapes(mapping_table.key_names(mesh)):
+                mapping_table.guess_shape_table(mesh)
+                filled.append(mesh.name)
+        return text + (f"; shape tables of {listed(filled)} filled" if filled else "")
+
+
+class HYOID_OT_clear_map(_OnTarget, bpy.types.Operator):
+    """Empty the tables of this object"""
+
+    bl_idname = "hyoid.clear_map"
+    bl_label = "Clear"
+
+    def run(self, obj: Any) -> str:
+        """Empty both tables."""
+        count = len(obj.hyoid_shape_map) + len(obj.hyoid_bone_map)
+        obj.hyoid_shape_map.clear()
+        obj.hyoid_bone_map.clear()
+        return f"{count} lines removed"
+
+
+class HYOID_OT_add_map_row(_OnTarget, bpy.types.Operator):
+    """Add a line to the table"""
+
+    bl_idname = "hyoid.add_map_row"
+    bl_label = "Add Line"
+
+    source: bpy.props.StringProperty(name="Source", description="Curve, or joints with commas between them")
+    target: bpy.props.StringProperty(name="Target", description="Shape key or bone")
+    factor: bpy.props.FloatProperty(name="Strength", default=1.0)
+
+    def run(self, obj: Any) -> str:
+        """Append a line and select it."""
+        if obj.type == "MESH":
+            mapping_table.add_shape_row(obj, self.source, self.target, self.factor)
+            obj.hyoid_map.shape_index = len(obj.hyoid_shape_map) - 1
+        else:
+            mapping_table.add_bone_row(obj, self.target, mapping_table.split_names(self.source))
+            obj.hyoid_map.bone_index = len(obj.hyoid_bone_map) - 1
+        return "Line added"
+
+
+class HYOID_OT_remove_map_row(_OnTarget, bpy.types.Operator):
+    """Remove the selected line"""
+
+    bl_idname = "hyoid.remove_map_row"
+    bl_label = "Remove Line"
+
+    def run(self, obj: Any) -> str:
+        """Remove the line that the list shows as selected."""
+        rows, name = (obj.hyoid_shape_map, "shape_index") if obj.type == "MESH" else (obj.hyoid_bone_map, "bone_index")
+        index = getattr(obj.hyoid_map, name)
+        if not 0 <= index < len(rows):
+            return "No line is selected"
+        rows.remove(index)
+        setattr(obj.hyoid_map, name, min(index, max(len(rows) - 1, 0)))
+        return "Line removed"
+
+
+class _OnFile(_OnTarget):
+    """An operator that asks for a .json file."""
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        """Ask for the file."""
+        if not self.filepath:
+            self.filepath = f"{bpy.path.clean_name(target_of(context).name)}_map.json"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+
+class HYOID_OT_save_map(_OnFile, bpy.types.Operator):
+    """Save the table as a file, for other characters of the same kind"""
+
+    bl_idname = "hyoid.save_map"
+    bl_label = "Save Table"
+    bl_options = {"REGISTER"}
+
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
+
+    def run(self, obj: Any) -> str:
+        """Write the file."""
+        path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".json"))
+        mapping_table.save(path, obj)
+        return f"Saved {path}"
+
+
+class HYOID_OT_load_map(_OnFile, bpy.types.Operator):
+    """Replace the table by one from a file"""
+
+    bl_idname = "hyoid.load_map"
+    bl_label = "Load Table"
+
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
+
+    def run(self, obj: Any) -> str:
+        """Read the file."""
+        count, lacking = mapping_table.load(Path(bpy.path.abspath(self.filepath)), obj)
+        return f"{count} lines" + (f"; '{obj.name}' has no {listed(lacking)}" if lacking else "")
+
+
+class _RowList:
+    """What both lists have in common: the search looks at both sides of a line."""
+
+    def filter_items(self, _context: Any, data: Any, name: str) -> tuple[list[int], list[int]]:
+        """Show the lines that hold the text of the search."""
+        rows = getattr(data, name)
+        text = self.filter_name.casefold()
+        if not text:
+            return [], []
+        kept = self.bitflag_filter_item
+        return [kept if text in f"{row_source(row)} {row.target}".casefold() else 0 for row in rows], []
+
+
+def row_source(row: Any) -> str:
+    """The left side of a line."""
+    return getattr(row, "source", None) or getattr(row, "sources", "")
+
+
+class HYOID_UL_shape_rows(_RowList, bpy.types.UIList):
+    """Curve, shape key, strength."""
+
+    def draw_item(self, _context, layout, data, item, _icon, _active, _name, _index) -> None:
+        """One line."""
+        line = layout.row(align=True)
+        line.active = item.use
+        line.prop(item, "use", text="")
+        names = line.split(factor=0.42, align=True)
+        names.prop(item, "source", text="", emboss=False)
+        rest = names.split(factor=0.72, align=True)
+        keys = data.data.shape_keys
+        if keys is not None:
+            found = item.target in keys.key_blocks
+            rest.prop_search(item, "target", keys, "key_blocks", text="", icon="SHAPEKEY_DATA" if found else "ERROR")
+        rest.prop(item, "factor", text="", emboss=False)
+
+
+class HYOID_UL_bone_rows(_RowList, bpy.types.UIList):
+    """Bone and joints."""
+
+    def draw_item(self, _context, layout, data, item, _icon, _active, _name, _index) -> None:
+        """One line."""
+        line = layout.row(align=True)
+        line.active = item.use
+        line.prop(item, "use", text="")
+        names = line.split(factor=0.5, align=True)
+        names.prop(item, "sources", text="", emboss=False)
+        found = item.target in data.data.bones
+        names.prop_search(item, "target", data.data, "bones", text="", icon="BONE_DATA" if found else "ERROR")
+
+
+class HYOID_PT_mapping(panel.Section, bpy.types.Panel):
+    """Tables of the active object."""
+
+    bl_label = "Target Mapping"
+    bl_order = 31
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Only where a table makes sense."""
+        return target_of(context) is not None
+
+    def draw(self, context: Any) -> None:
+        """The table, what it lacks, and its settings."""
+        obj = target_of(context)
+        layout = self.layout
+        mesh = obj.type == "MESH"
+        layout.label(text=obj.name, icon="MESH_DATA" if mesh else "ARMATURE_DATA")
+        rows = obj.hyoid_shape_map if mesh else obj.hyoid_bone_map
+        buttons = layout.row(align=True)
+        guess = HYOID_OT_guess_shape_map if mesh else HYOID_OT_guess_bone_map
+        buttons.operator(guess.bl_idname, icon="VIEWZOOM", text="Guess" if not len(rows) else "Guess Again")
+        buttons.operator(HYOID_OT_load_map.bl_idname, text="", icon="FILEBROWSER")
+        saving = buttons.row(align=True)
+        saving.enabled = len(rows) > 0
+        saving.operator(HYOID_OT_save_map.bl_idname, text="", icon="FILE_TICK")
+        saving.operator(HYOID_OT_clear_map.bl_idname, text="", icon="TRASH")
+        if not len(rows):
+            layout.label(text="Empty: an import guesses it", icon="INFO")
+        table = layout.row()
+        if mesh:
+            table.template_list("HYOID_UL_shape_rows", "", obj, "hyoid_shape_map", obj.hyoid_map, "shape_index", rows=6)
+        else:
+            table.template_list("HYOID_UL_bone_rows", "", obj, "hyoid_bone_map", obj.hyoid_map, "bone_index", rows=6)
+        side = table.column(align=True)
+        side.operator(HYOID_OT_add_map_row.bl_idname, text="", icon="ADD")
+        side.operator(HYOID_OT_remove_map_row.bl_idname, text="", icon="REMOVE")
+        if len(rows):
+            notes = layout.column(align=True)
+            notes.scale_y = 0.8
+            for text in _shape_notes(obj) if mesh else _bone_notes(obj):
+                _wrapped(notes, text, context.region.width)
+        settings = layout.column()
+        settings.use_property_split = True
+        settings.use_property_decorate = False
+        for name in ("widen",) if mesh else ("align", "facing", "travel"):
+            settings.prop(obj.hyoid_map, name)
+
+
+def shapes_text(found: guess_shapes.Guess) -> str:
+    """What a guess found, in a line."""
+    parts = [f"{len({row.target for row in found.rows})} shape keys understood ({listed(found.conventions, 3)})"]
+    if found.ambiguous:
+        parts.append(f"unclear and left out: {listed(found.ambiguous)}")
+    if found.unmatched:
+        parts.append(f"unknown: {listed(found.unmatched)}")
+    return "; ".join(parts)
+
+
+def _shape_notes(obj: Any) -> list[str]:
+    rows = mapping_table.shape_rows(obj)
+    keys = mapping_table.key_names(obj)
+    lacking = guess_shapes.missing(rows)
+    arkit = len(guess_shapes.shape_names.ARKIT) - len(lacking)
+    notes = [f"{arkit} of {arkit + len(lacking)} ARKit shapes found"]
+    mouths = sorted({row.source.partition(":")[0] for row in rows if ":" in row.source})
+    if mouths:
+        notes.append("Mouth shapes of speech: " + ", ".join(mouths))
+    if lacking and (arkit or not mouths):
+        notes.append(f"Missing: {listed(lacking)}")
+    used = {row.target for row in rows}
+    unused = [name for name in keys if name not in used]
+    if unused:
+        notes.append(f"Keys without a line: {listed(unused)}")
+    gone = [row.target for row in rows if row.target not in keys]
+    if gone:
+        notes.append(f"No such key: {listed(gone)}")
+    return notes
+
+
+def _bone_notes(obj: Any) -> list[str]:
+    rows = mapping_table.bone_rows(obj)
+    moved = {source for row in rows for source in row.sources}
+    notes = [f"{len(rows)} bones mapped"]
+    lacking = [joint for joint in guess_bones.NECK if joint not in moved]
+    if lacking:
+        notes.append(f"Neck joints that move nothing: {listed(lacking)}")
+    gone = [row.target for row in rows if row.target not in obj.data.bones]
+    if gone:
+        notes.append(f"No such bone: {listed(gone)}")
+    return notes
+
+
+def _wrapped(layout: Any, text: str, width: float) -> None:
+    """Labels that break a long text at its spaces."""
+    letters = max(int(width / (7 * bpy.context.preferences.system.ui_scale)) - 4, 20)
+    line = ""
+    for word in text.split():
+        if line and len(line) + len(word) + 1 > letters:
+            layout.label(text=line)
+            line = "  "
+        line = f"{line} {word}" if line.strip() else line + word
+    layout.label(text=line)
+
+
+CLASSES = (
+    HYOID_OT_guess_shape_map, HYOID_OT_guess_bone_map, HYOID_OT_clear_map, HYOID_OT_add_map_row,
+    HYOID_OT_remove_map_row, HYOID_OT_save_map, HYOID_OT_load_map, HYOID_UL_shape_rows, HYOID_UL_bone_rows,
+    HYOID_PT_mapping,
+)  # fmt: skip
+
+
+def register() -> None:
+    """Register tables, operators and the panel."""
+    mapping_table.register()
+    for item in CLASSES:
+        bpy.utils.register_class(item)
+
+
+def unregister() -> None:
+    """Remove them."""
+    for item in reversed(CLASSES):
+        bpy.utils.unregister_class(item)
+    mapping_table.unregister()
