@@ -8,7 +8,7 @@ The folder then holds ``hyoid-VERSION.zip``, ``index.json`` and ``index.html``: 
 
 The add-on works without the toolkit, so the zip carries those modules of the toolkit that need nothing but NumPy and
 bpy (``SHARED``), as its subpackage ``toolkit``, with their absolute imports turned into relative ones: in Blender the
-add-on's package is called ``hyoid`` or ``bl_ext.user_default.hyoid``, and nothing may come from outside it.
+add-on's package is called ``hyoid_addon`` or ``bl_ext.user_default.hyoid``, and nothing may come from outside it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ SOURCE = ROOT / "addon" / "hyoid"
 PAGE = ROOT / "addon" / "repository.html"
 TOOLKIT = ROOT / "toolkit" / "hyoid"
 RIG = ROOT / "rigs" / "human"
+FOLDER = "hyoid_addon"
+"""Top folder of the zip, and the name of the add-on's package before Blender 4.2; from then on the manifest's id names
+it. Not "hyoid": a Blender that uses the Python of the system, as Debian's does, finds the toolkit under that name when
+it is installed there or its virtual environment is active, and could not switch the add-on on."""
 SHARED = (
     "errors.py", "files.py", "report.py", "take.py", "take_edit.py", "take_keys.py",
     "characters/__init__.py", "characters/arkit.py", "characters/bundled.py", "characters/character.py",
@@ -59,7 +63,7 @@ def build(folder: Path) -> Path:
     part = target.with_suffix(".part")
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, data in sorted(contents().items()):
-            entry = zipfile.ZipInfo(f"hyoid/{name}", _FIXED)
+            entry = zipfile.ZipInfo(f"{FOLDER}/{name}", _FIXED)
             entry.create_system = 3  # Unix, wherever it is built
             entry.external_attr = 0o100644 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
@@ -114,7 +118,7 @@ def version() -> str:
 
 
 def contents() -> dict[str, bytes]:
-    """Every file of the add-on, by its path inside the folder ``hyoid``.
+    """Every file of the add-on, by its path inside its folder.
 
     Raises:
         ValueError: a file that does not belong there.

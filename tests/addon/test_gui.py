@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an artist does with mouse and keyboard in a Blender with a window, from the zip to the removal."""
 
+import contextlib
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from tests.addon import gui, tools
 
@@ -16,6 +19,7 @@ KEPT = tools.ROOT / "build" / "gui"
 """Where the screenshots of the last walk lie, to be looked at."""
 PREFERENCES = ("PREFERENCES", "WINDOW")
 VIEWPORT = (500, 300)
+COUNTS = "answer = [len(getattr(bpy.data, name)) for name in ('objects', 'meshes', 'actions', 'armatures', 'sounds')]"
 
 
 def install(blender: gui.Window) -> None:
@@ -28,19 +32,19 @@ def install(blender: gui.Window) -> None:
     blender.type_into("params.filename", path.name, region=("FILE_BROWSER", "EXECUTE"))
     blender.press("file.execute", region=("FILE_BROWSER", "EXECUTE"), columns=(0.8, 0.7, 0.9))
     blender.wait("'Hyoid' in bpy.context.window_manager.addon_search")
-    blender.press('addon_enable(module="hyoid")', region=PREFERENCES, columns=(0.038, 0.03, 0.05))
-    blender.wait("'hyoid' in bpy.context.preferences.addons")
+    blender.press('addon_enable(module="hyoid_addon")', region=PREFERENCES, columns=(0.038, 0.03, 0.05))
+    blender.wait("'hyoid_addon' in bpy.context.preferences.addons")
 
 
 def remove(blender: gui.Window) -> None:
     """Preferences > Add-ons, unfold Hyoid, Remove, confirm."""
     preferences(blender)
-    blender.press('addon_expand(module="hyoid")', region=PREFERENCES, columns=(0.015, 0.02, 0.01))
-    found = blender.find('addon_remove(module="hyoid")', region=PREFERENCES, columns=(0.4, 0.3, 0.5, 0.7, 0.85))
+    blender.press('addon_expand(module="hyoid_addon")', region=PREFERENCES, columns=(0.015, 0.02, 0.01))
+    found = blender.find('addon_remove(module="hyoid_addon")', region=PREFERENCES, columns=(0.4, 0.3, 0.5, 0.7, 0.85))
     blender.click(*found["at"])
     time.sleep(0.3)
     blender.keys("key", "Return")
-    blender.wait("'hyoid' not in bpy.context.preferences.addons")
+    blender.wait("'hyoid_addon' not in bpy.context.preferences.addons")
 
 
 def preferences(blender: gui.Window) -> None:
@@ -58,9 +62,66 @@ def viewport(blender: gui.Window) -> None:
     blender.drag(edge, (edge[0] - 120, edge[1]))
 
 
+JOBS = "sys.modules['hyoid_addon.jobs'].queue.jobs()"
+RIG = "sys.modules['hyoid_addon.characters.find'].active_rig(bpy.context)"
+KEYS = f"{RIG}.body.data.shape_keys"
+
+
+def make_character(blender: gui.Window) -> None:
+    """Character > Head > Create."""
+    blender.open("HYOID_PT_characters")
+    blender.press("hyoid.create_character", panel="HYOID_PT_characters")
+    blender.wait(f"{RIG} is not None")
+    blender.wait(f"len({KEYS}.key_blocks) > 52")
+
+
+def talk(blender: gui.Window, audio: Path, words: str = "") -> None:
+    """Talk > file, words, Talk."""
+    blender.open("HYOID_PT_talk")
+    blender.type_into("hyoid_speech.audio", str(audio), panel="HYOID_PT_talk", columns=(0.3, 0.5))
+    blender.wait(f"bpy.context.scene.hyoid_speech.audio == {str(audio)!r}", timeout=5)
+    if words:
+        choose(blender, "hyoid_speech.transcript", "TYPED")
+        blender.type_into("hyoid_speech.text", words, panel="HYOID_PT_talk", columns=(0.6, 0.8))
+        blender.wait(f"bpy.context.scene.hyoid_speech.text == {words!r}", timeout=5)
+    else:
+        choose(blender, "hyoid_speech.transcript", "NONE")
+    blender.press("hyoid.talk", panel="HYOID_PT_talk")
+    blender.wait(f"[job.state for job in {JOBS}][-1:] == ['running']", timeout=10)
+
+
+def choose(blender: gui.Window, path: str, value: str) -> None:
+    """Click the button of a row of choices that sets a value."""
+    left, _, right, _ = blender.panels()["HYOID_PT_talk"]["body"]
+    _, y = blender.find(path, panel="HYOID_PT_talk", columns=(0.45, 0.55, 0.9))["at"]
+    now = f"bpy.context.scene.{path}"
+    for part in (0.42, 0.5, 0.58, 0.66, 0.74, 0.82, 0.9, 0.97):
+        blender.click(left + part * (right - left), y)
+        if blender.ask(f"answer = {now}") == value:
+            return
+    raise AssertionError(f"{path} cannot be set to {value} by a click")
+
+
+def play(blender: gui.Window) -> set[float]:
+    """Press the space bar over the viewport; how far the mouth was open at some of the frames that followed."""
+    blender.keys("mousemove", *map(str, VIEWPORT))
+    blender.keys("key", "space")
+    blender.wait("bpy.context.screen.is_animation_playing", timeout=5)
+    seen, end = set(), time.monotonic() + 15
+    while len(seen) < 6 and time.monotonic() < end:
+        seen.add(round(blender.ask(f"answer = {KEYS}.key_blocks['jawOpen'].value"), 4))
+    blender.shot("5_playing")
+    blender.keys("key", "space")
+    blender.wait("not bpy.context.screen.is_animation_playing", timeout=5)
+    return seen
+
+
 @pytest.fixture
 def blender(tmp_path):
-    with gui.window(tmp_path / "gui") as opened:
+    program = Path(sys.executable).parent
+    (tmp_path / "tmp").mkdir()
+    environment = {"PATH": f"{program}:{os.environ['PATH']}", "TMPDIR": str(tmp_path / "tmp")}
+    with gui.window(tmp_path / "gui", environment=environment) as opened:
         try:
             yield opened
         finally:
@@ -70,12 +131,59 @@ def blender(tmp_path):
                 shutil.copy(path, KEPT)
 
 
-def test_walk_from_the_zip_to_the_removal(blender):
+@pytest.fixture
+def short(tmp_path) -> Path:
+    """Three seconds of the example, as a file with a name that is not ASCII."""
+    samples, rate = soundfile.read(tools.ROOT / "examples" / "talk" / "jfk.flac", stop=3 * 16000)
+    path = tmp_path / "voice.wav"
+    soundfile.write(path, samples, rate)
+    return path
+
+
+def processes(word: str) -> list[str]:
+    """Command lines of the running processes that hold a word."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found += [line] if word in line else []
+    return found
+
+
+def test_walk_from_the_zip_to_the_removal(blender, short, tmp_path):
     install(blender)
     blender.shot("1_installed")
     viewport(blender)
     blender.shot("2_panel")
+    make_character(blender)
+    blender.shot("3_character")
+    before = blender.ask(COUNTS)
+    talk(blender, short, "And so my fellow Americans")
+    blender.shot("4_talking")
+    blender.wait(f"[job.state for job in {JOBS}][-1:] == ['done']", timeout=60)
+    blender.shot("4_talked")
+    assert len(play(blender)) > 3
+    assert blender.ask(f"answer = {KEYS}.animation_data.action is not None")
+    blender.keys("key", "ctrl+z")
+    blender.wait(f"{KEYS}.animation_data is None or {KEYS}.animation_data.action is None", timeout=10)
+    blender.shot("6_undone")
+    assert blender.ask(COUNTS) == before
+    made = sorted(tmp_path.rglob("*.take.npz"))
+    talk(blender, tools.ROOT / "examples" / "talk" / "jfk.flac")
+    running = [
+        line for line in processes(str(tmp_path)) if "hyoid" in line and "Xvfb" not in line and "blender" not in line
+    ]
+    assert running
+    blender.press("hyoid.cancel_job", panel="HYOID_PT_root", columns=(0.3, 0.2, 0.9))
+    start = time.monotonic()
+    blender.wait(f"not [job for job in {JOBS} if job.state in ('running', 'waiting')]", timeout=10)
+    while [line for line in processes(str(tmp_path)) if line in running]:
+        assert time.monotonic() - start < 5
+    blender.shot("7_cancelled")
+    assert sorted(tmp_path.rglob("*.take.npz")) == made
+    assert not list(tmp_path.rglob("*.part"))
+    assert blender.ask(COUNTS) == before
     remove(blender)
     blender.shot("9_removed")
-    assert not Path(blender.ask("answer = bpy.utils.user_resource('SCRIPTS', path='addons')"), "hyoid").exists()
+    assert not Path(blender.ask("answer = bpy.utils.user_resource('SCRIPTS', path='addons')"), "hyoid_addon").exists()
     assert not blender.ask("answer = hasattr(bpy.types, 'HYOID_PT_root')")

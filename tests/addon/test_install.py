@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One zip installs in every Blender as a user installs it, and goes without a trace."""
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.addon import tools
@@ -31,3 +35,10 @@ def test_switched_off_or_removed_it_leaves_nothing_behind(version, tmp_path):
     assert answer["removed_timers"] == []
     assert answer["enabled"] == []
     assert not answer["files_left"]
+
+
+def test_an_active_virtual_environment_with_the_toolkit_is_no_obstacle(tmp_path):
+    # Debian's Blender uses the Python of the PATH: there, "import hyoid" finds the toolkit
+    answer = tools.run("3.4", "hello", tmp_path, env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
+    assert answer["panel"]
+    assert answer["toolkit_too"]

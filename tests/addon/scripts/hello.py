@@ -2,6 +2,7 @@
 """The add-on is on, and the toolkit's modules work in the Python of this Blender."""
 
 import importlib
+import importlib.util
 import sys
 
 import bpy
@@ -15,5 +16,6 @@ def main(addon, args):
         "module": addon.__name__,
         "vertices": len(human.vertices),
         "scipy": "scipy" in sys.modules,
+        "toolkit_too": importlib.util.find_spec("hyoid") is not None,
         "panel": hasattr(bpy.types, "HYOID_PT_root"),
     }

@@ -96,7 +96,7 @@ def main(addon, args):
     if args.get("use"):
         answer["used"] = use(importlib.import_module(module))
     full = stock()["data"]
-    if module == "hyoid":
+    if "." not in module:
         window = bpy.context.window_manager.windows[0]
         with bpy.context.temp_override(window=window, area=window.screen.areas[0]):
             bpy.ops.preferences.addon_remove(module=module)
