@@ -212,11 +212,13 @@ def _write_strips(owners: list[Any], channels: Sequence[Channel], placement: Pla
     """A new action that plays as one strip of each owner; an action that plays now goes down to a track of its own."""
     for owner in owners:
         nla.push_down(owner)
+    moved = {owner: nla.animated(owner) for owner in owners}
     used = [
         channel
         for channel in channels
-        if not (channel.optional and _at_rest(channel, None) and not nla.has_strips(channel.owner))
+        if not (channel.optional and channel.path not in moved[channel.owner] and _at_rest(channel, None))
     ] or list(channels)
+    _rest([channel for channel in used if channel.path not in moved[channel.owner]], placement, span)
     owners = list(dict.fromkeys(channel.owner for channel in used))
     containers, actions = _new_actions(owners, placement.name)
     for channel in used:
@@ -225,6 +227,20 @@ def _write_strips(owners: list[Any], channels: Sequence[Channel], placement: Pla
         nla.add_strip(owner, placement.name, span.start, span.end, span.fades)
         owner.animation_data.action = None
     return actions
+
+
+def _rest(channels: Sequence[Channel], placement: Placement, span: _Span) -> None:
+    """Strips that hold the present values of properties which no other strip moves."""
+    owners = list(dict.fromkeys(channel.owner for channel in channels))
+    frame = int(np.floor(span.start))
+    containers, actions = _new_actions(owners, f"{placement.name} rest")
+    for channel in channels:
+        _add(containers[channel.owner], channel, np.array([float(frame)]), _present(channel)[None])
+    for owner in owners:
+        nla.add_rest(owner, f"{placement.name} rest", frame)
+        owner.animation_data.action = None
+    for action in actions:
+        action["hyoid_take"] = placement.name
 
 
 def _new_actions(owners: list[Any], name: str, shared: Any = None) -> tuple[dict[Any, Any], list[Any]]:

@@ -83,7 +83,7 @@ def channels_for(target: Any, take: Take, keys: str, notes: list[str]) -> list[C
         _note_missing(made, take, notes)
         return made
     if target is None or target.type not in ("MESH", "ARMATURE"):
-        what = "nothing" if target is None else f"'{target.name}', a {target.type.lower()},"
+        what = "nothing" if target is None else f"'{target.name}' ({target.type.lower()})"
         raise UsageError(
             f"{what} cannot play a take", expected="a Hyoid character, a mesh with shape keys, an armature"
         )
@@ -188,7 +188,11 @@ def _together(target: Any) -> Iterable[Any]:
 
 def _note_missing(made: list[Channel], take: Take, notes: list[str]) -> None:
     paths = " ".join(channel.path for channel in made)
-    lost = [name for name in take.curve_names if pack.PROPERTY_CURVES.get(name, name) not in paths]
+    lost = [
+        name
+        for name in take.curve_names
+        if bpy.utils.escape_identifier(pack.PROPERTY_CURVES.get(name, name)) not in paths
+    ]
     lost = [name for name in lost if name not in ("breath", "swallow") and take.curve(name).any()]
     lost += [name for name in take.joint_names if f'"{bpy.utils.escape_identifier(name)}"' not in paths]
     if lost:

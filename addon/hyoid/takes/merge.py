@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..toolkit.blender import compat
+
 Keys = dict[str, np.ndarray]
 """By field of a Blender keyframe: ``co``, ``handle_left``, ``handle_right`` (n, 2) float32, the others (n,)."""
 
@@ -16,7 +18,8 @@ NEAR = 1e-3
 """Frames; keys closer than this lie at one time."""
 
 _PAIRS = ("co", "handle_left", "handle_right")
-_INTEGERS = ("handle_left_type", "handle_right_type", "interpolation", "easing", "type")
+_HANDLES = ("handle_left_type", "handle_right_type")
+_INTEGERS = ("interpolation", "easing", "type")
 _NUMBERS = ("amplitude", "back", "period")
 _FLAGS = ("select_control_point", "select_left_handle", "select_right_handle")
 _CONSTANT, _LINEAR, _BEZIER = 0, 1, 2
@@ -32,7 +35,7 @@ def read_keys(curve: Any) -> Keys:
     keys |= {name: np.empty(count, bool) for name in _FLAGS}
     for name, array in keys.items():
         points.foreach_get(name, array.reshape(-1))
-    return keys
+    return keys | dict(zip(_HANDLES, compat.handle_types(points).T, strict=True))
 
 
 def write_keys(curve: Any, keys: Keys) -> None:
@@ -42,8 +45,11 @@ def write_keys(curve: Any, keys: Keys) -> None:
         points.remove(points[-1], fast=True)
     if len(points) < count:
         points.add(count - len(points))
+    # Kinds first: where they are set one by one, Blender moves handles to suit.
+    compat.set_handle_types(points, np.stack([keys[name] for name in _HANDLES], -1))
     for name, array in keys.items():
-        points.foreach_set(name, np.ascontiguousarray(array).reshape(-1))
+        if name not in _HANDLES:
+            points.foreach_set(name, np.ascontiguousarray(array).reshape(-1))
     curve.update()
 
 
@@ -54,7 +60,7 @@ def linear_keys(frames: np.ndarray, values: np.ndarray) -> Keys:
     keys: Keys = {name: place.copy() for name in _PAIRS}
     keys |= {name: np.zeros(count, np.int32) for name in _INTEGERS}
     keys["interpolation"][:] = _LINEAR
-    keys["handle_left_type"][:] = keys["handle_right_type"][:] = _CLAMPED
+    keys |= {name: np.full(count, _CLAMPED, np.int32) for name in _HANDLES}
     keys |= {name: np.zeros(count, np.float32) for name in _NUMBERS}
     keys["back"][:] = 1.70158
     keys |= {name: np.zeros(count, bool) for name in _FLAGS}
@@ -74,7 +80,17 @@ def replace_range(
     """
     before = _before(keys, float(frames[0]), evaluate, linear_ends)
     after = _after(keys, float(frames[-1]), evaluate, linear_ends)
-    return _joined(before, linear_keys(frames, values), after)
+    pieces = [before, linear_keys(frames, values), after]
+    times = keys["co"][:, 0]
+    if linear_ends and (times < frames[0] - NEAR).sum() == 1:
+        # The slope outside comes from the outermost two keys: another one keeps it.
+        outer = np.array([times[0] - 1])
+        pieces.insert(0, linear_keys(outer, np.array([evaluate(float(outer[0]))])))
+    if linear_ends and (times > frames[-1] + NEAR).sum() == 1:
+        outer = np.array([times[-1] + 1])
+        after["interpolation"][-1] = _LINEAR
+        pieces.append(linear_keys(outer, np.array([evaluate(float(outer[0]))])))
+    return _joined(*pieces)
 
 
 def _joined(*pieces: Keys) -> Keys:

@@ -18,6 +18,18 @@ def has_strips(owner: Any) -> bool:
     return data is not None and any(len(track.strips) for track in data.nla_tracks)
 
 
+def animated(owner: Any) -> set[str]:
+    """The data paths that NLA strips of an ID move."""
+    paths: set[str] = set()
+    data = owner.animation_data
+    for track in data.nla_tracks if data else ():
+        for strip in track.strips:
+            container = compat.strip_curves(strip)
+            if container is not None:
+                paths.update(curve.data_path for curve in container.fcurves)
+    return paths
+
+
 def push_down(owner: Any) -> None:
     """Turn the action that plays on an ID into a strip on a track of its own, as the NLA editor's Push Down does.
 
@@ -56,10 +68,23 @@ def add_strip(owner: Any, name: str, start: float, end: float, fades: tuple[floa
     return strip
 
 
+def add_rest(owner: Any, name: str, frame: int) -> None:
+    """A strip that holds the one key of each channel of an ID's action at all times, on a track "Hyoid rest".
+
+    Outside a strip Blender leaves properties as they happen to be; with this below, they rest.
+    """
+    track = owner.animation_data.nla_tracks.new()
+    track.name = f"{TRACK} rest"
+    strip = compat.new_strip(owner, track, name, frame)
+    strip.action_frame_start, strip.action_frame_end = frame, frame + 1
+    strip.extrapolation = "HOLD"
+    strip.blend_type = "REPLACE"
+
+
 def _track(data: Any, start: float, end: float) -> Any:
     """The topmost track if it is ours and free between two frames, else a new one above all others."""
     top = data.nla_tracks[-1] if len(data.nla_tracks) else None
-    ours = top is not None and top.name.startswith(TRACK) and not top.lock
+    ours = top is not None and top.name.split(".")[0] == TRACK and not top.lock
     # Whole frames around it too: Blender places a new strip on a whole frame before it can be moved.
     if ours and all(strip.frame_end <= math.floor(start) or strip.frame_start >= end + 1 for strip in top.strips):
         return top
