@@ -107,9 +107,9 @@ _HANDLE_TYPES = ("FREE", "AUTO", "VECTOR", "ALIGNED", "AUTO_CLAMPED")
 
 
 def handle_types(points: Any) -> np.ndarray:
-    """The kinds of the left and right handles of keyframe points, (n, 2) int32; before 4.0 reading them fast gives junk.
+    """The kinds of the left and right handles of keyframe points, (n, 2) int32.
 
-    0 is free, 1 automatic, 2 vector, 3 aligned, 4 automatic and clamped.
+    0 is free, 1 automatic, 2 vector, 3 aligned, 4 automatic and clamped. Before 4.0 fast access to them does not work.
     """
     kinds = np.empty((len(points), 2), np.int32)
     for column, name in enumerate(_HANDLES):
@@ -123,7 +123,7 @@ def handle_types(points: Any) -> np.ndarray:
 
 
 def set_handle_types(points: Any, kinds: np.ndarray) -> None:
-    """Set the kinds of handles (n, 2), numbers as in :func:`handle_types`; before 4.0 setting them fast does nothing."""
+    """Set the kinds of handles (n, 2), numbers as in :func:`handle_types`."""
     for column, name in enumerate(_HANDLES):
         if bpy.app.version < (4, 0):
             present = handle_types(points)[:, column]
