@@ -147,3 +147,24 @@ def test_what_lies_beyond_the_limits_is_named():
     assert angle == pytest.approx(70, abs=0.01)
     assert 39 < limit < 50
     assert neck_control.beyond(limits, ("jaw", "c1c2"), turns[:2]) == {}
+
+
+@pytest.mark.parametrize("part", ["head", "full"])
+@pytest.mark.parametrize("version", tools.VERSIONS)
+def test_a_changed_character_equals_a_new_one(version, part, tmp_path):
+    wanted = {"set_age": 0.4, "set_weight": 0.7, "set_african": 0.9, "set_nose_hump_incr": 0.5}
+    answer = tools.run(version, "character_edit", tmp_path, part=part, settings=wanted)
+    assert answer["surface"] < 1e-5
+    assert answer["bones"] < 1e-5
+    assert answer["tint"] < 1e-6
+    assert answer["message"] == ""
+    assert answer["read"] == pytest.approx(wanted)
+    assert answer["animated"]
+    assert answer["scenes"] == 1
+    assert min(answer["times"]) < (0.1 if part == "head" else 0.25)  # a slider follows the mouse
+    assert "mouthSmileLeft" in answer["message_after_edit"]
+    assert answer["edit_kept"] > 0.005
+    assert answer["same_seed"]
+    assert answer["after_reset"] == {}
+    assert answer["pair"] == {"l-cheek-volume-incr": 0.5, "r-cheek-volume-incr": 0.5}
+    assert answer["name"] == "human"

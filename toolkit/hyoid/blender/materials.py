@@ -31,19 +31,24 @@ def build(records: dict[str, dict[str, Any]], folder: Path | None = None, owner:
     return {name: _material(name, record, folder, owner) for name, record in records.items()}
 
 
-def update(material: Any, record: dict[str, Any]) -> None:
+def update(material: Any, record: dict[str, Any]) -> Any:
     """Give a material of :func:`build` the colour and the colour map of another identity, in place.
 
-    Nodes that an artist removed or renamed are left alone.
+    Nodes that an artist removed or renamed are left alone, and so is an image of the artist's own.
+
+    Returns:
+        The image that the material no longer uses, or None.
     """
     tree = material.node_tree
     tint, image = (tree.nodes.get(name) for name in (_TINT, _COLOUR)) if tree else (None, None)
     if tint is not None:
         tint.inputs[7].default_value = [*record["colour"][:3], 1.0]
-    path = record["maps"]["colour"]
-    if image is not None and path and (image.image is None or image.image.get(_HASH) != _sha256(path)):
-        image.image = _load(path, "sRGB")
     material.diffuse_color = record["colour"]
+    path, before = record["maps"]["colour"], image.image if image is not None else None
+    if before is None or not path or before.get(_HASH) in (None, _sha256(path)):
+        return None
+    image.image = _load(path, "sRGB")
+    return before
 
 
 def _material(name: str, record: dict[str, Any], folder: Path | None, owner: str) -> Any:

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+"""The section "Character" of the panel."""
+
+from __future__ import annotations
+
+import bpy
+
+from .. import panel
+from . import details, find, settings, update
+
+_BUILD = ("gender", "age", "muscle", "weight", "height", "proportions")
+_ORIGIN = ("african", "asian", "caucasian")
+_BREAST = ("cupsize", "firmness")
+
+
+class HYOID_PT_character(panel.Section, bpy.types.Panel):
+    """Create characters and shape them."""
+
+    bl_label = "Character"
+    bl_order = 10
+    bl_options = set()
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the sliders of the character at hand, then what makes a new one."""
+        rig = find.active_rig(context)
+        if rig is not None:
+            self._existing(context, rig)
+        self._new(context, rig is not None)
+
+    def _existing(self, context: bpy.types.Context, rig: find.Rig) -> None:
+        layout, group = self.layout, rig.armature.hyoid_identity
+        row = layout.row(align=True)
+        row.label(text=find.identity(rig.armature).get("name", "human"), icon="OUTLINER_OB_ARMATURE")
+        row.operator_menu_enum("hyoid.apply_preset", "preset", text="Preset")
+        row.operator("hyoid.randomise_character", text="", icon="FILE_REFRESH")
+        row.operator("hyoid.reset_character", text="", icon="LOOP_BACK")
+        row.operator("hyoid.remove_character", text="", icon="TRASH")
+        reason = update.hindrance(rig)
+        for text in filter(None, [reason or group.message]):
+            _wrapped(layout, text, "ERROR" if reason else "INFO", context)
+        body = layout.column()
+        body.enabled = not reason
+        self._person(body, context, rig)
+        self._details(body, context, rig)
+
+    def _person(self, layout: bpy.types.UILayout, context: bpy.types.Context, rig: find.Rig) -> None:
+        if not _heading(layout, context, "show_person", "Person"):
+            return
+        group = rig.armature.hyoid_identity
+        column = layout.column(align=True)
+        for name in _BUILD:
+            column.prop(group, settings.slider(name), slider=True)
+        column = layout.column(align=True)
+        for name in _ORIGIN:
+            column.prop(group, settings.slider(name), slider=True)
+        woman = getattr(group, settings.slider("gender")) > 0.5
+        if woman and find.identity(rig.armature).get("part") == "full":
+            column = layout.column(align=True)
+            for name in _BREAST:
+                column.prop(group, settings.slider(name), slider=True)
+
+    def _details(self, layout: bpy.types.UILayout, context: bpy.types.Context, rig: find.Rig) -> None:
+        group, chosen = rig.armature.hyoid_identity, settings.shown(rig.armature)
+        if not _heading(layout, context, "show_details", f"Details ({len(chosen)})" if chosen else "Details"):
+            return
+        row = layout.row(align=True)
+        row.operator("hyoid.add_detail", text="Add a Detail...", icon="VIEWZOOM")
+        row.prop(group, "mirror", text="", icon="MOD_MIRROR")
+        row.operator("hyoid.reset_character", text="", icon="LOOP_BACK").only_details = True
+        column = layout.column(align=True)
+        for detail in chosen:
+            self._detail(column, group, detail)
+
+    def _detail(self, layout: bpy.types.UILayout, group: settings.HYOID_PG_identity, detail: details.Detail) -> None:
+        row = layout.row(align=True)
+        if len(detail.labels) > 1 and group.mirror:
+            row.prop(group, settings.pair_slider(detail.name), slider=True)
+        else:
+            for label in detail.labels:
+                row.prop(group, settings.slider(label), slider=True)
+        row.operator("hyoid.remove_detail", text="", icon="X").detail = detail.name
+
+    def _new(self, context: bpy.types.Context, small: bool) -> None:
+        new = context.scene.hyoid_characters
+        column = self.layout.column(align=True)
+        if small:
+            column.separator()
+        column.prop(new, "preset", text="")
+        row = column.row(align=True)
+        row.prop(new, "part", expand=True)
+        row = column.row(align=True)
+        row.prop(new, "place", expand=True)
+        row = column.row()
+        row.scale_y = 1.0 if small else 1.4
+        made = row.operator("hyoid.create_character", text="Add Another" if small else "Create Character", icon="ADD")
+        made.preset, made.part, made.location = new.preset, new.part, new.place
+
+
+def _heading(layout: bpy.types.UILayout, context: bpy.types.Context, name: str, text: str) -> bool:
+    """A line that opens and closes what stands below it; whether it is open."""
+    group = context.scene.hyoid_characters
+    is_open = getattr(group, name)
+    row = layout.row()
+    row.alignment = "LEFT"
+    row.prop(group, name, text=text, icon="DISCLOSURE_TRI_DOWN" if is_open else "DISCLOSURE_TRI_RIGHT", emboss=False)
+    return is_open
+
+
+def _wrapped(layout: bpy.types.UILayout, text: str, icon: str, context: bpy.types.Context) -> None:
+    """A text on as many lines as the sidebar needs."""
+    width = max((context.region.width if context.region else 280) // 8, 20)
+    lines, line = [], ""
+    for word in text.split():
+        if line and len(line) + len(word) >= width:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    column = layout.column(align=True)
+    for index, part in enumerate([*lines, line]):
+        column.label(text=part, icon=icon if index == 0 else "BLANK1")
