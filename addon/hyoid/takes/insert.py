@@ -4,21 +4,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 import bpy
 import numpy as np
 
-from ..characters import find
+from ..characters import find, limits
 from ..toolkit import take_edit
 from ..toolkit.blender import animation, pack
 from ..toolkit.blender.rig import CONTROL
 from ..toolkit.errors import UsageError
 from ..toolkit.geometry.rotations import identity
 from ..toolkit.take import Take
-from . import channels, placed
+from . import channels, mapping, placed, retarget
 from .channels import Channel, Placement
 
 KINDS = ("curves", "joints", "root", "larynx")
@@ -79,6 +79,8 @@ def channels_for(target: Any, take: Take, keys: str, notes: list[str]) -> list[C
     """
     rig = find.rig_of(target)
     if rig is not None:
+        take = retarget.human_take(take)
+        notes += free_neck(rig, take)
         made = channels_for_rig(rig, take, keys)
         _note_missing(made, take, notes)
         return made
@@ -87,13 +89,27 @@ def channels_for(target: Any, take: Take, keys: str, notes: list[str]) -> list[C
         raise UsageError(
             f"{what} cannot play a take", expected="a Hyoid character, a mesh with shape keys, an armature"
         )
-    from . import mapping
-
     made = []
     for obj in _together(target):
         write = mapping.channels_for_mesh if obj.type == "MESH" else mapping.channels_for_armature
         made += write(obj, take)
+    if target.type == "MESH" and take.joint_names:
+        idle = [armature.name for armature in _armatures(target) if not len(armature.hyoid_bone_map)]
+        if idle:
+            notes.append(f"'{idle[0]}' does not turn: guess its table of bones (Target Mapping) and import again")
     return made
+
+
+def free_neck(rig: find.Rig, take: Take) -> list[str]:
+    """Switch off the limits of a neck that a take goes beyond, and say so; nothing where it keeps to them."""
+    armature = rig.armature
+    if not armature.get("neck_limits", 0):
+        return []
+    beyond = limits.exceeded(rig, take)
+    if not beyond:
+        return []
+    armature["neck_limits"] = type(armature["neck_limits"])(0)
+    return [f"the limits of the neck are now off, as the take goes beyond them ({beyond[0]})"]
 
 
 def channels_for_rig(rig: find.Rig, take: Take, keys: str = "dense") -> list[Channel]:
@@ -172,18 +188,22 @@ def part_of(take: Take, only: Collection[str]) -> Take:
     )
 
 
-def _together(target: Any) -> Iterable[Any]:
-    """A mesh with its armature, or an armature with its meshes, as far as they have tables of their own."""
-    yield target
+def _together(target: Any) -> list[Any]:
+    """A target, and what belongs to the same character and has a table too: its armature, its other meshes."""
     if target.type == "MESH":
-        bound = (modifier.object for modifier in target.modifiers if modifier.type == "ARMATURE" and modifier.object)
-        yield from (armature for armature in dict.fromkeys(bound) if len(armature.hyoid_bone_map))
-        return
-    for obj in bpy.data.objects:
-        if obj.type == "MESH" and len(obj.hyoid_shape_map):
-            bound = {modifier.object for modifier in obj.modifiers if modifier.type == "ARMATURE"}
-            if target in bound:
-                yield obj
+        armatures = [armature for armature in _armatures(target) if len(armature.hyoid_bone_map)]
+        bound = set(_armatures(target))
+    else:
+        armatures, bound = [], {target}
+    mapped = (obj for obj in bpy.data.objects if obj.type == "MESH" and len(obj.hyoid_shape_map))
+    meshes = [obj for obj in mapped if bound & set(_armatures(obj))]
+    return list(dict.fromkeys([target, *armatures, *meshes]))
+
+
+def _armatures(mesh: Any) -> list[Any]:
+    """The armature objects that deform a mesh."""
+    found = (modifier.object for modifier in mesh.modifiers if modifier.type == "ARMATURE" and modifier.object)
+    return list(dict.fromkeys(found))
 
 
 def _note_missing(made: list[Channel], take: Take, notes: list[str]) -> None:
