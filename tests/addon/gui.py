@@ -116,6 +116,7 @@ class Window:
 
     def open(self, panel: str, region: tuple[str, str] = SIDEBAR) -> None:
         """Open a section by a click on its header."""
+        self.wait(f"{panel!r} in panels({region!r})", timeout=10)
         for _ in range(3):
             state = self.panels(region)
             if state[panel]["open"]:

@@ -19,7 +19,7 @@ import bpy
 FOLDER = Path(sys.argv[sys.argv.index("--") + 1])
 STATE = {"next": 1, "search": None}
 TICK = 0.02
-CLOSED = 1 << 2  # Panel.flag
+CLOSED, ACTIVE = 1 << 2, 1 << 2  # of Panel.flag, of Panel.runtime_flag
 
 
 def area_of(kind):
@@ -112,6 +112,7 @@ def tick():
     if not request.is_file():
         return TICK
     names = {
+        "sys": sys,
         "bpy": bpy,
         "answer": None,
         "find": find,
@@ -197,7 +198,7 @@ def panels(region=("VIEW_3D", "UI")):
             name = ctypes.string_at(first + STATE["layout"].offsets["Panel", "panelname"], 64).split(b"\0")[0].decode()
             label = ctypes.string_at(first + STATE["layout"].offsets["Panel", "drawname"], 64).split(b"\0")[0].decode()
             closed = bool(read(first, "Panel", "flag", "<h") & CLOSED)
-            shown = bool(read(first, "Panel", "runtime_flag", "<h") & 1)
+            shown = bool(read(first, "Panel", "runtime_flag", "<h") & ACTIVE)
             left, top = place.view2d.view_to_region(rectangle[0], rectangle[1] + rectangle[3], clip=False)
             right, bottom = place.view2d.view_to_region(rectangle[0] + rectangle[2], rectangle[1], clip=False)
             if shown:
