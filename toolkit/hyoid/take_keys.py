@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -88,7 +89,7 @@ def reduce_keys(
 
     def add(channels: list[str], samples: np.ndarray, limit: np.ndarray, forced: np.ndarray) -> None:
         # samples (channels, frames, components)
-        for channel, values, chosen in zip(channels, samples, _chosen(samples, limit, forced), strict=True):
+        for channel, values, chosen in zip(channels, samples, chosen_keys(samples, limit, forced), strict=True):
             frames = np.flatnonzero(chosen)
             if np.ptp(values, axis=0).max() == 0:
                 frames = frames[:1]
@@ -131,6 +132,21 @@ def _forced(take: Take) -> np.ndarray:
     return forced
 
 
+def closing_frames(curve: str, values: np.ndarray, times: np.ndarray, events: Sequence[Event]) -> list[int]:
+    """Samples of a curve that a reduction must keep: its extremes where lips meet, an eye blinks, the larynx swallows.
+
+    Args:
+        curve: its name. values: (n,). times: (n,) seconds, rising.
+    """
+    found: list[int] = []
+    for event in events:
+        if _is_hard(event) and _concerns(event.kind, curve):
+            first, last = np.searchsorted(times, [event.start - 1e-6, event.end + 1e-6])
+            if last > first:
+                found += [int(first + values[first:last].argmax()), int(first + values[first:last].argmin())]
+    return found
+
+
 def _is_hard(event: Event) -> bool:
     return event.kind in ("blink", "swallow") or (event.kind == "phone" and event.name.upper() in _CLOSURES)
 
@@ -140,8 +156,10 @@ def _concerns(kind: str, curve: str) -> bool:
     return curve.startswith(prefixes[kind])
 
 
-def _chosen(samples: np.ndarray, limit: np.ndarray, forced: np.ndarray) -> np.ndarray:
-    """Which frames become keys, (channels, frames) bool.
+def chosen_keys(
+    samples: np.ndarray, limit: np.ndarray, forced: np.ndarray, times: np.ndarray | None = None
+) -> np.ndarray:
+    """Which samples become keys, (channels, frames) bool, so that straight lines between keys stay within a limit.
 
     Ramer, Douglas and Peucker's division, all channels and all pieces at once: each piece whose worst frame lies
     further than the limit from the chord is divided there.
@@ -149,11 +167,13 @@ def _chosen(samples: np.ndarray, limit: np.ndarray, forced: np.ndarray) -> np.nd
     Args:
         samples: (channels, frames, components); of four components they are unit quaternions.
         limit: (channels,) greatest distance. forced: (channels, frames) bool, keys in any case.
+        times: (channels, frames), rising, when each sample is; None where they are evenly spaced.
     """
     frames, components = samples.shape[1:]
     chosen = forced.copy()
     chosen[:, [0, -1]] = True
     flat = np.ascontiguousarray(samples, np.float64).reshape(-1, components)
+    moments = None if times is None else np.ascontiguousarray(times, np.float64).reshape(-1)
     # Pieces between neighbouring keys, as rows of ``flat``; a channel's last key and the next one's first are no piece.
     keys = np.flatnonzero(chosen)
     low, high = keys[:-1], keys[1:]
@@ -164,7 +184,10 @@ def _chosen(samples: np.ndarray, limit: np.ndarray, forced: np.ndarray) -> np.nd
         starts = np.cumsum(count) - count
         piece = np.repeat(np.arange(len(low)), count)
         row = np.arange(len(piece)) - starts[piece] + low[piece] + 1
-        share = ((row - low[piece]) / (high - low)[piece])[:, None]
+        if moments is None:
+            share = ((row - low[piece]) / (high - low)[piece])[:, None]
+        else:
+            share = ((moments[row] - moments[low[piece]]) / (moments[high] - moments[low])[piece])[:, None]
         chord = flat[low][piece] * (1 - share) + flat[high][piece] * share
         if components == 4:
             chord /= np.linalg.norm(chord, axis=-1, keepdims=True)

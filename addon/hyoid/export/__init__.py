@@ -1,10 +1,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""To be written."""
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+"""From the scene back to keys and files: bake, thin out, export.
+
+``evaluate`` steps through frames without touching the scene, ``sample`` makes a take of what it sees, ``bake`` an
+action, ``reduce`` few keys of many, ``write`` files.
+"""
+
+from __future__ import annotations
+
+import bpy
+
+from .. import jobs
+from . import operators, ui
+
+_CLASSES = (*operators.CLASSES, *ui.CLASSES)
 
 
 def register() -> None:
-    """Nothing yet."""
+    """Register operators, the section, ``Scene.hyoid_export`` and the handler of export jobs."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Scene.hyoid_export = bpy.props.PointerProperty(type=ui.HyoidExportSettings)
+    jobs.register_handler("export_take", operators.exported)
 
 
 def unregister() -> None:
-    """Nothing yet."""
+    """Remove all of it."""
+    del bpy.types.Scene.hyoid_export
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

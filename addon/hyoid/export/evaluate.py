@@ -31,7 +31,7 @@ class Evaluated:
         bones: names of the armature's pose bones; parents: (B,) int, -1 without.
         matrices: (n, B, 4, 4) float32, pose matrices in the armature's space. rest: (B, 4, 4) float64.
         weights: shape key values by key name, (n,) float32; what is muted is zero.
-        properties: custom numbers of the armature object by name, (n,) float32.
+        numbers: properties of the armature object by data path, (n, columns) float64.
     """
 
     frames: np.ndarray
@@ -40,7 +40,7 @@ class Evaluated:
     matrices: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 4, 4), np.float32))
     rest: np.ndarray = field(default_factory=lambda: np.empty((0, 4, 4)))
     weights: dict[str, np.ndarray] = field(default_factory=dict)
-    properties: dict[str, np.ndarray] = field(default_factory=dict)
+    numbers: dict[str, np.ndarray] = field(default_factory=dict)
 
     def rotation(self, bone: str) -> np.ndarray:
         """Rotation of a bone against its parent and its rest, (n, 4) w, x, y, z, in the armature's axes."""
@@ -57,6 +57,16 @@ class Evaluated:
         turned = self.rotation(bone)
         axes = self.rest[self.bones.index(bone), :3, :3]
         return np.concatenate([turned[:, :1], turned[:, 1:] @ axes], -1)
+
+    def basis(self, bone: str) -> np.ndarray:
+        """What ``matrix_basis`` without constraints would be, (n, 4, 4): place, rotation and scale in the rest axes."""
+        index = self.bones.index(bone)
+        rest, posed = self.rest[index], self.matrices[:, index].astype(np.float64)
+        if self.parents[index] >= 0:
+            above = int(self.parents[index])
+            rest = np.linalg.inv(self.rest[above]) @ rest
+            posed = np.linalg.inv(self.matrices[:, above].astype(np.float64)) @ posed
+        return np.linalg.inv(rest) @ posed
 
     def translation(self, bone: str) -> np.ndarray:
         """Way of a bone's head from its rest place, (n, 3) metres, in the armature's axes."""
@@ -78,7 +88,7 @@ def evaluate(
     keys: Any | None,
     frames: Sequence[float] | np.ndarray,
     *,
-    properties: Sequence[str] = (),
+    paths: Sequence[str] = (),
     progress: Callable[[float], None] | None = None,
 ) -> Evaluated:
     """What the scene shows of an armature object and a shape key block (``mesh.shape_keys``) at given frames.
@@ -87,7 +97,7 @@ def evaluate(
         scene: whose frame rate counts; it is not changed.
         armature: an armature object, or None. keys: a Key, or None.
         frames: frames of the scene, whole or not.
-        properties: custom properties of the armature to read.
+        paths: data paths of numbers of the armature object to read too (``["jaw"]``, ``location``).
         progress: told the share that is done, 0..1, now and then.
     """
     frames = np.asarray(frames, np.float64)
@@ -96,7 +106,7 @@ def evaluate(
     matrices = np.empty((len(frames), len(bones), 16), np.float32)
     blocks = list(keys.key_blocks) if keys is not None else []
     values = np.empty((len(frames), len(blocks)), np.float32)
-    numbers = np.empty((len(frames), len(properties)), np.float32)
+    numbers = {path: np.empty((len(frames), _width(armature, path))) for path in paths}
     with stepped(scene, armature, keys) as step:
         row_matrices, row_values = np.empty(16 * len(bones), np.float32), np.empty(len(blocks), np.float32)
         for index, frame in enumerate(frames.tolist()):
@@ -105,7 +115,8 @@ def evaluate(
                 shown = armature.evaluated_get(graph)
                 shown.pose.bones.foreach_get("matrix", row_matrices)
                 matrices[index] = row_matrices.reshape(-1, 16)
-                numbers[index] = [shown[name] for name in properties]
+                for path, rows in numbers.items():
+                    rows[index] = shown.path_resolve(path)
             if keys is not None:
                 keys.evaluated_get(graph).key_blocks.foreach_get("value", row_values)
                 values[index] = row_values
@@ -119,8 +130,13 @@ def evaluate(
         matrices=matrices.reshape(len(frames), len(bones), 4, 4).swapaxes(-1, -2),
         rest=np.array([np.array(bone.bone.matrix_local) for bone in bones], np.float64).reshape(-1, 4, 4),
         weights={block.name: values[:, index] for index, block in enumerate(blocks)},
-        properties={name: numbers[:, index] for index, name in enumerate(properties)},
+        numbers=numbers,
     )
+
+
+def _width(owner: Any, path: str) -> int:
+    value = owner.path_resolve(path)
+    return len(value) if hasattr(value, "__len__") else 1
 
 
 @contextmanager

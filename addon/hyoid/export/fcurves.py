@@ -15,14 +15,17 @@ from ..toolkit.errors import UsageError
 LINEAR = 1
 """The number of 'LINEAR' in the enum of keyframe interpolation."""
 
-_FREE = 0
-_SINGLE = ("interpolation", "handle_left_type", "handle_right_type", "easing", "type")
+_SINGLE = ("interpolation", "easing", "type")
+_WORDS = ("handle_left_type", "handle_right_type")  # Blender 3.4 does not read or write these as arrays
 _PLAIN = ("back", "amplitude", "period")
 _PAIRS = ("co", "handle_left", "handle_right")
 
 
-def check_editable(owner: Any) -> None:
+def check_editable(owner: Any, mixed: bool = True) -> None:
     """Refuse an ID whose animation cannot be changed in a way that shows.
+
+    Args:
+        mixed: refuse an action that is mixed with NLA tracks, too: keys put into it would not show as they are.
 
     Raises:
         UsageError: it is linked from another file, its NLA is in tweak mode, or its action is mixed with the NLA.
@@ -38,8 +41,8 @@ def check_editable(owner: Any) -> None:
         )
     if data.action is not None and data.action.library is not None:
         raise UsageError(f"the action '{data.action.name}' is linked from another file", hint="Make it local first")
-    mixed = data.action_blend_type != "REPLACE" or data.action_influence < 1
-    if data.action is not None and has_nla(owner) and mixed:
+    partly = data.action_blend_type != "REPLACE" or data.action_influence < 1
+    if mixed and data.action is not None and has_nla(owner) and partly:
         raise UsageError(
             f"the action of '{owner.name}' is mixed with its NLA tracks",
             expected="the blending Replace at full influence", hint="Change it in the sidebar of the NLA editor",
@@ -109,6 +112,7 @@ def put(
     if curve is None:
         curve = compat.new_fcurve(container, path, index, group)
         kept: dict[str, np.ndarray] = {name: np.empty((0, 2), np.float32) for name in _PAIRS}
+        kept |= {name: np.empty(0, "U16") for name in _WORDS}
         kept |= {name: np.empty(0, np.int32) for name in _SINGLE} | {name: np.empty(0, np.float32) for name in _PLAIN}
     else:
         times = key_frames(curve)
@@ -116,6 +120,7 @@ def put(
     order = np.argsort(np.concatenate([kept["co"][:, 0], points[:, 0]]), kind="stable")
     fresh = {"co": points, "handle_left": points, "handle_right": points}
     count = len(points)
+    fresh |= {name: np.full(count, "FREE") for name in _WORDS}
     fresh |= {name: np.zeros(count, np.int32) for name in _SINGLE} | {name: np.zeros(count) for name in _PLAIN}
     fresh["interpolation"] = np.full(count, LINEAR, np.int32)
     if len(kept["co"]):
@@ -142,6 +147,9 @@ def keep(curve: Any, rows: np.ndarray, span: tuple[float, float] | None = None) 
 def _read(curve: Any, rows: np.ndarray) -> dict[str, np.ndarray]:
     points = curve.keyframe_points
     found: dict[str, np.ndarray] = {}
+    kept = [points[int(row)] for row in rows]
+    for name in _WORDS:
+        found[name] = np.array([getattr(point, name) for point in kept], dtype="U16")
     for names, kind, width in ((_PAIRS, np.float32, 2), (_SINGLE, np.int32, 1), (_PLAIN, np.float32, 1)):
         for name in names:
             buffer = np.empty(width * len(points), kind)
@@ -155,6 +163,10 @@ def _write(curve: Any, rows: dict[str, np.ndarray]) -> None:
     points.clear()
     points.add(len(rows["co"]))
     for name, values in rows.items():
+        if name in _WORDS:
+            for point, value in zip(points, values.tolist(), strict=True):
+                setattr(point, name, value)
+            continue
         kind = np.int32 if name in _SINGLE else np.float32
         points.foreach_set(name, np.ascontiguousarray(values, kind).reshape(-1))
     curve.update()
@@ -218,5 +230,5 @@ def _divide(curve: Any, place: int, frame: float) -> None:
     rows["handle_left"][high], rows["co"][high], rows["handle_right"][high] = abc, (frame, point[1]), bcd
     rows["handle_left"][high + 1] = cd
     for index in (low, high, high + 1):
-        rows["handle_left_type"][index] = rows["handle_right_type"][index] = _FREE
+        rows["handle_left_type"][index] = rows["handle_right_type"][index] = "FREE"
     _write(curve, rows)

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import bpy
@@ -22,7 +22,11 @@ from ..toolkit.geometry import rotations
 from ..toolkit.take import AudioReference, CharacterReference, Event, Provenance, Source, Take
 from . import evaluate
 
-_STILL = 1e-6
+_LOOK_NOISE = 2e-4
+"""Of a quaternion's vector; how exactly drivers in Blender turn the eyes."""
+
+_STILL = 5e-6
+"""Of a quaternion's vector; what Blender's single precision leaves of nothing."""
 
 
 def take_of(
@@ -53,7 +57,8 @@ def take_of(
     joint_names, turned = _joints(rig, shown, curves)
     root = next((bone.name for bone in rig.armature.pose.bones if bone.parent is None), None)
     way = shown.translation(root) if root else np.zeros((len(frames), 3))
-    first_second = first / scene_rate(scene)
+    seconds = len(frames) / fps
+    takes = takes_within(rig.armature, scene, first, seconds)
     return Take(
         fps=fps,
         curve_names=tuple(curves),
@@ -62,11 +67,11 @@ def take_of(
         rotations=turned,
         root=to_take(way).astype(np.float32),
         confidence=np.ones(len(frames), np.float32),
-        events=stored_events(rig.armature, scene, first_second, len(frames) / fps),
-        audio=sound_of(scene, first, len(frames) / fps),
+        events=events_on(rig.armature, scene, first, seconds),
+        audio=sound_of(scene, first, seconds),
         character=_reference(rig),
-        provenance=_provenance(rig),
-        mode=_stored(rig.armature, "hyoid_provenance").get("mode", ""),
+        provenance=_provenance(takes),
+        mode=next((entry.timing for entry in takes if entry.timing), ""),
     )
 
 
@@ -127,14 +132,7 @@ def _joints(rig: Any, shown: evaluate.Evaluated, curves: dict[str, np.ndarray]) 
     for name in record.joint_names:
         if name not in shown.bones:
             continue
-        own = to_take(shown.rotation(name))
-        looks = [driver for driver in record.drivers if driver.joint == name and driver.curve in curves]
-        if looks:
-            vector = sum(
-                np.radians(driver.degrees) * curves[driver.curve].astype(np.float64)[:, None] * np.array(driver.axis)
-                for driver in looks
-            )
-            own = rotations.multiply(own, rotations.inverse(rotations.from_rotation_vector(vector)))
+        own = to_take(without_looks(shown.rotation(name), name, record, curves))
         if name in JOINTS or np.abs(own[:, 1:]).max(initial=0) > _STILL:
             names.append(name)
             turned.append(rotations.continuous(rotations.normalise(own)))
@@ -143,56 +141,80 @@ def _joints(rig: Any, shown: evaluate.Evaluated, curves: dict[str, np.ndarray]) 
     return tuple(names), np.stack(turned, 1).astype(np.float32)
 
 
-def _stored(armature: Any, name: str) -> dict[str, Any]:
-    """A JSON record that an import left on the armature; empty when there is none or it was edited to nonsense."""
-    try:
-        record = json.loads(armature.get(name, "{}"))
-    except (TypeError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
+def without_looks(turned: np.ndarray, joint: str, record: Any, curves: dict[str, np.ndarray]) -> np.ndarray:
+    """Rotations (n, 4) of a joint in the armature's axes without what its drivers add (eyes follow ``eyeLook...``)."""
+    looks = [driver for driver in record.drivers if driver.joint == joint and driver.curve in curves]
+    if not looks:
+        return turned
+    vector = np.zeros((len(turned), 3))
+    for driver in looks:
+        axis = np.array([driver.axis[0], -driver.axis[2], driver.axis[1]])
+        vector += np.radians(driver.degrees) * curves[driver.curve].astype(np.float64)[:, None] * axis
+    own = rotations.multiply(turned, rotations.inverse(rotations.from_rotation_vector(vector)))
+    if np.abs(own[:, 1:]).max(initial=0) < _LOOK_NOISE:
+        return np.broadcast_to(np.array([1.0, 0, 0, 0]), own.shape)
+    return own
 
 
 def _reference(rig: Any) -> CharacterReference:
-    record = _stored(rig.armature, "hyoid_character")
-    return CharacterReference(record.get("name", "human"), record.get("settings", {}), record.get("part", "full"))
+    from ..characters import find
+
+    mark = find.identity(rig.armature)
+    return CharacterReference(mark.get("character", "human"), mark.get("settings", {}), mark.get("part", "full"))
 
 
-def _provenance(rig: Any) -> Provenance:
-    """Where the performance came from, as the import stored it; else that it was made in Blender."""
-    stored = _stored(rig.armature, "hyoid_provenance")
-    if not stored:
-        settings = {"blender": bpy.app.version_string}
-        return Provenance(toolkit.__version__, "blender", settings, ())
-    sources = tuple(
-        Source(*(str(source.get(field, "")) for field in ("role", "name", "sha256", "licence")))
-        for source in stored.get("sources", ())
-        if isinstance(source, dict)
-    )
-    settings = stored.get("settings", {})
+def takes_within(target: Any, scene: Any, first: float, seconds: float) -> list[Any]:
+    """The takes that were put on an object and fill a part of a range of the scene, the latest first."""
+    from ..takes import placed
+
+    last = first + seconds * scene_rate(scene)
+    found = [entry for entry in placed.takes_on(target) if entry.frames[0] < last and entry.frames[1] >= first]
+    return found[::-1]
+
+
+def events_on(target: Any, scene: Any, first: float, seconds: float) -> tuple[Event, ...]:
+    """Phones, words, blinks of the takes on an object, in seconds from frame ``first``.
+
+    Where takes overlap the latest counts.
+    """
+    events: list[Event] = []
+    taken: list[tuple[float, float]] = []
+    for entry in takes_within(target, scene, first, seconds):
+        for event in entry.events:
+            middle = entry.start + entry.rate * (event.start + event.end) / 2
+            start, end = (
+                (entry.start + entry.rate * second - first) / scene_rate(scene) for second in (event.start, event.end)
+            )
+            covered = any(low <= middle <= high for low, high in taken)
+            used = entry.frames[0] <= middle <= entry.frames[1] + 1
+            if used and not covered and end > 0 and start < seconds:
+                events.append(replace(event, start=max(start, 0.0), end=min(end, seconds)))
+        taken.append(entry.frames)
+    return tuple(sorted(events, key=lambda event: (event.start, event.end)))
+
+
+def _provenance(takes: list[Any]) -> Provenance:
+    """Where the performance came from: what every take in it says, the latest first; else that Blender made it."""
+    origins = [entry.provenance for entry in takes if entry.provenance.get("verb") or entry.provenance.get("sources")]
+    if not origins:
+        return Provenance(toolkit.__version__, "blender", {"blender": bpy.app.version_string}, ())
+    sources: dict[Source, None] = {}
+    for origin in origins:
+        for source in origin.get("sources", ()):
+            sources[Source(*(str(source.get(field, "")) for field in ("role", "name", "sha256", "licence")))] = None
+    latest = origins[0]
     return Provenance(
-        str(stored.get("version", "")), str(stored.get("verb", "")), settings if isinstance(settings, dict) else {},
-        sources,
+        str(latest.get("version", "")), str(latest.get("verb", "")), dict(latest.get("settings", {})), tuple(sources)
     )  # fmt: skip
 
 
-def stored_events(armature: Any, scene: Any, first_second: float, seconds: float) -> tuple[Event, ...]:
-    """Events (phonemes, blinks...) that an import stored, as seconds from the first frame, cut to the range."""
-    record = _stored(armature, "hyoid_events")
-    shift = float(record.get("start", 0.0)) - first_second
-    events = []
-    for entry in record.get("events", ()):
-        start, end = float(entry["start"]) + shift, float(entry["end"]) + shift
-        if end > 0 and start < seconds:
-            kind, name, strength = str(entry["kind"]), str(entry["name"]), float(entry.get("strength", 1.0))
-            events.append(Event(kind, name, max(start, 0.0), min(end, seconds), strength))
-    return tuple(events)
-
-
 def sound_of(scene: Any, first: float, seconds: float) -> AudioReference | None:
-    """The first sound on the timeline that is heard within the range and lies in a file."""
+    """The first sound on the timeline that is heard within the range, at its own speed, and lies in a file."""
     rate = scene_rate(scene)
-    for strip in compat.sound_strips(scene):
-        start = (strip.frame_start - first) / rate
+    for strip in compat.strips(scene):
+        if strip.type != "SOUND" or compat.is_retimed(strip):
+            continue
+        start = (strip.frame_start - first) / rate + compat.sound_offset(strip)
         heard_from, heard_to = (strip.frame_final_start - first) / rate, (strip.frame_final_end - first) / rate
         path = os.path.normpath(bpy.path.abspath(strip.sound.filepath)) if strip.sound else ""
         if strip.mute or heard_to <= 0 or heard_from >= seconds or not os.path.isfile(path):

@@ -2,7 +2,6 @@
 # pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """What an artist does with head, neck and larynx. Every operator runs without a window too."""
 
-from collections.abc import Callable
 from typing import Any
 
 import bpy
@@ -12,43 +11,14 @@ from ..characters import find
 from ..export import fcurves, frames
 from ..toolkit.blender import compat
 from ..toolkit.characters import neck as anatomy
-from ..toolkit.errors import HyoidError, UsageError
+from ..toolkit.errors import UsageError
 from . import joints, motion, swallow
+from .active import has_character, rig_in, told
 
 _JOINTS = (
     ("ALL", "All Joints", "The whole neck"),
     *((name, title, f"The joint {title}") for name, title in joints.TITLES.items()),
 )
-
-
-def has_character(cls: Any, context: Any) -> bool:
-    """A poll: a character is active or the only one."""
-    if find.active_rig(context) is not None:
-        return True
-    cls.poll_message_set("No character is selected: select one, or create one under Character")
-    return False
-
-
-def rig_in(context: Any) -> Any:
-    """The character to work on.
-
-    Raises:
-        UsageError: there is none.
-    """
-    rig = find.active_rig(context)
-    if rig is None:
-        raise UsageError("no character is selected", hint="Select one, or create one under Character")
-    return rig
-
-
-def told(operator: Any, work: Callable[[], str]) -> set[str]:
-    """Run an operator's work; its answer, or what went wrong in plain words, goes to the status bar."""
-    try:
-        operator.report({"INFO"}, work())
-    except HyoidError as error:
-        operator.report({"ERROR"}, str(error))
-        return {"CANCELLED"}
-    return {"FINISHED"}
 
 
 class HYOID_OT_select_head_control(bpy.types.Operator):

@@ -332,15 +332,6 @@ def id_type(owner: Any) -> str:
     return next(base.__name__ for base in type(owner).__mro__ if base.__base__ is bpy.types.ID).upper()
 
 
-def sound_strips(scene: Any) -> list[Any]:
-    """The sound strips on the timeline of a scene, meta strips included, the earliest first."""
-    editor = scene.sequence_editor
-    if editor is None:
-        return []
-    every = editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all
-    return sorted((strip for strip in every if strip.type == "SOUND"), key=lambda strip: strip.frame_final_start)
-
-
 def user_folder(package: str) -> Path:
     """Where an add-on may keep files of its own: its extension's folder from 4.2 on, else one in the configuration."""
     if package.startswith("bl_ext."):

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+"""Takes become files: in Blender where NumPy is enough, through the toolkit for everything else.
+
+A file appears whole or not at all: it is written beside its place under another name, then renamed, which also works on
+Windows (the toolkit's own part files lock folders in a way that only Unix has).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..toolkit.errors import OutputError
+from ..toolkit.formats import curves_csv, take_npz
+from ..toolkit.take import Take
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file: its suffix, its name and use for an artist, whether Blender writes it without the toolkit."""
+
+    suffix: str
+    title: str
+    use: str
+    here: bool = False
+
+
+FORMATS = {
+    "TAKE": Format(".take.npz", "Take (.take.npz)", "Everything, to be opened again by Hyoid", True),
+    "CSV": Format(".csv", "Table (.csv)", "Face curves as a table, one row a frame", True),
+    "LIVE_LINK": Format(".csv", "Live Link Face (.csv)", "Face and head as Epic's Live Link Face records them", True),
+    "GLB": Format(".glb", "glTF (.glb)", "Character and performance for game engines and the web"),
+    "USDC": Format(".usdc", "USD (.usdc)", "Character and performance for USD pipelines"),
+    "FBX": Format(".fbx", "FBX (.fbx)", "Character and performance for Maya, MotionBuilder, Unreal, Unity"),
+    "ABC": Format(".abc", "Alembic (.abc)", "Moving meshes without a rig"),
+    "BVH": Format(".bvh", "BVH (.bvh)", "Skeleton and its movement alone"),
+    "BLEND": Format(".blend", "Blender (.blend)", "A file of its own with the character, its rig and the performance"),
+    "MP4": Format(".mp4", "Film (.mp4)", "A quick preview with sound"),
+    "PNG": Format(".png", "Picture (.png)", "One telling moment of the performance"),
+}
+
+
+def with_suffix(path: str, suffix: str) -> str:
+    """A path that ends with a suffix; another one of ours at its end is replaced."""
+    low = path.lower()
+    if low.endswith(suffix):
+        return path
+    for known in sorted({entry.suffix for entry in FORMATS.values()}, key=len, reverse=True):
+        if low.endswith(known):
+            return path[: -len(known)] + suffix
+    return path + suffix
+
+
+def write_here(path: Path, take: Take, kind: str) -> None:
+    """Write a take to a file of a kind that Blender writes by itself.
+
+    Raises:
+        OutputError: it cannot be written; nothing is left behind.
+        InputError: the take holds what cannot be, such as numbers that are not finite.
+    """
+    with whole_file(path) as part:
+        if kind == "TAKE":
+            take_npz.write(part, take)
+        else:
+            curves_csv.write(part, take, convention="live_link" if kind == "LIVE_LINK" else "plain")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to, which becomes ``path`` when all went well and vanishes when not.
+
+    Raises:
+        OutputError: the folder cannot be written, the disk is full, or another program holds the file.
+    """
+    folder = path.parent / f".{path.name[:100]}.{os.getpid()}.part"
+    part = folder / path.name
+    try:
+        if path.is_dir():
+            raise OutputError("is a folder", path=path, expected="a file name")
+        folder.mkdir(parents=True, exist_ok=True)
+        yield part
+        with open(part, "r+b") as stream:
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise OutputError(f"cannot be written: {_reason(error)}", path=path, hint=_hint(error)) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _reason(error: OSError) -> str:
+    known = {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "the quota is used up",
+        errno.EACCES: "permission denied",
+        errno.EPERM: "permission denied",
+        errno.EROFS: "the folder is read-only",
+    }
+    return known.get(error.errno or 0, error.strerror or str(error))
+
+
+def _hint(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Free some space or choose another folder"
+    if os.name == "nt" and error.errno == errno.EACCES:
+        return "Close the program that has the file open, or choose another folder"
+    return "Choose a folder that you may write to"
