@@ -30,7 +30,7 @@ def test_an_unknown_suffix_lists_those_that_exist(name):
 
 def test_what_cannot_be_read_says_what_can():
     with pytest.raises(UsageError, match=r"cannot be read back as a take; expected one of \.take\.npz, \.csv, \.bvh"):
-        read_take(Path("a.glb"))
+        read_take(Path("a.fbx"))
 
 
 @pytest.mark.parametrize("suffix", [entry.suffix for entry in FORMATS.values() if entry.reads])

@@ -41,7 +41,7 @@ FORMATS: dict[str, Format] = {
         Format(".csv", "curves as a table (plain, or Live Link Face)", True, True, ("curves",)),
         Format(".bvh", "skeleton motion as text", True, True, ("joints", "root")),
         Format(
-            ".glb", "binary glTF", False, True, ("curves", "joints", "root", "geometry", "events", "provenance")
+            ".glb", "binary glTF", True, True, ("curves", "joints", "root", "geometry", "events", "provenance")
         ),
         Format(".usdc", "binary USD", False, True, ("curves", "joints", "root", "geometry", "audio", "provenance")),
         Format(".usda", "text USD", False, True, ("curves", "joints", "root", "geometry", "audio", "provenance")),
@@ -91,5 +91,9 @@ def read_take(path: Path) -> Take:
         from hyoid.formats import curves_csv
 
         return curves_csv.read(path)
+    if suffix == ".glb":
+        from hyoid.formats import glb_take
+
+        return glb_take.read(path)
     readable = ", ".join(entry.suffix for entry in FORMATS.values() if entry.reads)
     raise UsageError(f"a {suffix} cannot be read back as a take", path=path, expected=f"one of {readable}")

@@ -88,8 +88,11 @@ def write(path: Path, character: Character, take: Take | None = None, *, morph_n
 
 def _asset(character: Character, take: Take | None) -> dict[str, Any]:
     """Core glTF has no place for sound, events and provenance: they travel in the extras."""
-    extras: dict[str, Any] = {"character": {"name": character.name, "settings": dict(character.settings)}}
+    identity: dict[str, Any] = {"name": character.name, "settings": dict(character.settings)}
+    extras: dict[str, Any] = {"character": identity}
     if take is not None:
+        # The file shows joints with what curves add to them; a reader has to know, or it would add it twice.
+        identity |= {"part": take.character.part, "drivers": [asdict(driver) for driver in character.drivers]}
         extras |= {
             "fps": take.fps,
             "frames": take.frames,
