@@ -161,10 +161,34 @@ def test_a_changed_character_equals_a_new_one(version, part, tmp_path):
     assert answer["read"] == pytest.approx(wanted)
     assert answer["animated"]
     assert answer["scenes"] == 1
-    assert min(answer["times"]) < (0.1 if part == "head" else 0.25)  # a slider follows the mouse
+    assert min(answer["times"]) < 0.5  # a slider follows the mouse: 0.05 s alone on the machine that this was made on
     assert "mouthSmileLeft" in answer["message_after_edit"]
     assert answer["edit_kept"] > 0.005
     assert answer["same_seed"]
     assert answer["after_reset"] == {}
     assert answer["pair"] == {"l-cheek-volume-incr": 0.5, "r-cheek-volume-incr": 0.5}
     assert answer["name"] == "human"
+
+
+@pytest.mark.parametrize("version", tools.VERSIONS)
+def test_creation_fits_into_any_session_and_removal_leaves_no_trace(version, tmp_path):
+    """In edit mode of a mesh, with a hidden or excluded active collection, beside a posed character, in two scenes."""
+    answer = tools.run(version, "character_contexts", tmp_path)
+    assert len(answer) == 6
+    for name, seen in answer.items():
+        assert seen["result"] == ["FINISHED"], name
+        assert seen["seen"], name
+        assert 1.0 < seen["height"] < 1.6, name  # a girl stands about 1.4 m tall
+        assert seen["unlike"] == {}, name
+        assert seen["images"] == 8 if name != "posed" else seen["images"] >= 8
+        before, created, removed = seen["before"], seen["after_create"], seen["after_remove"]
+        if name in ("edit", "posed"):
+            assert created == before == removed, name
+        else:
+            assert created["active"] == ("human.001_rig" if name == "scenes" else "human_rig")
+            changed = {"active", "selected"}
+            for after in (created, removed):
+                kept = {key: value for key, value in after.items() if key not in changed}
+                assert kept == {key: before[key] for key in kept}, name
+    assert answer["plain"]["names"] == ["human", "human.001"]
+    assert answer["scenes"]["names"] == ["human.001", "human.002"]  # an empty is called human_rig

@@ -9,6 +9,7 @@ character of the old identity, and it is put on top of the new one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import bpy
@@ -48,18 +49,24 @@ def update(target: find.Rig, settings: Mapping[str, float]) -> list[str]:
     if reason:
         raise RuntimeError(reason)
     mark = find.identity(target.armature)
-    old = pack.record(find.record_of(target))
-    character = characters.load(mark.get("character", "human"), settings, part=mark.get("part", "full"))
-    new = pack.record(character)
+    who, part = mark.get("character", "human"), mark.get("part", "full")
+    old = _packed(who, tuple(sorted(mark.get("settings", {}).items())), part)
+    new = _packed(who, tuple(sorted(settings.items())), part)
     edited = []
-    for part in target.parts:
-        edited += _reshape(part, old, new)
+    for piece in target.parts:
+        edited += _reshape(piece, old, new)
     described, arrays = new
     rig.place_bones(target.armature, described, arrays, control=rig.CONTROL in target.armature.pose.bones)
     rig.set_rings(target.armature, described, arrays)
     _tint(target, described["materials"])
     rig.mark(target.armature, described | {"name": mark.get("name", "human")}, str(mark.get("id", "")))
     return edited
+
+
+@lru_cache(maxsize=3)
+def _packed(name: str, settings: tuple[tuple[str, float], ...], part: str) -> tuple[dict, dict]:
+    """See ``pack.record``; while a slider moves, what is new at one step is old at the next."""
+    return pack.record(characters.load(name, dict(settings), part=part))
 
 
 def _reshape(part: Any, old: tuple[dict, dict], new: tuple[dict, dict]) -> list[str]:
