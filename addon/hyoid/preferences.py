@@ -46,6 +46,7 @@ class HyoidPreferences(bpy.types.AddonPreferences):
         max=8,
         default=1,
     )
+    show_checks: bpy.props.BoolProperty(name="All That Was Looked At", description="Show what works, too")
     keep_files: bpy.props.BoolProperty(
         name="Keep Job Files",
         description="Keep job file and log of every job in the temporary folder, to look for faults or to run it again",

@@ -37,6 +37,8 @@ def test_every_kind_of_option_becomes_its_field():
     assert "odd" not in kinds
     assert undrawable == []
     angle = next(field for field in found if field.name == "angle")
+    assert [field.label for field in found][:4] == ["Source", "Output", "Behaviour", "FPS"]
+    assert fields.label("offset_ms") == "Offset (ms)"
     assert (angle.low, angle.high, angle.default) == (1e-6, 45, 12.5)
     assert [field.name for field in found if field.advanced] == ["width"]
     assert {field.name: field.use for field in found if field.use} == {

@@ -8,6 +8,8 @@ from typing import Any
 
 BOOL, INT, FLOAT, TEXT, PATH, CHOICE, LIST, TABLE = "bool", "int", "float", "text", "path", "choice", "list", "table"
 _KINDS = {"boolean": BOOL, "integer": INT, "number": FLOAT, "string": TEXT}
+UNITS = ("ms", "s", "mm", "cm", "m", "deg", "hz")
+ACRONYMS = {word.lower(): word for word in ("FPS", "ID", "GPU", "CSV", "URL", "USD", "FBX", "BVH", "GLB", "CPU")}
 LONGEST_NAME = 50
 """Blender takes 63 letters for the name of a property; some are ours."""
 
@@ -39,14 +41,15 @@ class Field:
 
     @property
     def label(self) -> str:
-        """What stands beside it: ``offset_ms`` becomes Offset ms."""
+        """What stands beside it."""
         return label(self.name)
 
 
 def label(name: str) -> str:
-    """A name for people: ``head_pose`` becomes Head pose."""
-    words = name.replace("_", " ").replace("-", " ").strip()
-    return words[:1].upper() + words[1:]
+    """A name for people: ``head_pose`` becomes Head Pose, ``offset_ms`` Offset (ms)."""
+    words = name.replace("-", "_").strip("_").split("_")
+    unit = f" ({words.pop()})" if len(words) > 1 and words[-1] in UNITS else ""
+    return " ".join(ACRONYMS.get(word, word[:1].upper() + word[1:]) for word in words) + unit
 
 
 def fields_of(job: dict[str, Any]) -> tuple[list[Field], list[str]]:

@@ -98,6 +98,7 @@ def draw(layout: Any, context: Any, form: Form) -> None:
     if any(field.advanced for field in form.fields):
         row = layout.row()
         row.use_property_split = False
+        row.alignment = "LEFT"
         icon = "TRIA_DOWN" if group.show_advanced else "TRIA_RIGHT"
         row.prop(group, "show_advanced", icon=icon, emboss=False)
         if group.show_advanced:

@@ -11,7 +11,6 @@ from typing import Any
 
 import bpy
 
-from ..toolkit.blender import compat
 from . import finder, places, text
 from .process import Child, JobError
 
@@ -146,9 +145,8 @@ def draw(layout: Any, context: Any) -> None:
     row = box.row()
     row.alignment = "LEFT"
     if _State.child is not None:
-        compat.draw_progress(
-            box.row(), _State.child.fraction or 0.0, _State.child.what, (context.window_manager, "hyoid_bars", 0)
-        )
+        share = f"{100 * (_State.child.fraction or 0):.0f} %"
+        row.label(text=f"{share}  {_State.child.what}", icon="TIME")
         row.operator("hyoid.stop_check", icon="X")
         return
     row.operator("hyoid.check_toolkit", icon="VIEWZOOM")
@@ -181,8 +179,18 @@ def _draw_answer(box: Any, context: Any, found: dict[str, Any]) -> None:
     else:
         text.draw(box, context, f"Hyoid {version} works.", "CHECKMARK")
     text.draw(box, context, f"It lives in {Path(found['words'][0]).parent}", "BLANK1")
-    for entry in sorted(checks, key=lambda entry: entry not in core and entry not in wrong):
+    for entry in [*core, *(entry for entry in wrong if entry not in core)]:
         _draw_entry(box, context, entry)
+    preferences = places.settings(context)
+    row = box.row()
+    row.use_property_split = False
+    row.alignment = "LEFT"
+    icon = "TRIA_DOWN" if preferences.show_checks else "TRIA_RIGHT"
+    row.prop(preferences, "show_checks", icon=icon, emboss=False)
+    if preferences.show_checks:
+        for entry in checks:
+            if entry not in wrong:
+                _draw_entry(box, context, entry)
 
 
 def _draw_entry(box: Any, context: Any, entry: dict[str, Any]) -> None:

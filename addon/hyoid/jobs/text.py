@@ -6,10 +6,11 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-LETTER = 6.4
+LETTER = 6.2
 """Average width of a letter of the interface's font, pixels at scale 1."""
-MARGIN = 46.0
-"""What borders and the icon take of the width of a panel, pixels at scale 1."""
+MARGIN = 64.0
+"""What borders and tabs take of the width of a sidebar, pixels at scale 1."""
+ICON = 20.0
 
 
 def lines(text: str, letters: int) -> list[str]:
@@ -20,21 +21,17 @@ def lines(text: str, letters: int) -> list[str]:
     return wrapped
 
 
-def letters_in(context: Any, columns: float = 1.0) -> int:
-    """How many letters fit beside each other in the region that is drawn.
-
-    Args:
-        columns: in how many columns of equal width the layout is split.
-    """
+def letters_in(context: Any, icons: int = 0) -> int:
+    """How many letters fit beside a number of icons in the region that is drawn."""
     scale = context.preferences.system.ui_scale
-    return int((context.region.width / columns - MARGIN * scale) / (LETTER * scale))
+    return int((context.region.width / scale - MARGIN - ICON * icons) / LETTER)
 
 
-def draw(layout: Any, context: Any, text: str, icon: str = "NONE", columns: float = 1.0) -> None:
+def draw(layout: Any, context: Any, text: str, icon: str = "NONE") -> None:
     """Draw the text wrapped to the width of the region, the icon before the first line."""
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for index, line in enumerate(lines(text, letters_in(context, columns))):
+    for index, line in enumerate(lines(text, letters_in(context, icon != "NONE"))):
         column.label(text=line, icon=icon if index == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 

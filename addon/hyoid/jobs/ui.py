@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import bpy
@@ -11,7 +12,7 @@ import bpy
 from ..toolkit.blender import compat
 from . import queue, text
 
-BARS = "hyoid_bars"
+BAR = "hyoid_bar_"
 MOST_BARS = 8
 
 
@@ -31,10 +32,10 @@ def draw(layout: Any, context: Any) -> None:
             _draw_failed(box, context, job)
         elif job.state == queue.DONE:
             row = box.row(align=True)
-            column = row.column()
-            text.draw(column, context, f"{job.label}: {job.message}", "CHECKMARK", 1.25)
+            row.label(text=job.label, icon="CHECKMARK")
             _button(row, "hyoid.show_job_log", job, "TEXT")
             _button(row, "hyoid.dismiss_job", job, "X")
+            text.draw(box, context, job.message[:1].upper() + job.message[1:])
 
 
 def _draw_running(box: Any, context: Any, job: queue.Job) -> None:
@@ -44,10 +45,9 @@ def _draw_running(box: Any, context: Any, job: queue.Job) -> None:
     clock = row.row()
     clock.alignment = "RIGHT"
     clock.label(text=text.clock(job.elapsed))
-    bar = box.row()
     index = queue.running().index(job)
     what = "cancelling" if cancelling else job.what
-    compat.draw_progress(bar, job.fraction or 0.0, what, (context.window_manager, BARS, min(index, MOST_BARS - 1)))
+    compat.draw_progress(box.row(), job.fraction or 0.0, what, bar(context, index))
     row = box.row(align=True)
     stop = row.row(align=True)
     stop.enabled = not cancelling
@@ -57,8 +57,9 @@ def _draw_running(box: Any, context: Any, job: queue.Job) -> None:
 
 def _draw_failed(box: Any, context: Any, job: queue.Job) -> None:
     row = box.row(align=True)
-    row.alert = True
-    row.label(text=f"{job.label}: not done", icon="ERROR")
+    name = row.row()
+    name.alert = True
+    name.label(text=job.label, icon="ERROR")
     _button(row, "hyoid.dismiss_job", job, "X")
     text.draw(box, context, job.error)
     if job.lost:
@@ -84,19 +85,29 @@ def draw_status(header: Any, context: Any) -> None:
     )
 
 
-def _percentages(_manager: Any) -> list[float]:
-    values = [100 * (job.fraction or 0.0) for job in queue.running()][:MOST_BARS]
-    return values + [0.0] * (MOST_BARS - len(values))
+def bar(context: Any, index: int) -> tuple[Any, str, int]:
+    """The slider that shows the progress of the running job with a number, for Blenders without bars."""
+    return context.window_manager, f"{BAR}{min(index, MOST_BARS - 1)}", -1
+
+
+def _percentage(index: int) -> Callable[[Any], float]:
+    def percentage(_manager: Any) -> float:
+        running = queue.running()
+        return 100 * (running[index].fraction or 0.0) if index < len(running) else 0.0
+
+    return percentage
 
 
 def register() -> None:
     """Show jobs in the status bar."""
-    bars = bpy.props.FloatVectorProperty(size=MOST_BARS, min=0, max=100, subtype="NONE", precision=0, get=_percentages)
-    setattr(bpy.types.WindowManager, BARS, bars)
+    for index in range(MOST_BARS):
+        slider = bpy.props.FloatProperty(min=0, max=100, subtype="PERCENTAGE", precision=0, get=_percentage(index))
+        setattr(bpy.types.WindowManager, f"{BAR}{index}", slider)
     bpy.types.STATUSBAR_HT_header.append(draw_status)
 
 
 def unregister() -> None:
     """Show them no more."""
     bpy.types.STATUSBAR_HT_header.remove(draw_status)
-    delattr(bpy.types.WindowManager, BARS)
+    for index in range(MOST_BARS):
+        delattr(bpy.types.WindowManager, f"{BAR}{index}")
