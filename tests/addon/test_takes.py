@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes in a scene: right in time and value, only where they belong, and undone in one step."""
+
+import functools
+
+import numpy as np
+import pytest
+from hyoid import characters
+from hyoid.characters import arkit, performance
+from hyoid.formats import bvh, curves_csv, take_npz
+from hyoid.geometry import rotations
+from hyoid.take import Take
+
+from tests import toy
+from tests.addon import tools
+
+pytestmark = pytest.mark.blender
+
+VALUE = 1e-5
+"""Keys are float32, and the frame 200 resolves 1.5e-5 frames: what curves of 0..1 can differ by."""
+MILLIMETRES = 1e-4
+RADIANS = 1e-5
+
+
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory):
+    """What ``take_core.py`` measured in a version; each Blender starts once."""
+    folder = tmp_path_factory.mktemp("takes")
+
+    def measure(version):
+        take = folder / "toy.take.npz"
+        strange = folder / "Ü\"b'ung ❤.take.npz"
+        for path in (take, strange):
+            take_npz.write(path, toy.take())
+        (folder / "damaged.take.npz").write_bytes(b"hello")
+        (folder / "cut.bvh").write_text("HIERARCHY\nROOT")
+        (folder / "empty.csv").write_text("")
+        names = ("missing.take.npz", "damaged.take.npz", "cut.bvh", "empty.csv", "scene.fbx")
+        bad = {name: str(folder / name) for name in names} | {"nothing": ""}
+        try:
+            return tools.run(version, "take_core", folder, take=str(take), strange=str(strange), bad=bad)
+        except AssertionError as error:
+            return error
+
+    known = functools.cache(measure)  # a failure too: every test of a version would start it again
+
+    def measured(version):
+        found = known(version)
+        if isinstance(found, AssertionError):
+            raise found
+        return found
+
+    return measured
+
+
+@pytest.fixture(params=tools.VERSIONS)
+def measured(request, answer):
+    return answer(request.param)
+
+
+def near(error, times=1):
+    """Weights, millimetres and radians are those of the take."""
+    return error[0] < times * VALUE and error[1] < times * MILLIMETRES and error[2] < times * RADIANS
+
+
+def test_a_take_keeps_its_seconds_at_every_rate(measured):
+    for name, found in measured["times"].items():
+        assert near(found), (name, found)
+        if name.endswith("True"):
+            assert found[3] == 0, name  # keys on the frames of the scene
+    assert measured["times"]["24 False"][3] > 0.3  # keys where the frames of the take are
+
+
+def test_a_new_action_leaves_the_old_one_in_the_file(measured):
+    found = measured["new"]
+    assert found["names"] == ["first", "second"]
+    assert found["kept"]
+    assert near(found["error"])
+    assert found["keys"] == [32, 1]  # 40 frames at 30 are 32 at 24; what never moves has one key
+    assert not found["jaw"]  # a bone that rests in the whole take has no channel
+    assert {"Controls", "oc1", "c3c4"} <= set(found["groups"])
+    assert found["interpolation"] == ["LINEAR"]
+    assert found["placed"] == [["second", 5.0, 3]]
+
+
+@pytest.mark.parametrize("version", tools.VERSIONS)
+def test_one_action_has_all_channels_where_actions_have_slots(version, answer):
+    assert answer(version)["new"]["same"] == (version >= "4.4")
+
+
+def test_only_the_frames_of_the_take_change(measured):
+    found = measured["replaced"]
+    assert found["outside"] < 5e-5  # 200 frames outside a straight line, in float32
+    assert found["moved"] == 0
+    assert near(found["inside"])
+    assert found["same_action"]
+    assert found["jaw_outside"] == [0, 0]  # nothing moved it before, so it rests outside the take
+
+
+def test_fades_start_and_end_at_what_was_there(measured):
+    found = measured["faded"]
+    assert abs(found["ends"][0]) < VALUE
+    assert abs(found["ends"][1]) < VALUE
+    assert abs(found["middle"]) < VALUE
+    assert abs(found["jaw"]) < VALUE
+    assert found["length"] == pytest.approx([1, 1], abs=1e-3)  # straight lines between frames cut the sphere a little
+
+
+def test_an_action_that_moves_something_else_is_copied_first(measured):
+    found = measured["shared"]
+    assert found["together"]  # else the case proves nothing
+    assert found["twin"] == 0
+    assert not found["same"]
+    assert near(found["mine"])
+
+
+def test_strips_show_only_in_their_time(measured):
+    found = measured["strips"]
+    assert found["outside"] < VALUE
+    assert found["outside_turn"] == pytest.approx(1, abs=1e-6)
+    assert near(found["inside"])
+    assert near(found["second"])
+    assert found["rest"] == [0, 0]
+    assert found["action"]
+    names = [name for name, _ in found["tracks"]]
+    assert names[1:] == ["Hyoid rest", "Hyoid", "Hyoid"]  # above the pushed-down action; two strips would overlap
+    ((_, start, end, blend),) = found["tracks"][2][1]
+    assert (start, end, blend) == (30, 61, 4)
+
+
+def test_part_of_a_take_changes_that_part_only(measured):
+    found = measured["part"]
+    assert found["outside"] < VALUE
+    assert found["inside"] == pytest.approx(0.25, abs=VALUE)
+    assert found["smile"] == 0
+    assert found["neck"] == 0
+    assert found["placed"] == ["whole"]
+
+
+def test_quotes_and_other_scripts_in_names(measured):
+    found = measured["names"]
+    assert abs(found["value"]) < VALUE
+    assert found["moved"] > 0.01
+    assert found["action"] == "Kü\"he\\ '頸'"
+    assert found["result"] == ["FINISHED"]
+    assert found["file_action"] == "Ü\"b'ung ❤"
+    assert "has no" not in found["message"]
+
+
+def test_faults_are_told_in_words(measured):
+    said = measured["errors"]
+    expected = {
+        "missing.take.npz": "there is no such file", "damaged.take.npz": "is not a sound .npz file",
+        "cut.bvh": "line 2", "empty.csv": "empty.csv: ", "scene.fbx": "File > Import", "nothing": "no file is chosen",
+        "target": "no object 'nobody'", "cannot": "'bystander' (empty) cannot play a take",
+    }  # fmt: skip
+    for name, text in expected.items():
+        assert text in said[name], said[name]
+        assert "Traceback" not in said[name], said[name]
+
+
+def test_a_finished_job_finds_its_character(measured):
+    found = measured["job"]
+    assert near(found["error"])
+    assert found["made"] == 1
+    assert "is gone" in found["second"]
+    assert "toy.take.npz" in found["second"]
+    assert "wrote no take" in found["third"]
+
+
+def test_one_step_takes_everything_back(measured):
+    found = measured["undone"]
+    assert found["undid"]
+    assert found["before"] != found["between"]
+    assert found["before"] == found["after"]
+    assert found["markers"] > 0
+    assert found["range"][1] > found["range"][0]
+
+
+def test_scene_and_other_objects_stay_as_they_were(measured):
+    before, after = measured["settings"]
+    assert before == after
+
+
+def _busy(frames=60):
+    """Every curve, the larynx up, down, small and large, the whole neck, the jaw and the root move; seconds at 30."""
+    time, dice = np.arange(frames) / 30, np.random.default_rng(5)
+    wave = np.sin(2 * np.pi * (dice.uniform(0.3, 1.5, len(arkit.CURVES)) * time[:, None] + dice.uniform(0, 1, 1)))
+    curves = 0.5 + 0.5 * wave
+    curves[:, arkit.CURVES.index("larynxHeight")] = 12 * wave[:, 0]
+    curves[:, arkit.CURVES.index("larynxSize")] = 1 + 0.8 * wave[:, 1]
+    joints = (*toy.NECK, "jaw", "eye.L")
+    angles = np.radians(3) * np.sin(2 * np.pi * dice.uniform(0.2, 1, (len(joints), 3)) * time[:, None, None])
+    turns = rotations.from_rotation_vector(angles).astype(np.float32)
+    root = 0.02 * np.sin(np.stack([time, 2 * time, 3 * time], -1))
+    return Take(
+        fps=30.0, curve_names=arkit.CURVES, curves=curves.astype(np.float32), joint_names=joints, rotations=turns,
+        root=root.astype(np.float32), confidence=np.ones(frames, np.float32),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("version", tools.VERSIONS)
+def test_blender_shows_what_the_toolkit_evaluates(version, tmp_path):
+    take, settings = _busy(), {"gender": 0.8, "age": 0.7}
+    path = tmp_path / "busy.take.npz"
+    take_npz.write(path, take)
+    start = 11
+    shown_frames = np.sort(np.random.default_rng(9).choice(take.frames, 5, replace=False))
+    parts = ["head", "full"] if version == tools.NEWEST else ["head"]
+    found = tools.run(
+        version, "take_mesh", tmp_path, take=str(path), settings=settings, parts=parts, start=start,
+        frames=(shown_frames + start).tolist(), out=str(tmp_path),
+    )  # fmt: skip
+    for part in parts:
+        character = characters.load("human", settings, part=part)
+        performed = performance.perform(character, take)
+        chosen = performance.Performance(
+            performed.shape_weights[shown_frames], performed.rotations[shown_frames], performed.root[shown_frames]
+        )
+        expected = performance.deform(character, chosen)
+        moved = np.abs(expected - character.vertices).max()
+        assert moved > 0.01  # the take does move it
+        with np.load(found[part]["path"]) as shown:
+            for piece in character.parts:
+                worst = np.linalg.norm(shown[piece.name] - expected[:, piece.vertices], axis=-1).max()
+                assert worst < 1e-4, (part, piece.name, worst)
+
+
+@pytest.mark.parametrize("version", ["3.4", "5.0"])
+def test_other_files_play_too(version, tmp_path):
+    take = toy.take()
+    bvh.write(tmp_path / "neck.bvh", toy.character(), take)
+    curves_csv.write(tmp_path / "plain.csv", take)
+    curves_csv.write(tmp_path / "phone.csv", take, convention="live_link")
+    found = tools.run(version, "take_files", tmp_path, place=str(tmp_path))
+    row = 20
+    smile = float(take.curve("mouthSmileLeft")[row])
+    assert found["plain.csv"]["smile"] == pytest.approx(smile, abs=1e-6)
+    assert found["phone.csv"]["smile"] == pytest.approx(smile, abs=1e-3)  # its numbers have fewer digits
+    assert found["neck.bvh"]["turned"] == pytest.approx(float(np.degrees(_angle(take, row))), abs=0.01)
+    assert found["alone"]["created"] == ["human_rig"]
+    assert found["alone"]["counts_after_remove"] == found["alone"]["counts_before"]
+
+
+def _angle(take, row):
+    """How far the whole neck turns the head, radians."""
+    whole = rotations.IDENTITY.astype(np.float64)
+    for index in range(8):
+        whole = rotations.multiply(whole, take.rotations[row, index].astype(np.float64))
+    return np.linalg.norm(rotations.to_rotation_vector(whole))
