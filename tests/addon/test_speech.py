@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import ast
+import shutil
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import soundfile
+from hyoid.verbs import talk
 
 from tests.addon import tools
 
@@ -68,3 +72,100 @@ def test_talk_drag_resolve(version, tmp_path, clip):
     assert [entry[0] for entry in answer["phones"]] == [entry[0] for entry in answer["solved"]]
     assert answer["options"]["style"] == "calm"
     assert answer["options"]["head"] == 1.5
+
+
+@pytest.mark.parametrize("version", ["3.4", "5.0"])
+def test_a_strip_is_performed_where_and_as_far_as_it_is_seen(version, tmp_path, clip):
+    """4.2 as a module is built without sound, so it has no strips."""
+    copy = clip.with_name(f"strip {version}.wav")
+    shutil.copy(clip, copy)
+    answer = run(version, "speech_strip", tmp_path, copy, rest="so, my fellow")
+    assert "No sound strip is selected" in answer["none"]
+    whole = answer["whole"]
+    assert whole["start"] == 21
+    assert whole["press"] > 0.38
+    assert whole["strips"] == 1  # the strip is the sound: no second one
+    # 19.4 frames later; the performance begins on the strip's first visible frame.
+    between = answer["between"]
+    assert between["start"] == between["strip"][1]
+    heard = between["strip"][0] + (whole["m"] - 21)
+    assert abs(between["m"] - heard) <= 1
+    # Half a second is cut off before and two thirds behind: the words begin in the middle of "and so".
+    trimmed = answer["trimmed"]
+    assert trimmed["start"] == trimmed["strip"][1] == 75
+    assert trimmed["from"] == pytest.approx(15 / 30)
+    assert trimmed["strip"][2] - 1 <= round(trimmed["end"]) <= trimmed["strip"][2]
+    assert abs(trimmed["m"] - (60 + whole["m"] - 21)) <= 2
+    assert trimmed["press"] > 0.38
+    packed = answer["packed"]
+    assert packed["same"]
+    assert packed["audio"].startswith(str(tmp_path / "output"))
+    assert packed["m"] == trimmed["m"]
+    assert "not there" in answer["gone"]
+    if "fast" in answer:
+        assert "faster or slower" in answer["fast"]
+
+
+@pytest.mark.parametrize("version", CORE)
+def test_markers_as_artists_use_them_and_faults(version, tmp_path, clip):
+    answer = run(version, "speech_edit", tmp_path, clip)
+    faults = answer["faults"]
+    for fault, words in {
+        "no talk": "press Talk first",
+        "no file": "No recording is chosen",
+        "missing": "no such file",
+        "no sound": "not sound",
+        "no words": "transcript is empty",
+        "no toolkit": "toolkit",
+    }.items():
+        assert words in faults[fault], fault
+        assert "Traceback" not in faults[fault]
+    assert answer["left"] == [0, 0, 0]  # nothing was half done
+    assert answer["silence"] == [[], 0]
+    assert answer["talks"] == 1
+    assert "'QQ'" in answer["bad name"]
+    edited = answer["edited"]
+    wanted = [*edited["before"]]
+    wanted.remove("M")
+    wanted[wanted.index("F")] = "P"
+    assert edited["after"] == ["SIL", "P", *wanted]
+    assert edited["at_p"] > 0.38
+    assert edited["at_f"] > 0.38
+    assert edited["at_m"] < 0.1
+    assert "Look here" in edited["marks"]
+    assert answer["weak"] < 0.1
+    marks, moved, second, first = answer["second"]
+    assert moved == 1
+    assert second
+    assert not first
+    assert "Look here" in [name for _, name in marks]
+    assert [name for frame, name in marks if frame < 200] == ["Look here"]
+    marks, home = answer["first again"]
+    assert [home + 1, "EH"] in marks
+    assert max(marks)[0] < 100
+
+
+def test_the_fields_are_those_of_the_toolkit():
+    """The table of the section is fixed, so it is held against the job model."""
+    tree = ast.parse((tools.ROOT / "addon" / "hyoid" / "speech" / "fields.py").read_text(encoding="utf-8"))
+    model = talk.Job.model_fields
+    seen = set()
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        kind = getattr(call.func, "id", "")
+        if kind == "Number":
+            default, low, high = (eval(compile(ast.Expression(node), "fields", "eval")) for node in call.args[2:5])
+            name = ast.literal_eval(call.args[0])
+            limits = {type(entry).__name__: entry for entry in model[name].metadata}
+            assert default == model[name].default, name
+            assert low == limits["Ge"].ge, name
+            assert high <= limits["Le"].le, name
+            seen.add(name)
+        elif kind == "Choice":
+            name = ast.literal_eval(call.args[0])
+            words = [ast.literal_eval(entry.elts[0]) for entry in call.args[2].elts]
+            assert sorted(words) == sorted(get_args(model[name].annotation)), name
+            assert words[0] == model[name].default, name
+            seen.add(name)
+    assert seen == {*talk.LAYERS, "seed", "offset_ms", "style", "language"}
+    rates = next(n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "RATES")
+    assert ast.literal_eval(rates) == get_args(model["fps"].annotation)

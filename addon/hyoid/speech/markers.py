@@ -68,10 +68,9 @@ def show(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> int:
 def hide(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> None:
     """Take the markers of a talk away; what was changed with them is kept in the talk."""
     read(scene, talk)
-    wanted = {(frame, label([talk.phones[index] for index in members])) for frame, members in _places(talk).items()}
+    places = _places(talk)
     for marker in _candidates(scene, talk):
-        if (marker.frame, marker.name) in wanted:
-            wanted.discard((marker.frame, marker.name))
+        if marker.frame in places and parse(marker.name):
             scene.timeline_markers.remove(marker)
     talk.shown = False
 
@@ -99,6 +98,40 @@ def read(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> Changes:
         _hand_on_word(talk, index)
         talk.phones.remove(index)
     return changes
+
+
+def reconcile(scene: bpy.types.Scene, holder: bpy.types.Object) -> None:
+    """Bring the talks of an object up to the takes that play on it.
+
+    A take with phones that came in by Import becomes a talk; a talk whose take was replaced is forgotten.
+    """
+    from ..takes import placed
+
+    takes = {(take.name, round(take.start)): take for take in placed.takes_on(holder)}
+    talks = holder.hyoid_talk.talks
+    for index in range(len(talks) - 1, -1, -1):
+        if takes.pop((talks[index].name, round(talks[index].start)), None) is None:
+            if talks[index].shown:
+                hide(scene, talks[index])
+            talks.remove(index)
+    for take in takes.values():
+        if any(event.kind == "phone" for event in take.events):
+            length = take.last + 1 / take.fps
+            phones.add(holder, take.name, take.events, length, take.start, take.rate, _options(take), "", take.mode)
+
+
+def _options(take: Any) -> dict[str, Any]:
+    """The job of the toolkit that made a take, from what its provenance says; without a recording where it moved."""
+    settings = take.provenance.get("settings", {})
+    options = {name: settings[name] for name in ("fps", "style", "seed", "offset_ms") if name in settings}
+    options["language"] = "english" if settings.get("english", True) else "other"
+    options |= settings.get("strengths", {})
+    if take.audio and take.audio["offset"] <= 0:
+        options["audio"] = take.audio["path"]
+        if take.audio["offset"] < 0:
+            start = -take.audio["offset"]
+            options |= {"start": start, "end": start + edit.length(take.events)}
+    return options
 
 
 def count_changes(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> int:

@@ -76,15 +76,8 @@ def add(
     holder: bpy.types.Object, name: str, events: Sequence[Event], seconds: float, start: float, rate: float,
     options: dict[str, Any], sound: str, mode: str, keys: str = "dense",
 ) -> HyoidTalk:  # fmt: skip
-    """Remember a talk on an object; earlier ones that it covers are forgotten."""
-    talks = holder.hyoid_talk.talks
-    end = start + seconds * rate
-    for index in range(len(talks) - 1, -1, -1):
-        other = talks[index]
-        middle = other.start + other.seconds * other.rate / 2
-        if mode == "replace" and start <= middle <= end:
-            talks.remove(index)
-    talk = talks.add()
+    """Remember a talk on an object."""
+    talk = holder.hyoid_talk.talks.add()
     talk.name, talk.uid = name, uuid.uuid4().hex
     talk.start, talk.rate, talk.seconds = start, rate, seconds
     talk.options, talk.sound, talk.mode, talk.density = json.dumps(options), sound, mode, keys
@@ -152,10 +145,17 @@ def active_talk(context: bpy.types.Context) -> tuple[bpy.types.Object, HyoidTalk
         return None
     talks = holder.hyoid_talk.talks
     frame = context.scene.frame_current
-    for talk in talks:
+    for talk in reversed(talks):  # the latest lies above the others
         if talk.start <= frame <= talk.start + talk.seconds * talk.rate:
             return holder, talk
     return holder, next((talk for talk in talks if talk.shown), talks[len(talks) - 1])
+
+
+def may_adopt(holder: bpy.types.Object | None) -> bool:
+    """Whether an object has takes with phones but no talks yet (they came in by Import); quick, for panels."""
+    if holder is None or len(holder.hyoid_talk.talks):
+        return False
+    return '"phone"' in str(holder.get("hyoid_events", ""))
 
 
 def by_id(uid: str) -> tuple[bpy.types.Object, HyoidTalk] | None:

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,28 @@ _SAME_AUDIO = ("text", "output", "events", "events_out")
 
 
 def _talk_poll(cls: Any, context: bpy.types.Context) -> bool:
+    if context.scene is not None and phones.may_adopt(phones.holder_of(context)):
+        return True
     if context.scene is not None and phones.active_talk(context) is not None:
         return True
     cls.poll_message_set("The active object has no talk: press Talk first, or select who spoke")
     return False
+
+
+def _talk_of(context: bpy.types.Context) -> tuple[bpy.types.Object, phones.HyoidTalk]:
+    holder = phones.holder_of(context)
+    if holder is not None:
+        markers.reconcile(context.scene, holder)
+    place = phones.active_talk(context)
+    if place is None:
+        raise UsageError("The take with these phonemes does not play on this character any more")
+    return place
+
+
+def _refused(operator: bpy.types.Operator, error: Exception) -> set[str]:
+    """Tell an artist why nothing was done."""
+    operator.report({"ERROR"}, str(error))
+    return {"CANCELLED"}
 
 
 class HYOID_OT_show_phonemes(bpy.types.Operator):
@@ -46,7 +66,10 @@ class HYOID_OT_show_phonemes(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Make the markers."""
-        _, entry = phones.active_talk(context)
+        try:
+            _, entry = _talk_of(context)
+        except HyoidError as error:
+            return _refused(self, error)
         count = markers.show(context.scene, entry)
         self.report({"INFO"}, f"{count} markers of '{entry.name}': drag them, then press Re-solve")
         return {"FINISHED"}
@@ -90,7 +113,10 @@ class HYOID_OT_reset_phonemes(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Rebuild phones, and markers where they are shown."""
-        _, entry = phones.active_talk(context)
+        try:
+            _, entry = _talk_of(context)
+        except HyoidError as error:
+            return _refused(self, error)
         refill(context.scene, entry, phones.events_of(entry))
         return {"FINISHED"}
 
@@ -106,8 +132,9 @@ class HYOID_OT_step_phoneme(bpy.types.Operator):
         "direction": bpy.props.EnumProperty(
             name="Direction",
             items=(("NEXT", "Next", "The next sound"), ("PREVIOUS", "Previous", "The sound before"),
-                   ("CHOSEN", "Chosen", "The sound that is chosen in the list")),
+                   ("CHOSEN", "Chosen", "The sound with the number below")),
         ),
+        "index": bpy.props.IntProperty(name="Number", description="Which sound, from 0", min=0),
     }  # fmt: skip
 
     @classmethod
@@ -117,12 +144,16 @@ class HYOID_OT_step_phoneme(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Move the playhead."""
-        _, entry = phones.active_talk(context)
-        markers.read(context.scene, entry)
+        try:
+            _, entry = _talk_of(context)
+        except HyoidError as error:
+            return _refused(self, error)
+        if self.direction != "CHOSEN":
+            markers.read(context.scene, entry)
         now = context.scene.frame_current
         order = sorted(range(len(entry.phones)), key=lambda index: entry.phones[index].frame)
         if self.direction == "CHOSEN":
-            chosen = entry.active if entry.active < len(entry.phones) else None
+            chosen = self.index if self.index < len(entry.phones) else None
         elif self.direction == "NEXT":
             chosen = next((index for index in order if entry.phones[index].frame > now), None)
         else:
@@ -154,12 +185,11 @@ class HYOID_OT_resolve_phonemes(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start the job, or do it here and now where there is no window."""
-        holder, entry = phones.active_talk(context)
         try:
+            holder, entry = _talk_of(context)
             said = start(context, holder, entry, self.wait)
         except (HyoidError, jobs.JobError) as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+            return _refused(self, error)
         if said:
             self.report({"INFO"}, said)
         return {"FINISHED"}
@@ -171,6 +201,9 @@ def start(context: bpy.types.Context, holder: bpy.types.Object, entry: phones.Hy
     Raises:
         HyoidError: a marker has no phone's name, or the recording is gone. JobError: the toolkit is missing or failed.
     """
+    if entry.mode == "nla":
+        hint = "Talk again with Placement > Insert: Replace or New Action to edit its phonemes"
+        raise UsageError(f"'{entry.name}' plays as an NLA strip, whose keys are not touched", hint=hint)
     changes = markers.read(context.scene, entry)
     if changes.invalid:
         wrong = ", ".join(f"'{name}'" for name in changes.invalid[:6])
@@ -205,7 +238,9 @@ def _audio(entry: phones.HyoidTalk, options: dict[str, Any], folder: Path) -> st
     Raises:
         InputError: it is gone.
     """
-    path = options["audio"]
+    path = options.get("audio", "")
+    if not path:
+        raise UsageError(f"It is not known from which recording '{entry.name}' was made", hint="Press Talk again")
     if not os.path.isfile(path) and entry.sound in bpy.data.sounds:
         return voices.file_of(bpy.data.sounds[entry.sound], folder)
     return voices.of_file(path).path
@@ -238,10 +273,7 @@ def finish(scene: bpy.types.Scene, payload: dict[str, Any], result: dict[str, An
     from ..takes import insert
     from ..takes.channels import Placement
 
-    place = phones.by_id(payload["talk"])
-    if place is None:
-        raise UsageError("The talk that was solved again is not in this file any more")
-    holder, entry = place
+    holder, entry = _place(scene, payload)
     path = next(Path(name) for name in result["outputs"] if name.endswith(".take.npz"))
     take = take_npz.read(path)
     for first, last in payload["ranges"]:
@@ -249,10 +281,41 @@ def finish(scene: bpy.types.Scene, payload: dict[str, Any], result: dict[str, An
             start=entry.start, mode="replace", blend_in=BLEND, blend_out=BLEND, name=entry.name, first=first, last=last
         )
         insert.insert(scene, holder, take, placement, only=edit.MOUTH, keys=payload["keys"])
+    _record(holder, entry, take.events)
     refill(scene, entry, take.events)
     seconds = sum(last - first for first, last in payload["ranges"])
     told = f" ({payload['said']})" if payload["said"] else ""
     return f"The mouth was solved again over {seconds:.1f} s{told}; everything else stayed"
+
+
+def _place(scene: bpy.types.Scene, payload: dict[str, Any]) -> tuple[bpy.types.Object, phones.HyoidTalk]:
+    """The talk that a job was for; the object that started it first, because copies of it have the same talk.
+
+    Raises:
+        UsageError: it is gone.
+    """
+    with contextlib.suppress(UsageError):
+        holder = talk.found(scene, payload)
+        for entry in holder.hyoid_talk.talks:
+            if entry.uid == payload["talk"]:
+                return holder, entry
+    place = phones.by_id(payload["talk"])
+    if place is None:
+        raise UsageError("The talk that was solved again is not in this file any more")
+    return place
+
+
+def _record(holder: bpy.types.Object, entry: phones.HyoidTalk, events: Any) -> None:
+    """Let the record of the takes on an object tell the new phones too."""
+    from ..takes import placed
+
+    takes = [
+        replace(take, events=tuple(events))
+        if (take.name, round(take.start)) == (entry.name, round(entry.start))
+        else take
+        for take in placed.takes_on(holder)
+    ]
+    placed.set_takes(holder, takes)
 
 
 def refill(scene: bpy.types.Scene, entry: phones.HyoidTalk, events: Any) -> None:

@@ -53,6 +53,7 @@ def _fold(layout: Any, settings: Any, name: str) -> bool:
     """A line that opens and closes what follows; whether it is open."""
     row = layout.row()
     row.use_property_split = False
+    row.alignment = "LEFT"
     is_open = getattr(settings, name)
     row.prop(settings, name, icon="DISCLOSURE_TRI_DOWN" if is_open else "DISCLOSURE_TRI_RIGHT", emboss=False)
     return is_open
@@ -80,7 +81,7 @@ def _tell(layout: Any, text: str, icon: str) -> None:
 
 def _draw_words(layout: Any, settings: Any) -> None:
     column = layout.column(align=True)
-    column.row(align=True).prop(settings, "transcript", expand=True)
+    column.prop(settings, "transcript")
     if settings.transcript == "TYPED":
         column.prop(settings, "text", text="")
     elif settings.transcript == "BLOCK":
@@ -93,7 +94,7 @@ def _draw_target(layout: Any, context: bpy.types.Context, settings: Any) -> None
     from ..characters import find
 
     column = layout.column(align=True)
-    column.row(align=True).prop(settings, "target", expand=True)
+    column.prop(settings, "target")
     if settings.target == "CHOSEN":
         column.prop(settings, "character", text="")
     elif settings.target == "CREATE":
@@ -131,13 +132,13 @@ class HYOID_UL_phones(bpy.types.UIList):
 
     bl_idname = "HYOID_UL_phones"
 
-    def draw_item(self, _context, layout, _data, item, _icon, _active_data, _active_name) -> None:
-        """Draw one sound."""
-        split = layout.split(factor=0.6)
-        row = split.row()
-        row.label(text=f"{item.name}  {item.word}" if item.word else item.name)
+    def draw_item(self, _context, layout, _data, item, _icon, _active_data, _active_name, index) -> None:
+        """Draw one sound: its name and word, a frame to jump to, its strength."""
+        split = layout.split(factor=0.52)
+        split.label(text=f"{item.name}  {item.word}" if item.word else item.name)
         row = split.row(align=True)
-        row.label(text=str(item.frame))
+        jump = row.operator("hyoid.step_phoneme", text=str(item.frame), emboss=False)
+        jump.direction, jump.index = "CHOSEN", index
         row.prop(item, "strength", text="", emboss=False)
 
     def filter_items(self, _context: Any, data: Any, name: str) -> tuple[list[int], list[int]]:
@@ -165,12 +166,15 @@ class HYOID_PT_phonemes(bpy.types.Panel):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Shown when the active character has spoken."""
-        return context.scene is not None and phones.active_talk(context) is not None
+        if context.scene is None:
+            return False
+        return phones.active_talk(context) is not None or phones.may_adopt(phones.holder_of(context))
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the list and its buttons."""
         place = phones.active_talk(context)
         if place is None:
+            self.layout.operator("hyoid.show_phonemes", text="Show Markers", icon="HIDE_OFF")
             return
         layout, (_, talk) = self.layout, place
         now = phones.at_frame(talk, context.scene.frame_current)
@@ -182,7 +186,7 @@ class HYOID_PT_phonemes(bpy.types.Panel):
         box.label(text=_name(talk, now))
         row.operator("hyoid.step_phoneme", text="", icon="NEXT_KEYFRAME").direction = "NEXT"
         if now >= 0:
-            layout.prop(talk.phones[now], "strength", slider=True, text="Strength Here")
+            layout.prop(talk.phones[now], "strength", slider=True, text="Strength")
         layout.template_list("HYOID_UL_phones", "", talk, "phones", talk, "active", rows=5)
         row = layout.row(align=True)
         if talk.shown:

@@ -238,6 +238,9 @@ def finish(scene: bpy.types.Scene, payload: dict[str, Any], result: dict[str, An
         holder, name, take.events, take.seconds, payload["start"], rate, payload["options"], payload["voice"],
         payload["mode"], payload["keys"],
     )  # fmt: skip
+    uid = talk.uid
+    markers.reconcile(scene, holder)
+    talk = next(entry for entry in holder.hyoid_talk.talks if entry.uid == uid)
     if payload["sound"] and not voices.is_on_timeline(scene, payload["options"]["audio"], payload["start"]):
         said.append(importer.add_sound(scene, take, payload["start"]))
     if payload["markers"] and len(talk.phones) > 1:

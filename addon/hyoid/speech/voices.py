@@ -8,6 +8,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -47,9 +48,13 @@ def of_file(path: str) -> Voice:
     return Voice(place)
 
 
+def _sound_strips(scene: bpy.types.Scene) -> list[Any]:
+    return [strip for strip in compat.strips(scene) if strip.type == "SOUND" and strip.sound]
+
+
 def strip_of(context: bpy.types.Context) -> bpy.types.AnyType | None:
     """The sound strip to talk from: the active one, else the first selected, else the only one of the scene."""
-    found = [strip for strip in compat.sound_strips(context.scene) if strip.sound]
+    found = _sound_strips(context.scene)
     editor = context.scene.sequence_editor
     active = editor.active_strip if editor else None
     chosen = [strip for strip in found if strip.select]
@@ -109,8 +114,8 @@ def file_of(sound: bpy.types.Sound, folder: Path) -> str:
 
 def is_on_timeline(scene: bpy.types.Scene, path: str, start: float) -> bool:
     """Whether a strip plays a file from a frame on, within a frame."""
-    for strip in compat.sound_strips(scene):
-        place = os.path.abspath(bpy.path.abspath(strip.sound.filepath)) if strip.sound else ""
+    for strip in _sound_strips(scene):
+        place = os.path.abspath(bpy.path.abspath(strip.sound.filepath))
         if place == os.path.abspath(path) and abs(strip.frame_start - start) < 1:
             return True
     return False
