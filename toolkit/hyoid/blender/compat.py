@@ -368,3 +368,9 @@ def select_bone(armature: Any, name: str) -> None:
     bone.hide = False
     armature.data.bones.active = bone
     (armature.pose.bones[name] if bpy.app.version >= (5, 0) else bone).select = True
+
+
+def file_handler(about: type) -> type | None:
+    """A class that Blender asks when a file is dropped on it, with the attributes of ``about``; None before 4.1."""
+    base = getattr(bpy.types, "FileHandler", None)
+    return None if base is None else type(about.__name__, (about, base), {"__module__": about.__module__})
