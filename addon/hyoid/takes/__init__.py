@@ -7,9 +7,11 @@ from __future__ import annotations
 import bpy
 
 from .. import jobs
+from ..toolkit.blender import compat
 from . import importer, mapping_panel, panel
 
-CLASSES = (panel.HYOID_PG_takes, importer.HYOID_OT_import_take, panel.HYOID_PT_import)
+DROPPED = compat.file_handler(importer.HYOID_FH_take)
+CLASSES = (panel.HYOID_PG_takes, importer.HYOID_OT_import_take, panel.HYOID_PT_import, *filter(None, [DROPPED]))
 
 
 def register() -> None:
