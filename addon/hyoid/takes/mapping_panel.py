@@ -14,6 +14,8 @@ from ..characters import find
 from ..toolkit.errors import HyoidError
 from . import guess_bones, guess_shapes, mapping_table
 
+_WIDE = 320
+"""Pixels from which on a list shows both sides of its lines."""
 _SHOWN = 6
 """So many missing or unknown names are written out; the others are counted."""
 
@@ -216,36 +218,54 @@ def row_source(row: Any) -> str:
     return getattr(row, "source", None) or getattr(row, "sources", "")
 
 
-class HYOID_UL_shape_rows(_RowList, bpy.types.UIList):
-    """Curve, shape key, strength."""
+class _Rows(_RowList):
+    """Lists: the target of each line, and its source where there is room."""
 
-    def draw_item(self, _context, layout, data, item, _icon, _active, _name, _index) -> None:
+    def draw_item(self, context, layout, data, item, _icon, _active, _name, _index) -> None:
         """One line."""
         line = layout.row(align=True)
-        line.active = item.use
         line.prop(item, "use", text="")
-        names = line.split(factor=0.42, align=True)
-        names.prop(item, "source", text="", emboss=False)
-        rest = names.split(factor=0.72, align=True)
-        keys = data.data.shape_keys
-        if keys is not None:
-            found = item.target in keys.key_blocks
-            rest.prop_search(item, "target", keys, "key_blocks", text="", icon="SHAPEKEY_DATA" if found else "ERROR")
-        rest.prop(item, "factor", text="", emboss=False)
+        names = line.row(align=True)
+        names.active = item.use
+        known = has_target(data, item.target)
+        if context.region.width > _WIDE * context.preferences.system.ui_scale:
+            names = names.split(factor=0.5, align=True)
+        names.label(text=item.target or "(nothing)", icon="NONE" if known else "ERROR")
+        if context.region.width > _WIDE * context.preferences.system.ui_scale:
+            names.label(text=row_source(item))
+        factor = getattr(item, "factor", 1.0)
+        if abs(factor - 1) > 1e-6:
+            strength = line.row()
+            strength.alignment = "RIGHT"
+            strength.label(text=f"{factor:g}")
 
 
-class HYOID_UL_bone_rows(_RowList, bpy.types.UIList):
-    """Bone and joints."""
+class HYOID_UL_shape_rows(_Rows, bpy.types.UIList):
+    """Lines of a shape map."""
 
-    def draw_item(self, _context, layout, data, item, _icon, _active, _name, _index) -> None:
-        """One line."""
-        line = layout.row(align=True)
-        line.active = item.use
-        line.prop(item, "use", text="")
-        names = line.split(factor=0.5, align=True)
-        names.prop(item, "sources", text="", emboss=False)
-        found = item.target in data.data.bones
-        names.prop_search(item, "target", data.data, "bones", text="", icon="BONE_DATA" if found else "ERROR")
+
+class HYOID_UL_bone_rows(_Rows, bpy.types.UIList):
+    """Lines of a bone map."""
+
+
+def has_target(obj: Any, name: str) -> bool:
+    """Whether an object has a shape key or bone of a name."""
+    if obj.type == "ARMATURE":
+        return name in obj.data.bones
+    return obj.data.shape_keys is not None and name in obj.data.shape_keys.key_blocks
+
+
+class HYOID_MT_map(bpy.types.Menu):
+    """What can be done with a whole table."""
+
+    bl_label = "Table"
+
+    def draw(self, _context: Any) -> None:
+        """Load, save, clear."""
+        self.layout.operator(HYOID_OT_load_map.bl_idname, icon="FILEBROWSER")
+        self.layout.operator(HYOID_OT_save_map.bl_idname, icon="FILE_TICK")
+        self.layout.separator()
+        self.layout.operator(HYOID_OT_clear_map.bl_idname, icon="X")
 
 
 class HYOID_PT_mapping(panel.Section, bpy.types.Panel):
@@ -264,36 +284,51 @@ class HYOID_PT_mapping(panel.Section, bpy.types.Panel):
         obj = target_of(context)
         layout = self.layout
         mesh = obj.type == "MESH"
-        layout.label(text=obj.name, icon="MESH_DATA" if mesh else "ARMATURE_DATA")
-        rows = obj.hyoid_shape_map if mesh else obj.hyoid_bone_map
-        buttons = layout.row(align=True)
+        rows, name, index = (
+            (obj.hyoid_shape_map, "hyoid_shape_map", "shape_index")
+            if mesh
+            else (obj.hyoid_bone_map, "hyoid_bone_map", "bone_index")
+        )
         guess = HYOID_OT_guess_shape_map if mesh else HYOID_OT_guess_bone_map
-        buttons.operator(guess.bl_idname, icon="VIEWZOOM", text="Guess" if not len(rows) else "Guess Again")
-        buttons.operator(HYOID_OT_load_map.bl_idname, text="", icon="FILEBROWSER")
-        saving = buttons.row(align=True)
-        saving.enabled = len(rows) > 0
-        saving.operator(HYOID_OT_save_map.bl_idname, text="", icon="FILE_TICK")
-        saving.operator(HYOID_OT_clear_map.bl_idname, text="", icon="TRASH")
-        if not len(rows):
-            layout.label(text="Empty: an import guesses it", icon="INFO")
+        label = f"Guess for {obj.name}" if not len(rows) else "Guess Again"
+        layout.operator(guess.bl_idname, icon="VIEWZOOM", text=label, translate=False)
         table = layout.row()
-        if mesh:
-            table.template_list("HYOID_UL_shape_rows", "", obj, "hyoid_shape_map", obj.hyoid_map, "shape_index", rows=6)
-        else:
-            table.template_list("HYOID_UL_bone_rows", "", obj, "hyoid_bone_map", obj.hyoid_map, "bone_index", rows=6)
+        lists = "HYOID_UL_shape_rows" if mesh else "HYOID_UL_bone_rows"
+        table.template_list(lists, "", obj, name, obj.hyoid_map, index, rows=6)
         side = table.column(align=True)
         side.operator(HYOID_OT_add_map_row.bl_idname, text="", icon="ADD")
         side.operator(HYOID_OT_remove_map_row.bl_idname, text="", icon="REMOVE")
+        side.separator()
+        side.menu("HYOID_MT_map", text="", icon="DOWNARROW_HLT")
+        place = getattr(obj.hyoid_map, index)
+        if 0 <= place < len(rows):
+            _draw_row(layout, obj, rows[place])
         if len(rows):
             notes = layout.column(align=True)
             notes.scale_y = 0.8
             for text in _shape_notes(obj) if mesh else _bone_notes(obj):
                 _wrapped(notes, text, context.region.width)
+        else:
+            layout.label(text="Empty: an import guesses it", icon="INFO")
         settings = layout.column()
-        settings.use_property_split = True
-        settings.use_property_decorate = False
-        for name in ("widen",) if mesh else ("align", "facing", "travel"):
-            settings.prop(obj.hyoid_map, name)
+        for setting in ("widen",) if mesh else ("align", "travel"):
+            settings.prop(obj.hyoid_map, setting)
+        if not mesh:
+            settings.label(text="Looks along:")
+            settings.prop(obj.hyoid_map, "facing", text="")
+
+
+def _draw_row(layout: Any, obj: Any, row: Any) -> None:
+    """The fields of the selected line."""
+    fields = layout.column(align=True)
+    if obj.type == "MESH":
+        if obj.data.shape_keys is not None:
+            fields.prop_search(row, "target", obj.data.shape_keys, "key_blocks", text="", icon="SHAPEKEY_DATA")
+        fields.prop(row, "source", text="", icon="FCURVE")
+        fields.prop(row, "factor")
+    else:
+        fields.prop_search(row, "target", obj.data, "bones", text="", icon="BONE_DATA")
+        fields.prop(row, "sources", text="", icon="CON_ROTLIKE")
 
 
 def shapes_text(found: guess_shapes.Guess) -> str:
@@ -355,7 +390,7 @@ def _wrapped(layout: Any, text: str, width: float) -> None:
 CLASSES = (
     HYOID_OT_guess_shape_map, HYOID_OT_guess_bone_map, HYOID_OT_clear_map, HYOID_OT_add_map_row,
     HYOID_OT_remove_map_row, HYOID_OT_save_map, HYOID_OT_load_map, HYOID_UL_shape_rows, HYOID_UL_bone_rows,
-    HYOID_PT_mapping,
+    HYOID_MT_map, HYOID_PT_mapping,
 )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ class HYOID_PG_shape_row(bpy.types.PropertyGroup):
         description="What drives the key: a face curve of the take, or a mouth shape of speech (viseme:PP)",
         search=_sources,
     )
-    target: bpy.props.StringProperty(name="Shape key", description="The shape key of this mesh that is moved")
+    target: bpy.props.StringProperty(name="Shape Key", description="The shape key of this mesh that is moved")
     factor: bpy.props.FloatProperty(
         name="Strength", description="How far: 1 is as in the take, below 0 is the other way", default=1.0,
         soft_min=-2, soft_max=2, min=-1000, max=1000,
@@ -63,12 +63,12 @@ class HYOID_PG_map(bpy.types.PropertyGroup):
     shape_index: bpy.props.IntProperty(options={"HIDDEN"})
     bone_index: bpy.props.IntProperty(options={"HIDDEN"})
     widen: bpy.props.BoolProperty(
-        name="Beyond slider limits",
+        name="Beyond Slider Limits",
         description="Let a take move a key further than its slider goes (the slider is widened); off: it stops there",
         default=False,
     )
     align: bpy.props.BoolProperty(
-        name="Match arms and legs",
+        name="Match Arms and Legs",
         description=(
             "Point arms and legs where the take points them, though this character rests in another pose (T instead "
             "of A). Off: every bone turns as far as in the take, from its own rest"
@@ -76,7 +76,7 @@ class HYOID_PG_map(bpy.types.PropertyGroup):
         default=True,
     )
     facing: bpy.props.EnumProperty(
-        name="Looks along", description="The way the character looks at rest, in the armature's own axes",
+        name="Looks Along", description="The way the character looks at rest, in the armature's own axes",
         items=_FACINGS, default="AUTO",
     )  # fmt: skip
     travel: bpy.props.FloatProperty(

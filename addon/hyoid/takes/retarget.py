@@ -15,7 +15,7 @@ import numpy as np
 from ..toolkit.geometry import rotations
 from ..toolkit.take import Take
 from . import guess_bones
-from .guess_bones import JAW_CURVE, JOINTS, LOOK_LEFT, LOOK_RIGHT
+from .guess_bones import JAW_CURVE, JOINTS, LOOK_LEFT, LOOK_RIGHT, NECK
 
 HIP_HEIGHT = 1.0
 """Metres from the floor to the root joint of the human."""
@@ -47,9 +47,14 @@ _SPREAD = {"upperarm02": "upperarm01", "lowerarm02": "lowerarm01", "upperleg02":
            "lowerleg02": "lowerleg01"}  # fmt: skip
 
 
+_OWN = frozenset(name for name in JOINTS if name in NECK or any(letter.isdigit() for letter in name))
+"""Names that no other skeleton has (``root``, ``jaw`` and ``foot.L`` are common)."""
+
+
 def is_human(take: Take) -> bool:
     """Whether the joints of a take are named as the human's are (or it has none)."""
-    return not take.joint_names or any(name in JOINTS for name in take.joint_names)
+    names = set(take.joint_names)
+    return names <= JOINTS or any(name in _OWN for name in names)
 
 
 def human_take(take: Take, *, align: bool = True) -> Take:
