@@ -14,7 +14,7 @@ import atexit
 import bpy
 
 from . import operators, queue, text, ui
-from .places import output_folder, output_path, settings, toolkit
+from .places import frame_rate, output_folder, output_path, settings, toolkit
 from .process import JobError
 from .queue import Job, pump, register_handler, submit
 
@@ -26,6 +26,7 @@ __all__ = [
     "JobError",
     "draw",
     "draw_text",
+    "frame_rate",
     "output_folder",
     "output_path",
     "pump",

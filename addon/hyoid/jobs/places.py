@@ -21,7 +21,9 @@ from . import finder
 from .process import Child, JobError
 
 ADDON = __package__.rpartition(".")[0]
-_DEFAULTS = SimpleNamespace(toolkit="", output_folder="", frame_rate="SCENE", at_once=1, keep_files=False)
+_DEFAULTS = SimpleNamespace(
+    toolkit="", output_folder="", frame_rate="SCENE", at_once=1, keep_files=False, show_checks=False
+)
 _known: list[finder.Known] = []
 _asked: set[str] = set()
 
@@ -114,6 +116,22 @@ def output_path(context: Any, stem: str, suffix: str = ".take.npz") -> Path:
     while (path := folder / f"{short}-{number:03d}{suffix}").exists() or path in taken:
         number += 1
     return path
+
+
+def frame_rate(context: Any, choices: tuple[int, ...] = (24, 25, 30, 50, 60)) -> int:
+    """Frames a second that a new performance is made at: the preferences' choice, else what suits the scene.
+
+    That is the scene's own rate or one within 2 % of it (23.976 is 24), else the next finer one.
+    """
+    chosen = settings(context).frame_rate
+    if chosen != "SCENE" and int(chosen) in choices:
+        return int(chosen)
+    render = context.scene.render
+    rate = render.fps / render.fps_base
+    near = min(choices, key=lambda choice: abs(choice - rate))
+    if abs(near - rate) < 0.02 * rate:
+        return near
+    return next((choice for choice in sorted(choices) if choice >= rate), max(choices))
 
 
 def _user() -> str:

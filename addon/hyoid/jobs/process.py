@@ -170,8 +170,9 @@ class Child:
         for line in _lines(stream):
             event = parse_event(line)
             if event is None:
-                answer.garbage += 1
                 self._note(line)
+                if not answer.last and line[:1].isalpha():
+                    answer.last = line.decode("utf-8", "replace").strip()[:LONGEST_LOG_LINE]
                 continue
             self._take(event, answer)
 
@@ -186,7 +187,6 @@ class Child:
                 self.what = str(event["what"])[:200]
         elif kind == "message":
             self.log.append(f"{event.get('level', 'info')}: {event.get('text', '')}"[:LONGEST_LOG_LINE])
-            answer.messages.append(str(event.get("text", "")))
         elif kind == "result" and isinstance(event.get("result"), dict):
             answer.result = event["result"]
         elif kind == "failure":
@@ -214,8 +214,7 @@ class Answer:
     def __init__(self) -> None:
         self.code = 0
         self.late = False
-        self.events = self.garbage = 0
-        self.messages: deque[str] = deque(maxlen=100)
+        self.events = 0
         self.result: dict[str, Any] | None = None
         self.failure: dict[str, Any] | None = None
         self.last = ""
