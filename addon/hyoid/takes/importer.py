@@ -206,19 +206,22 @@ class HYOID_OT_import_take(bpy.types.Operator):
     )
     keys: EnumProperty(name="Keys", items=KEYS_ITEMS, default="dense", options={"SKIP_SAVE"})
     whole_frames: BoolProperty(
-        name="Whole Frames",
+        name="Keys on whole frames",
         default=True,
         options={"SKIP_SAVE"},
         description="Lay keys on the frames of the scene when the take has another frame rate",
     )
     sound: BoolProperty(
-        name="Sound", default=True, options={"SKIP_SAVE"}, description="Put the sound of the take on the timeline"
+        name="Sound strip", default=True, options={"SKIP_SAVE"}, description="Put the sound of the take on the timeline"
     )
     markers: BoolProperty(
-        name="Markers", default=False, options={"SKIP_SAVE"}, description="Mark phones and words on the timeline"
+        name="Phoneme markers",
+        default=False,
+        options={"SKIP_SAVE"},
+        description="Mark phones and words on the timeline",
     )
     scene_range: BoolProperty(
-        name="Set Scene Range", default=False, options={"SKIP_SAVE"},
+        name="Scene range of the take", default=False, options={"SKIP_SAVE"},
         description="Let the scene start and end with the take",
     )  # fmt: skip
 

@@ -47,14 +47,14 @@ class HYOID_PG_takes(bpy.types.PropertyGroup):
     )
     keys: EnumProperty(name="Keys", items=importer.KEYS_ITEMS, default="dense")
     whole_frames: BoolProperty(
-        name="Whole Frames",
+        name="Keys on whole frames",
         default=True,
         description="Lay keys on the frames of the scene when the take has another frame rate",
     )
-    sound: BoolProperty(name="Sound", default=True, description="Put the sound of the take on the timeline")
-    markers: BoolProperty(name="Markers", default=False, description="Mark phones and words on the timeline")
+    sound: BoolProperty(name="Sound strip", default=True, description="Put the sound of the take on the timeline")
+    markers: BoolProperty(name="Phoneme markers", default=False, description="Mark phones and words on the timeline")
     scene_range: BoolProperty(
-        name="Set Scene Range", default=False, description="Let the scene start and end with the take"
+        name="Scene range of the take", default=False, description="Let the scene start and end with the take"
     )
     show_details: BoolProperty(name="Details", default=False, description="Blending, keys, sound and more")
 
@@ -76,13 +76,14 @@ def draw_options(layout: Any, options: Any, *, choose_target: bool) -> None:
     column = layout.column(align=True)
     column.prop(options, "blend_in")
     column.prop(options, "blend_out", text="Out")
-    column = layout.column(heading="Keys")
-    column.prop(options, "keys", text="")
-    column.prop(options, "whole_frames")
-    column = layout.column(heading="Also")
-    column.prop(options, "sound")
-    column.prop(options, "markers")
-    column.prop(options, "scene_range")
+    layout.prop(options, "keys")
+    boxes = layout.column(align=True)
+    boxes.use_property_split = False
+    row = boxes.row()
+    row.enabled = options.keys == "dense"
+    row.prop(options, "whole_frames")
+    for name in ("sound", "markers", "scene_range"):
+        boxes.prop(options, name)
 
 
 class HYOID_PT_import(frame.Section, bpy.types.Panel):
@@ -103,19 +104,21 @@ class HYOID_PT_import(frame.Section, bpy.types.Panel):
         except HyoidError:
             target = None
         if settings.target is None:
-            split = layout.split(factor=0.4)
-            split.label(text="")
+            row = layout.row()
+            row.use_property_split = False
             if target is None:
-                split.label(text="a new character", icon="ADD")
+                row.label(text="A new character", icon="ADD")
             else:
                 rig = find.rig_of(target)
-                split.label(text=(rig.armature if rig else target).name, icon="TRIA_RIGHT")
+                shown = target if rig is None else rig.armature
+                row.label(text=shown.name, icon="ARMATURE_DATA" if shown.type == "ARMATURE" else "MESH_DATA")
         layout.prop(settings, "mode", text="As")
         row = layout.row()
         row.scale_y = 1.3
         row.operator("hyoid.import_take", text="Open Take...", icon="IMPORT")
         fold = layout.row()
         fold.use_property_split = False
+        fold.alignment = "LEFT"
         fold.prop(settings, "show_details", emboss=False, icon="TRIA_DOWN" if settings.show_details else "TRIA_RIGHT")
         if settings.show_details:
             draw_options(layout.box(), settings, choose_target=False)
