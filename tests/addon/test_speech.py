@@ -143,6 +143,9 @@ def test_markers_as_artists_use_them_and_faults(version, tmp_path, clip):
     marks, home = answer["first again"]
     assert [home + 1, "EH"] in marks
     assert max(marks)[0] < 100
+    before, after, *_ = answer["nla"]
+    assert before < 0.1
+    assert after > 0.38
 
 
 def test_the_fields_are_those_of_the_toolkit():

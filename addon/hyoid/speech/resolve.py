@@ -16,10 +16,12 @@ from typing import Any
 import bpy
 
 from .. import jobs
+from ..toolkit import take_edit
+from ..toolkit.blender import compat
 from ..toolkit.errors import HyoidError, UsageError
 from ..toolkit.formats import take_npz
 from ..toolkit.speech import edit
-from . import markers, phones, talk, voices
+from . import fields, markers, phones, talk, voices
 
 HANDLER = "talk_resolve"
 BLEND = 0.1
@@ -201,9 +203,6 @@ def start(context: bpy.types.Context, holder: bpy.types.Object, entry: phones.Hy
     Raises:
         HyoidError: a marker has no phone's name, or the recording is gone. JobError: the toolkit is missing or failed.
     """
-    if entry.mode == "nla":
-        hint = "Talk again with Placement > Insert: Replace or New Action to edit its phonemes"
-        raise UsageError(f"'{entry.name}' plays as an NLA strip, whose keys are not touched", hint=hint)
     changes = markers.read(context.scene, entry)
     if changes.invalid:
         wrong = ", ".join(f"'{name}'" for name in changes.invalid[:6])
@@ -280,12 +279,42 @@ def finish(scene: bpy.types.Scene, payload: dict[str, Any], result: dict[str, An
         placement = Placement(
             start=entry.start, mode="replace", blend_in=BLEND, blend_out=BLEND, name=entry.name, first=first, last=last
         )
-        insert.insert(scene, holder, take, placement, only=edit.MOUTH, keys=payload["keys"])
+        if entry.mode == "nla":
+            _into_strips(scene, holder, take, placement, payload["keys"])
+        else:
+            insert.insert(scene, holder, take, placement, only=edit.MOUTH, keys=payload["keys"])
     _record(holder, entry, take.events)
     refill(scene, entry, take.events)
     seconds = sum(last - first for first, last in payload["ranges"])
     told = f" ({payload['said']})" if payload["said"] else ""
     return f"The mouth was solved again over {seconds:.1f} s{told}; everything else stayed"
+
+
+def _into_strips(scene: bpy.types.Scene, holder: bpy.types.Object, take: Any, placement: Any, keys: str) -> None:
+    """Put the mouth of a take into the actions that play it as NLA strips; strips may have been moved since.
+
+    Raises:
+        UsageError: the strips are gone.
+    """
+    from ..takes import channels, insert
+
+    rate = fields.scene_rate(scene)
+    mouth = insert.part_of(take, edit.MOUTH)
+    if keys == "dense" and abs(rate - take.fps) > 1e-6:
+        mouth = take_edit.resample(mouth, rate)
+    made = insert.channels_for(holder, mouth, keys, [])
+    span = channels._Span.of(made, placement, rate)
+    done = 0
+    for channel in made:
+        data = channel.owner.animation_data
+        strips = [strip for track in data.nla_tracks for strip in track.strips] if data else []
+        strip = next((s for s in strips if s.action and s.action.get("hyoid_take") == placement.name), None)
+        container = compat.strip_curves(strip) if strip else None
+        if container is not None:
+            channels._replace(container, channel, span, *channels._blended(channel, container, span))
+            done += 1
+    if not done:
+        raise UsageError(f"The NLA strips of '{placement.name}' are not there any more", hint="Press Talk again")
 
 
 def _place(scene: bpy.types.Scene, payload: dict[str, Any]) -> tuple[bpy.types.Object, phones.HyoidTalk]:

@@ -16,6 +16,25 @@ def silence(path):
         stream.writeframes(bytes(2 * 16000 * 2))
 
 
+def strip_of_the_nla(helper, scene, armature, args):
+    """A talk as NLA strips, whose M is dragged: the key of the strip's action moves."""
+    bpy.context.view_layer.objects.active = armature
+    body = next(child for child in armature.children if child.data.shape_keys)
+    bpy.ops.hyoid.talk(audio=args["audio"], text=args["text"], frame=400, mode="nla")
+    entry = armature.hyoid_talk.talks[-1]
+    marker = next(marker for marker in scene.timeline_markers if marker.name == "M (my)")
+    home, marker.frame = marker.frame, marker.frame - 6
+    before = shown(body, scene, home - 6)
+    bpy.ops.hyoid.resolve_phonemes()
+    strips = [strip for track in body.data.shape_keys.animation_data.nla_tracks for strip in track.strips]
+    return [before, shown(body, scene, home - 6), home, [strip.name for strip in strips], entry.name]
+
+
+def shown(body, scene, frame):
+    scene.frame_set(frame)
+    return body.data.shape_keys.key_blocks["mouthPressLeft"].value
+
+
 def main(addon, args):
     helper = {"__name__": "helper"}
     exec(Path(__file__).with_name("speech_loop.py").read_text(encoding="utf-8"), helper)
@@ -103,4 +122,5 @@ def main(addon, args):
     bpy.context.view_layer.objects.active = rig.armature
     bpy.ops.hyoid.show_phonemes()
     answer["first again"] = [helper["marks"](scene), home]
+    answer["nla"] = strip_of_the_nla(helper, scene, other, args)
     return answer

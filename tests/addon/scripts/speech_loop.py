@@ -74,7 +74,7 @@ def main(addon, args):
     after_talk = marks(scene)
     solved = [[entry.name, entry.word, entry.frame] for entry in talk.phones]
     before = keys(rig)
-    strips = importlib.import_module(addon.__name__ + ".toolkit.blender.compat").sound_strips(scene)
+    strips = importlib.import_module(addon.__name__ + ".toolkit.blender.compat").strips(scene)
     # The artist drags the M of "my" five frames back, and what stands between it and there is pushed along.
     number = next(index for index, entry in enumerate(talk.phones) if entry.name == "M")
     home = talk.phones[number].frame
