@@ -94,4 +94,5 @@ def test_an_unknown_verb_gets_a_section_runs_and_is_imported(version, tmp_path):
     saved = {"times": 5, "name": 'sävéd "x"', "set": {"age": pytest.approx(0.7), "weight": 2.5}}
     assert answer["saved"] == answer["kept"] == answer["kept again"] == saved
     assert answer["another"] == ["wiggle", "wobble"]
+    assert answer["odd"] == ["wiggle"]  # a verb that Blender cannot take hides no other
     assert answer["none"] == []

@@ -3,8 +3,14 @@
 
 from __future__ import annotations
 
-import pytest
+import sys
+from dataclasses import replace
 
+import pytest
+from hyoid.formats import take_npz
+from hyoid.take import CharacterReference
+
+from tests import toy
 from tests.addon import stand_in, tools
 
 pytestmark = pytest.mark.blender
@@ -97,3 +103,15 @@ def test_switching_the_add_on_off_ends_its_processes_and_leaves_no_trace(answer)
     assert off["seconds"] < 5.0
     assert off["alive"] == []
     assert off["traces"] == []
+
+
+@pytest.mark.parametrize("version", ["3.4", "4.2", "5.0"])
+def test_the_real_toolkit_does_a_job(version, tmp_path):
+    source = tmp_path / "söurce 'take'.take.npz"
+    take_npz.write(source, replace(toy.take(6), character=CharacterReference("human", {}, "head")))
+    output = tmp_path / 'out "1"'
+    answer = tools.run(version, "jobs_real", tmp_path, toolkit=sys.executable, output=str(output), source=str(source))
+    assert (answer["state"], answer["error"], answer["message"]) == ("done", "", "imported")
+    assert answer["seen"] == [["Scene", "human", ["bönes 'x'-001.take.npz"]]]
+    assert answer["there"]
+    assert answer["words"] == [sys.executable, "-m", "hyoid"]

@@ -9,6 +9,7 @@ are there from the start of the next session on. Their values lie in the scene a
 from __future__ import annotations
 
 import json
+import sys
 
 import bpy
 
@@ -29,13 +30,26 @@ def refresh() -> None:
         return
     _remove()
     for index, form in enumerate(section.forms_of(schema)):
-        group, panel = section.classes_of(form, FIRST + index)
-        for kind in (group, panel):
-            bpy.utils.register_class(kind)
-            _classes.append(kind)
-        setattr(bpy.types.Scene, form.group, bpy.props.PointerProperty(type=group))
-        section.registered[form.verb] = form
+        try:
+            _show(form, FIRST + index)
+        except (TypeError, ValueError, RuntimeError) as error:  # one odd verb must not hide the others
+            sys.stderr.write(f"hyoid: the verb '{form.verb}' gets no section: {error}\n")
     _shown[:] = [wanted]
+
+
+def _show(form: section.Form, order: int) -> None:
+    """Register what a form needs.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: Blender does not take a property as the toolkit describes it.
+    """
+    group, panel = section.classes_of(form, order)
+    bpy.utils.register_class(group)
+    _classes.append(group)
+    setattr(bpy.types.Scene, form.group, bpy.props.PointerProperty(type=group))
+    section.registered[form.verb] = form
+    bpy.utils.register_class(panel)
+    _classes.append(panel)
 
 
 def _remove() -> None:

@@ -133,7 +133,7 @@ class Child:
                 raise JobError("cancelled")
             try:
                 # The pipe to its standard input stays open: when Blender dies, it closes, and the toolkit ends.
-                self._process = subprocess.Popen(
+                process = subprocess.Popen(
                     [*self.words, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                     env=self.environment, cwd=self.folder, **new_group,
                 )  # fmt: skip
@@ -142,7 +142,8 @@ class Child:
                 raise JobError(
                     f"The Hyoid toolkit cannot be started: {self.words[0]}: {reason}. Check its path in the preferences"
                 ) from None
-            return self._process
+            self._process = process
+            return process
 
     def _work(self) -> None:
         try:

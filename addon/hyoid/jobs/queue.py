@@ -220,10 +220,17 @@ def _collect(job: Job, keep: bool) -> None:
         _end(job, FAILED, child.error)
     if job.folder is not None:
         if keep:
-            (job.folder / "log.txt").write_text(job.log, encoding="utf-8")
+            _keep_log(job, job.folder / "log.txt")
         else:
             shutil.rmtree(job.folder, ignore_errors=True)
     places.refresh_forms()
+
+
+def _keep_log(job: Job, path: Path) -> None:
+    try:
+        path.write_text(job.log, encoding="utf-8")
+    except OSError as error:
+        job.message = f"The log cannot be kept: {error}"
 
 
 def _deliver(job: Job) -> None:

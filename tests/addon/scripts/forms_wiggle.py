@@ -66,6 +66,10 @@ def main(addon, args):
     forms.refresh()
     answer["another"] = sorted(section.registered)
     answer["kept"] = values(bpy.context.scene)
+    odd = {"job": {"properties": {"count": {"type": "integer", "default": "many"}}}, "outputs": {"field": "output"}}
+    places.known().put(["other"], {**schema, "verbs": {"odd": {**odd, "result": "take"}, **schema["verbs"]}})
+    forms.refresh()
+    answer["odd"] = sorted(section.registered)
     places.known().put(["other"], {**schema, "verbs": {}})
     forms.refresh()
     answer["none"] = sorted(section.registered)

@@ -24,8 +24,6 @@ def main(addon, args):
         bpy.context, "convert", {"source": args["source"], "outputs": [target]}, label="Convert", handler="test",
         payload={"target": "human"},
     )  # fmt: skip
-    bpy.ops.hyoid.check_toolkit()
-    check = importlib.import_module(addon.__name__ + ".jobs.check")
     return {"state": job.state, "message": job.message, "seen": seen, "there": target.is_file(),
-            "words": jobs.toolkit(bpy.context), "summary": check.summary(), "fraction": job.fraction,
+            "words": jobs.toolkit(bpy.context), "fraction": job.fraction,
             "error": job.error}  # fmt: skip
