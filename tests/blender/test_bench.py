@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The curve bench runs, finds equal curves, and our path stays far ahead of keyframe_insert."""
+"""The bench of imports runs, finds equal animation, and our path stays within its goals and far ahead."""
 
 import pytest
 
-from bench import curve_import
+from bench import addon_import
 from tests.blender import tools
 
 
 @pytest.mark.blender
 @pytest.mark.slow
-def test_curve_import_is_thirty_times_faster():
-    tools.folder_of("4.2")
-    result = curve_import.run()
-    assert result["curves"] == 52 + 4 * 55
-    assert result["ratio"] >= 30  # measured 65 to 70; both sides slow down together on a busy machine
+def test_a_take_comes_into_blender_fast():
+    if not addon_import.NEWEST.is_dir():
+        tools.folder_of("4.2")  # else the installed bpy, if there is one
+    result = addon_import.run()
+    assert result["curves"] == 52 + 4 * 60
+    assert result["met"], result
+    assert result["insert_300_frames"]["ratio"] >= 12  # measured 36 to 50; both slow down together on a busy machine
+    assert result["import_300_frames"]["ratio"] >= 1  # measured 1.8: with the character made, faster than glTF
