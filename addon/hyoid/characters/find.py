@@ -73,13 +73,20 @@ def record_of(rig: Rig) -> Character:
 def _rig(armature: bpy.types.Object | None) -> Rig | None:
     if armature is None or armature.type != "ARMATURE" or MARK not in armature:
         return None
-    parts = [child for child in armature.children if child.type == "MESH" and PART in child]
+    parts = [obj for obj in bpy.data.objects if obj.type == "MESH" and PART in obj and _follows(obj, armature)]
     bodies = [part for part in parts if part[PART] == "body"]
     keyed = [part for part in parts if part.data.shape_keys]
     body = bodies[0] if bodies else max(keyed, key=lambda part: len(part.data.shape_keys.key_blocks), default=None)
     if body is None:
         return None
     return Rig(armature, body, [body, *(part for part in parts if part is not body)])
+
+
+def _follows(mesh: bpy.types.Object, armature: bpy.types.Object) -> bool:
+    """Whether a mesh object hangs on an armature: as its child, or by a modifier where the artist took it off."""
+    if mesh.parent == armature:
+        return True
+    return any(modifier.type == "ARMATURE" and modifier.object == armature for modifier in mesh.modifiers)
 
 
 @lru_cache(maxsize=64)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import bpy
@@ -36,6 +37,11 @@ class HYOID_OT_create_character(bpy.types.Operator):
         items=[("WORLD", "World origin", "Feet at the world origin"), ("CURSOR", "3D cursor", "Feet at the 3D cursor")],
     )  # fmt: skip
     name: bpy.props.StringProperty(name="Name", description="What the new objects are called after", default="human")
+    settings: bpy.props.StringProperty(
+        name="Settings",
+        description='For scripts: settings on top of the preset, as JSON: {"age": 0.3}',
+        options={"HIDDEN"},
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -48,7 +54,11 @@ class HYOID_OT_create_character(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Create it, and make it active unless the artist is inside a mode."""
         try:
-            rig = create.create(context, presets.settings(self.preset), self.part, self.name.strip() or "human")
+            wanted = presets.settings(self.preset) | (json.loads(self.settings) if self.settings else {})
+            rig = create.create(context, wanted, self.part, self.name.strip() or "human")
+        except (TypeError, ValueError) as error:
+            self.report({"ERROR"}, f"The settings are no JSON object of names and numbers: {error}")
+            return {"CANCELLED"}
         except HyoidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -201,6 +211,22 @@ class HYOID_OT_remove_character(_OnCharacter, bpy.types.Operator):
         return {"FINISHED"}
 
 
+_ITEMS: dict[bool, list[tuple[str, str, str]]] = {}  # Blender needs the texts to stay alive
+
+
+def detail_items(operator: bpy.types.Operator, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
+    """The details for the search; on a head those of face and neck alone."""
+    if not _ITEMS:
+        for whole in (True, False):
+            _ITEMS[whole] = [
+                (detail.name, detail.title, ", ".join(detail.labels))
+                for detail in details.details().values()
+                if whole or detail.face
+            ]
+    rig = find.active_rig(context) if context is not None else None
+    return _ITEMS[rig is None or find.identity(rig.armature).get("part") != "head"]
+
+
 class HYOID_OT_add_detail(_OnCharacter, bpy.types.Operator):
     """Find a small shape of face or body by its name and show its slider"""
 
@@ -209,7 +235,7 @@ class HYOID_OT_add_detail(_OnCharacter, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
     bl_property = "detail"
 
-    detail: bpy.props.EnumProperty(name="Detail", items=lambda self, context: detail_items(context))
+    detail: bpy.props.EnumProperty(name="Detail", items=detail_items)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Search by name."""
@@ -221,16 +247,6 @@ class HYOID_OT_add_detail(_OnCharacter, bpy.types.Operator):
         group = find.active_rig(context).armature.hyoid_identity
         group.added = " ".join(dict.fromkeys([*group.added.split(), self.detail]))
         return {"FINISHED"}
-
-
-_ITEMS: list[tuple[str, str, str]] = []  # Blender needs the texts to stay alive
-
-
-def detail_items(context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
-    """Every detail for the search; on a head the face comes alone."""
-    if not _ITEMS:
-        _ITEMS.extend((detail.name, detail.title, ", ".join(detail.labels)) for detail in details.details().values())
-    return _ITEMS
 
 
 class HYOID_OT_remove_detail(_OnCharacter, bpy.types.Operator):

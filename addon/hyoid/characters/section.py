@@ -30,12 +30,13 @@ class HYOID_PT_character(panel.Section, bpy.types.Panel):
 
     def _existing(self, context: bpy.types.Context, rig: find.Rig) -> None:
         layout, group = self.layout, rig.armature.hyoid_identity
-        row = layout.row(align=True)
+        row = layout.row()
         row.label(text=find.identity(rig.armature).get("name", "human"), icon="OUTLINER_OB_ARMATURE")
-        row.operator_menu_enum("hyoid.apply_preset", "preset", text="Preset")
+        row.operator("hyoid.remove_character", text="", icon="TRASH", emboss=False)
+        row = layout.row(align=True)
+        row.operator_menu_enum("hyoid.apply_preset", "preset", text="Preset", icon="USER")
         row.operator("hyoid.randomise_character", text="", icon="FILE_REFRESH")
         row.operator("hyoid.reset_character", text="", icon="LOOP_BACK")
-        row.operator("hyoid.remove_character", text="", icon="TRASH")
         reason = update.hindrance(rig)
         for text in filter(None, [reason or group.message]):
             _wrapped(layout, text, "ERROR" if reason else "INFO", context)
@@ -83,9 +84,9 @@ class HYOID_PT_character(panel.Section, bpy.types.Panel):
 
     def _new(self, context: bpy.types.Context, small: bool) -> None:
         new = context.scene.hyoid_characters
+        if small and not _heading(self.layout, context, "show_new", "New character"):
+            return
         column = self.layout.column(align=True)
-        if small:
-            column.separator()
         column.prop(new, "preset", text="")
         row = column.row(align=True)
         row.prop(new, "part", expand=True)
@@ -93,7 +94,7 @@ class HYOID_PT_character(panel.Section, bpy.types.Panel):
         row.prop(new, "place", expand=True)
         row = column.row()
         row.scale_y = 1.0 if small else 1.4
-        made = row.operator("hyoid.create_character", text="Add Another" if small else "Create Character", icon="ADD")
+        made = row.operator("hyoid.create_character", text="Create Character", icon="ADD")
         made.preset, made.part, made.location = new.preset, new.part, new.place
 
 

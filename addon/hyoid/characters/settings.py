@@ -102,6 +102,7 @@ class HYOID_PG_characters(bpy.types.PropertyGroup):
         default="WORLD",
     )
     show_details: bpy.props.BoolProperty(name="Details", description="Small shapes of face and body", default=False)
+    show_new: bpy.props.BoolProperty(name="New character", description="Add another character", default=False)
     show_person: bpy.props.BoolProperty(name="Person", description="Age, build and origin", default=True)
 
 

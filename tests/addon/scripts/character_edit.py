@@ -11,6 +11,7 @@ import numpy as np
 
 def main(addon, args):
     part = args["part"]
+    shown = importlib.import_module(addon.__name__ + ".characters.settings").shown
     find = importlib.import_module(addon.__name__ + ".characters.find")
     bpy.ops.hyoid.create_character(preset="YOUNG_WOMAN", part=part)
     changed = find.active_rig(bpy.context)
@@ -59,6 +60,10 @@ def main(addon, args):
     answer["after_reset"] = find.identity(changed.armature)["settings"]
     group.pair_cheek_volume_incr = 0.5
     answer["pair"] = find.identity(changed.armature)["settings"]
+    bpy.ops.hyoid.add_detail(detail="nose-base-up")
+    answer["added"] = [detail.title for detail in shown(changed.armature)]
+    bpy.ops.hyoid.remove_detail(detail="cheek-volume-incr")
+    answer["left"] = [detail.title for detail in shown(changed.armature)]
     answer["name"] = find.identity(changed.armature)["name"]
     return json.loads(json.dumps(answer))
 

@@ -44,8 +44,11 @@ def update(material: Any, record: dict[str, Any]) -> Any:
     if tint is not None:
         tint.inputs[7].default_value = [*record["colour"][:3], 1.0]
     material.diffuse_color = record["colour"]
-    path, before = record["maps"]["colour"], image.image if image is not None else None
-    if before is None or not path or before.get(_HASH) in (None, _sha256(path)):
+    path = record["maps"]["colour"]
+    if image is None or image.image is None or not path:
+        return None
+    before = image.image
+    if before.get(_HASH) in (None, _sha256(path)):
         return None
     image.image = _load(path, "sRGB")
     return before

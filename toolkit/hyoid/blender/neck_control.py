@@ -215,12 +215,13 @@ def _polynomial(points: np.ndarray, values: np.ndarray, weight: np.ndarray, odd:
     """A polynomial as text, and its values. ``odd``: it changes sign when y and z do, as the mirror image asks."""
     powers = list(_powers(odd))
     basis = np.stack([np.prod(points ** np.array(power), 1) for power in powers], 1)
+    factors = np.zeros(len(powers))
     for _ in range(_REWEIGHTS):
         root = np.sqrt(weight)
         factors = np.linalg.lstsq(basis * root[:, None], values * root, rcond=None)[0]
         error = np.abs(values - basis @ factors)
         weight = weight * (error + 0.2 * error.max() + 1e-12)
-    factors = np.round(factors, 4)
+    factors = factors.round(4)
     return _nested(powers, factors), basis @ factors
 
 

@@ -32,7 +32,7 @@ _COLLECTIONS = (
     "Control", "Head", "Neck", "Face", "Spine", "Arms.L", "Arms.R", "Hands.L", "Hands.R", "Legs.L", "Legs.R",
 )  # fmt: skip
 _COLOURS = {
-    "Control": "THEME03", "Head": "THEME09", "Neck": "THEME09", "Face": "THEME02",
+    "Control": "THEME02", "Head": "THEME09", "Neck": "THEME09", "Face": "THEME02",
     "Arms.L": "THEME04", "Hands.L": "THEME04", "Legs.L": "THEME04",
     "Arms.R": "THEME01", "Hands.R": "THEME01", "Legs.R": "THEME01",
 }  # fmt: skip
@@ -200,7 +200,9 @@ def set_rings(armature: Any, character: dict[str, Any], arrays: dict[str, np.nda
         radius = float(np.median(distance)) * 1.25 if len(distance) else 0.08
         armature.pose.bones[name].custom_shape_scale_xyz = (radius,) * 3
         if name == NECK[-1] and CONTROL in armature.pose.bones:
-            armature.pose.bones[CONTROL].custom_shape_scale_xyz = (1.7 * radius,) * 3
+            handle = armature.pose.bones[CONTROL]
+            handle.custom_shape_scale_xyz = (1.7 * radius,) * 3
+            handle.custom_shape_translation = (0.0, 0.6 * handle.bone.length, 0.0)  # about the forehead
 
 
 def refresh(armature: Any) -> None:
