@@ -372,7 +372,14 @@ def _bone_notes(obj: Any) -> list[str]:
     gone = [row.target for row in rows if row.target not in obj.data.bones]
     if gone:
         notes.append(f"No such bone: {listed(gone)}")
+    if any(".fk" in row.target.lower() or "_fk" in row.target.lower() for row in rows) and _stands_on_ik(obj):
+        notes.append("Limbs stand on IK: switch them to FK to see their turns")
     return notes
+
+
+def _stands_on_ik(obj: Any) -> bool:
+    """Whether a limb of a Rigify armature follows its IK controls."""
+    return any("IK_FK" in bone and float(bone["IK_FK"]) < 0.5 for bone in obj.pose.bones)
 
 
 def _wrapped(layout: Any, text: str, width: float) -> None:

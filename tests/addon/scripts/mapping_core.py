@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Quaternion, Vector
 
-QUOTED = "Kö'rper \"a\".blink"
+QUOTED = 'Kö\'rper "a".blink'
 
 
 def main(addon, args):
@@ -50,7 +50,8 @@ MIXAMO = (
     ("RightShoulder", "Spine2", (-6, 146, 0)), ("RightArm", "RightShoulder", (-18, 147, 0)),
     ("RightForeArm", "RightArm", (-45, 147, 0)), ("RightHand", "RightForeArm", (-72, 147, 0)),
     ("LeftUpLeg", "Hips", (9, 95, 0)), ("LeftLeg", "LeftUpLeg", (9, 50, 1)), ("LeftFoot", "LeftLeg", (9, 8, -2)),
-    ("RightUpLeg", "Hips", (-9, 95, 0)), ("RightLeg", "RightUpLeg", (-9, 50, 1)), ("RightFoot", "RightLeg", (-9, 8, -2)),
+    ("RightUpLeg", "Hips", (-9, 95, 0)), ("RightLeg", "RightUpLeg", (-9, 50, 1)),
+    ("RightFoot", "RightLeg", (-9, 8, -2)),
 )  # fmt: skip
 
 
@@ -131,7 +132,7 @@ def armature(work, args):
     message = insert(work, rig, take)
     frames = [0, 5, 11, 17, 23]
     worst, most = 0.0, 0.0
-    for frame, now in zip(frames, head_turns(rig, "mixamorig:Head", frames)):
+    for frame, now in zip(frames, head_turns(rig, "mixamorig:Head", frames), strict=True):
         worst = max(worst, angle(now, wanted_turn(take, frame, "oc1", turn)))
         most = max(most, angle(now, Quaternion()))
     bpy.context.scene.frame_set(10 + 20)
@@ -169,7 +170,7 @@ def mesh(work, args):
     keys = obj.data.shape_keys.key_blocks
     worst = max(
         abs(keys[renamed].value - float(take.curve(name)[7]))
-        for renamed, name in zip(names, work["arkit"].NAMES)
+        for renamed, name in zip(names, work["arkit"].NAMES, strict=True)
     )
     both = -0.5 * float(take.curve("eyeBlinkLeft")[7]) + 2.5 * float(take.curve("eyeBlinkRight")[7])
     return {
@@ -196,3 +197,30 @@ def saved(work, args):
     bpy.ops.hyoid.load_map(filepath=args["json"])
     loaded = [[row.source, row.target, row.factor] for row in obj.hyoid_shape_map]
     return {"rows": rows, "empty": empty, "loaded": loaded, "widen": obj.hyoid_map.widen}
+
+
+def faults(work, args):
+    """What each operator says when it cannot do its work."""
+    folder = args["place"]
+    obj = mesh_with(["Key 1", "Key 2"])
+    answer = {"empty": said(bpy.ops.hyoid.save_map, filepath=folder + "/empty.json")}
+    bpy.ops.hyoid.add_map_row(source="jawOpen", target="Key 1")
+    answer["names"] = said(bpy.ops.hyoid.guess_shape_map)
+    answer["kept"] = len(obj.hyoid_shape_map)
+    for name, text in (("garbage", "[1, 2"), ("newer", '{"format": "hyoid.map", "version": 9}')):
+        with open(f"{folder}/{name}.json", "w", encoding="utf-8") as stream:
+            stream.write(text)
+        answer[name] = said(bpy.ops.hyoid.load_map, filepath=f"{folder}/{name}.json")
+    answer["missing"] = said(bpy.ops.hyoid.load_map, filepath=f"{folder}/none.json")
+    bpy.context.view_layer.objects.active = None
+    answer["poll"] = bpy.ops.hyoid.guess_shape_map.poll()
+    return answer
+
+
+def said(operator, **properties):
+    """The error that an operator reports."""
+    try:
+        operator(**properties)
+    except RuntimeError as error:
+        return str(error)
+    return "nothing"
