@@ -34,7 +34,7 @@ class Window:
 
     # -- looking
 
-    def ask(self, code: str, *, timeout: float = 30) -> object:
+    def ask(self, code: str, *, timeout: float = 60) -> object:
         """Run Python inside Blender; what it assigns to ``answer``."""
         self._number += 1
         part = self.folder / "request.part"
@@ -46,7 +46,7 @@ class Window:
         assert "error" not in answer, f"{code}\n{answer['error']}"
         return answer.get("answer", answer)
 
-    def wait(self, expression: str, *, timeout: float = 30) -> object:
+    def wait(self, expression: str, *, timeout: float = 60) -> object:
         """Ask for an expression until it is true; its value."""
         end, value = time.monotonic() + timeout, None
         while time.monotonic() < end:
@@ -88,7 +88,7 @@ class Window:
 
     def find(
         self, wanted: str, *, region: tuple[str, str] = SIDEBAR, panel: str = "",
-        columns: tuple[float, ...] = COLUMNS, timeout: float = 30,
+        columns: tuple[float, ...] = COLUMNS, timeout: float = 60,
     ) -> dict:  # fmt: skip
         """Look for a button with the pointer: ``at`` (x, y) and ``seen``, its command or path.
 
@@ -137,24 +137,22 @@ class Window:
                 self.wait(f"not panels({region!r})[{panel!r}]['open']", timeout=3)
         assert not self.panels(region)[panel]["open"], f"{panel} does not close"
 
-    def type_into(self, wanted: str, text: str, **place: object) -> None:
-        """Double-click a field, replace its text, press Enter."""
-        self.press(wanted, times=2, **place)
-        time.sleep(0.2)
-        self.keys("key", "ctrl+a")
-        self.keys("type", "--delay", "15", text)
-        self.keys("key", "Return")
+    def type_into(self, wanted: str, text: str, *, until: str, **place: object) -> None:
+        """Double-click a field, replace its text, press Enter; again if an expression is not true then.
 
-    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Press the left button at one place and let it go at another."""
-        self.keys("mousemove", str(int(start[0])), str(int(HEIGHT - 1 - start[1])))
-        time.sleep(0.2)
-        self.keys("mousedown", "1")
-        for part in (0.2, 0.4, 0.6, 0.8, 1.0):
-            x, y = (start[i] + part * (end[i] - start[i]) for i in range(2))
-            self.keys("mousemove", str(int(x)), str(int(HEIGHT - 1 - y)))
-            time.sleep(0.05)
-        self.keys("mouseup", "1")
+        A busy machine takes two quick clicks for two slow ones now and then.
+        """
+        for _ in range(4):
+            self.press(wanted, times=2, **place)
+            time.sleep(0.3)
+            self.keys("key", "ctrl+a")
+            self.keys("type", "--delay", "15", text)
+            self.keys("key", "Return")
+            with contextlib.suppress(AssertionError):
+                self.wait(until, timeout=4)
+                return
+            self.keys("key", "Escape")
+        self.wait(until, timeout=1)
 
     # -- inner workings
 

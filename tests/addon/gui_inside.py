@@ -50,7 +50,7 @@ def pointed():
     return ""
 
 
-def find(wanted, region, box, columns, step=9):
+def find(wanted, region, box, columns, step=12):
     """Begin to look for a button whose command or path contains some words; the answer follows when it is found.
 
     Args:
@@ -67,7 +67,7 @@ def find(wanted, region, box, columns, step=9):
             [
                 (int(left + part * (right - left)), y)
                 for part in columns
-                for y in range(int(top) - 4, int(bottom), -step)
+                for y in range(int(top) - 6, int(bottom), -step)
             ]
         ),
         "at": None,
@@ -113,6 +113,7 @@ def tick():
         return TICK
     names = {
         "sys": sys,
+        "json": json,
         "bpy": bpy,
         "answer": None,
         "find": find,

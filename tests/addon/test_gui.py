@@ -18,8 +18,13 @@ pytestmark = [pytest.mark.blender, pytest.mark.slow]
 KEPT = tools.ROOT / "build" / "gui"
 """Where the screenshots of the last walk lie, to be looked at."""
 PREFERENCES = ("PREFERENCES", "WINDOW")
+WORDS, SECONDS = "And so my fellow Americans", 2.4
 VIEWPORT = (500, 300)
-COUNTS = "answer = [len(getattr(bpy.data, name)) for name in ('objects', 'meshes', 'actions', 'armatures', 'sounds')]"
+COUNTS = """
+answer = {name: len(getattr(bpy.data, name)) for name in ('objects', 'meshes', 'actions', 'armatures', 'sounds')}
+editor = bpy.context.scene.sequence_editor
+answer |= {"markers": len(bpy.context.scene.timeline_markers), "strips": len(editor.sequences_all) if editor else 0}
+"""
 
 
 def install(blender: gui.Window) -> None:
@@ -29,7 +34,8 @@ def install(blender: gui.Window) -> None:
     blender.wait("any(area.type == 'FILE_BROWSER' for area in bpy.context.window.screen.areas)")
     path = tools.built_zip()
     blender.ask(f"area_of('FILE_BROWSER')[1].spaces[0].params.directory = {os.fsencode(path.parent)!r}")
-    blender.type_into("params.filename", path.name, region=("FILE_BROWSER", "EXECUTE"))
+    there = f"area_of('FILE_BROWSER')[1].spaces[0].params.filename == {path.name!r}"
+    blender.type_into("params.filename", path.name, until=there, region=("FILE_BROWSER", "EXECUTE"))
     blender.press("file.execute", region=("FILE_BROWSER", "EXECUTE"), columns=(0.8, 0.7, 0.9))
     blender.wait("'Hyoid' in bpy.context.window_manager.addon_search")
     blender.press('addon_enable(module="hyoid_addon")', region=PREFERENCES, columns=(0.038, 0.03, 0.05))
@@ -58,48 +64,72 @@ def viewport(blender: gui.Window) -> None:
     blender.ask("area_of('PREFERENCES')[1].type = 'VIEW_3D'")
     blender.tab("Hyoid")
     blender.wait("'HYOID_PT_root' in panels()")
-    edge = blender.ask("r = region_of('VIEW_3D', 'UI')[2]; answer = [r.x, r.y + 300]")
-    blender.drag(edge, (edge[0] - 120, edge[1]))
 
 
 JOBS = "sys.modules['hyoid_addon.jobs'].queue.jobs()"
 RIG = "sys.modules['hyoid_addon.characters.find'].active_rig(bpy.context)"
+RECORD = f"json.loads({RIG}.armature['hyoid_character'])"
 KEYS = f"{RIG}.body.data.shape_keys"
 
 
 def make_character(blender: gui.Window) -> None:
-    """Character > Head > Create."""
-    blender.open("HYOID_PT_characters")
-    blender.press("hyoid.create_character", panel="HYOID_PT_characters")
-    blender.wait(f"{RIG} is not None")
-    blender.wait(f"len({KEYS}.key_blocks) > 52")
+    """Character > Head > Create, then older by the slider, and the view on the face."""
+    panel = "HYOID_PT_character"
+    blender.open(panel)
+    choose(blender, panel, "hyoid_characters.part", "head", parts=(0.25, 0.75))
+    blender.press("hyoid.create_character", panel=panel, columns=(0.5,))
+    blender.wait(f"{RIG} is not None and len({KEYS}.key_blocks) > 52")
+    blender.shot("3_character")
+    older = f"abs({RECORD}.get('settings', {{}}).get('age', 0) - 0.85) < 1e-6"
+    blender.type_into("hyoid_identity.set_age", "0.85", until=older, panel=panel, columns=(0.5,))
+    blender.keys("mousemove", *map(str, VIEWPORT))
+    blender.keys("key", "KP_1")
+    blender.keys("key", "KP_Decimal")
 
 
 def talk(blender: gui.Window, audio: Path, words: str = "") -> None:
     """Talk > file, words, Talk."""
-    blender.open("HYOID_PT_talk")
-    blender.type_into("hyoid_speech.audio", str(audio), panel="HYOID_PT_talk", columns=(0.3, 0.5))
-    blender.wait(f"bpy.context.scene.hyoid_speech.audio == {str(audio)!r}", timeout=5)
+    panel = "HYOID_PT_talk"
+    blender.close("HYOID_PT_character")
+    blender.open(panel)
+    there = f"bpy.context.scene.hyoid_speech.audio == {str(audio)!r}"
+    blender.type_into("hyoid_speech.audio", str(audio), until=there, panel=panel, columns=(0.3, 0.5))
     if words:
-        choose(blender, "hyoid_speech.transcript", "TYPED")
-        blender.type_into("hyoid_speech.text", words, panel="HYOID_PT_talk", columns=(0.6, 0.8))
-        blender.wait(f"bpy.context.scene.hyoid_speech.text == {words!r}", timeout=5)
+        pick(blender, panel, "hyoid_speech.transcript", "TYPED", 2)
+        there = f"bpy.context.scene.hyoid_speech.text == {words!r}"
+        blender.type_into("hyoid_speech.text", words, until=there, panel=panel, columns=(0.6, 0.8))
     else:
-        choose(blender, "hyoid_speech.transcript", "NONE")
-    blender.press("hyoid.talk", panel="HYOID_PT_talk")
+        pick(blender, panel, "hyoid_speech.transcript", "NONE", 1)
+    blender.press("hyoid.talk", panel=panel)
     blender.wait(f"[job.state for job in {JOBS}][-1:] == ['running']", timeout=10)
 
 
-def choose(blender: gui.Window, path: str, value: str) -> None:
-    """Click the button of a row of choices that sets a value."""
-    left, _, right, _ = blender.panels()["HYOID_PT_talk"]["body"]
-    _, y = blender.find(path, panel="HYOID_PT_talk", columns=(0.45, 0.55, 0.9))["at"]
-    now = f"bpy.context.scene.{path}"
-    for part in (0.42, 0.5, 0.58, 0.66, 0.74, 0.82, 0.9, 0.97):
-        blender.click(left + part * (right - left), y)
-        if blender.ask(f"answer = {now}") == value:
+def choose(blender: gui.Window, panel: str, path: str, value: str, parts: tuple[float, ...]) -> None:
+    """Click the button of a row of choices that sets a value; ``parts`` of the width are tried one after the other."""
+    left, _, right, _ = blender.panels()[panel]["body"]
+    _, y = blender.find(path, panel=panel, columns=parts)["at"]
+    for part in parts * 2:
+        if blender.ask(f"answer = bpy.context.scene.{path}") == value:
             return
-    raise AssertionError(f"{path} cannot be set to {value} by a click")
+        blender.click(left + part * (right - left), y)
+        with contextlib.suppress(AssertionError):
+            blender.wait(f"bpy.context.scene.{path} == {value!r}", timeout=1)
+    assert blender.ask(f"answer = bpy.context.scene.{path}") == value
+
+
+def pick(blender: gui.Window, panel: str, path: str, value: str, number: int) -> None:
+    """Open a menu and take an entry by its number, as the keyboard allows."""
+    for _ in range(4):
+        if blender.ask(f"answer = bpy.context.scene.{path}") == value:
+            return
+        blender.press(path, panel=panel, columns=(0.75, 0.9))
+        time.sleep(0.4)
+        blender.keys("key", str(number))
+        with contextlib.suppress(AssertionError):
+            blender.wait(f"bpy.context.scene.{path} == {value!r}", timeout=2)
+            return
+        blender.keys("key", "Escape")
+    assert blender.ask(f"answer = bpy.context.scene.{path}") == value
 
 
 def play(blender: gui.Window) -> set[float]:
@@ -133,8 +163,9 @@ def blender(tmp_path):
 
 @pytest.fixture
 def short(tmp_path) -> Path:
-    """Three seconds of the example, as a file with a name that is not ASCII."""
-    samples, rate = soundfile.read(tools.ROOT / "examples" / "talk" / "jfk.flac", stop=3 * 16000)
+    """The first words of the example."""
+    samples, rate = soundfile.read(tools.ROOT / "examples" / "talk" / "jfk.flac")
+    samples = samples[: round(SECONDS * rate)]
     path = tmp_path / "voice.wav"
     soundfile.write(path, samples, rate)
     return path
@@ -156,12 +187,16 @@ def test_walk_from_the_zip_to_the_removal(blender, short, tmp_path):
     viewport(blender)
     blender.shot("2_panel")
     make_character(blender)
-    blender.shot("3_character")
+    blender.shot("3_older")
     before = blender.ask(COUNTS)
-    talk(blender, short, "And so my fellow Americans")
+    talk(blender, short, WORDS)
     blender.shot("4_talking")
-    blender.wait(f"[job.state for job in {JOBS}][-1:] == ['done']", timeout=60)
+    ended = blender.wait(f"[(job.state, job.log) for job in {JOBS} if job.state not in ('running', 'ready')]")
+    assert ended[-1][0] == "done", ended[-1][1]
     blender.shot("4_talked")
+    after = blender.ask(COUNTS)
+    assert after["markers"] > 10
+    assert (after["actions"], after["sounds"], after["strips"]) == (before["actions"] + 2, 1, 1)
     assert len(play(blender)) > 3
     assert blender.ask(f"answer = {KEYS}.animation_data.action is not None")
     blender.keys("key", "ctrl+z")
