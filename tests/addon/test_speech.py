@@ -134,6 +134,7 @@ def test_markers_as_artists_use_them_and_faults(version, tmp_path, clip):
     assert edited["at_m"] < 0.1
     assert "Look here" in edited["marks"]
     assert answer["weak"] < 0.1
+    assert answer["counted"] == [1, 0]
     marks, moved, second, first = answer["second"]
     assert moved == 1
     assert second

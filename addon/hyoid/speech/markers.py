@@ -135,12 +135,13 @@ def _options(take: Any) -> dict[str, Any]:
 
 
 def count_changes(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> int:
-    """How many markers are not where the talk has them, without touching anything; for the panel."""
+    """How many phones are not as they were solved, by the talk and its markers, without touching either."""
+    edited = phones.count_edited(talk)
     if not talk.shown:
-        return 0
+        return edited
     wanted = {(frame, label([talk.phones[i] for i in rows])) for frame, rows in _places(talk).items()}
     there = {(marker.frame, marker.name) for marker in scene.timeline_markers}
-    return len(wanted - there)
+    return edited + len(wanted - there)
 
 
 def _places(talk: phones.HyoidTalk) -> dict[int, list[int]]:

@@ -24,7 +24,8 @@ class HyoidPhone(bpy.types.PropertyGroup):
     """A sound of speech as the artist has it; ``name`` is the phone.
 
     ``origin`` is its number among the solved phones or -1 for an added one; ``home`` the frame of its solved start,
-    ``frame`` the frame it stands at now. ``word`` is filled at the start of a word, ``number`` is the word's number.
+    ``frame`` the frame it stands at now. ``word`` is filled at the start of a word, ``number`` is the word's
+    number. ``was`` and ``solved`` are name and strength as solved.
     """
 
     __annotations__ = {
@@ -33,6 +34,8 @@ class HyoidPhone(bpy.types.PropertyGroup):
         "origin": bpy.props.IntProperty(default=-1),
         "home": bpy.props.IntProperty(),
         "frame": bpy.props.IntProperty(),
+        "was": bpy.props.StringProperty(),
+        "solved": bpy.props.FloatProperty(default=1.0),
         "strength": bpy.props.FloatProperty(
             name="Strength", description="How strongly the mouth follows this sound: 1 as solved, 0 leaves it out",
             default=1.0, min=0.0, max=STRONGEST, soft_max=2.0, step=5, precision=2,
@@ -60,6 +63,7 @@ class HyoidTalk(bpy.types.PropertyGroup):
         "phones": bpy.props.CollectionProperty(type=HyoidPhone),
         "active": bpy.props.IntProperty(name="Phoneme", description="The chosen sound of speech"),
         "shown": bpy.props.BoolProperty(),
+        "count": bpy.props.IntProperty(),
         "foreign": bpy.props.StringProperty(),
     }
 
@@ -95,10 +99,12 @@ def fill(talk: HyoidTalk, events: Sequence[Event]) -> None:
         entry = talk.phones.add()
         entry.name, entry.origin, entry.number = phone.name, number, phone.word
         entry.home = entry.frame = round(talk.start + phone.start * talk.rate)
-        entry.strength = phone.strength
+        entry.strength = entry.solved = phone.strength
+        entry.was = phone.name
         if phone.word >= 0 and phone.word not in told:
             told.add(phone.word)
             entry.word = words[phone.word].name
+    talk.count = len(talk.phones)
     talk.active = min(talk.active, max(len(talk.phones) - 1, 0))
 
 
@@ -110,6 +116,21 @@ def events_of(talk: HyoidTalk) -> tuple[Event, ...]:
 @lru_cache(maxsize=4)
 def _events(text: str) -> tuple[Event, ...]:
     return tuple(Event(*row) for row in json.loads(text or "[]"))
+
+
+def count_edited(talk: HyoidTalk) -> int:
+    """How many phones are not as they were solved: moved, renamed, scaled, added or gone."""
+    kept = 0
+    changed = 0
+    for entry in talk.phones:
+        kept += entry.origin >= 0
+        changed += (
+            entry.origin < 0
+            or entry.frame != entry.home
+            or entry.name != entry.was
+            or abs(entry.strength - entry.solved) > 1e-4
+        )
+    return changed + talk.count - kept
 
 
 def edited(talk: HyoidTalk) -> list[edit.Phone]:

@@ -128,18 +128,17 @@ def _matches(entry: Any, wanted: str) -> bool:
 
 
 class HYOID_UL_phones(bpy.types.UIList):
-    """The sounds of a talk, each with its word, frame and strength."""
+    """The sounds of a talk, each with its word and frame."""
 
     bl_idname = "HYOID_UL_phones"
 
     def draw_item(self, _context, layout, _data, item, _icon, _active_data, _active_name, index) -> None:
-        """Draw one sound: its name and word, a frame to jump to, its strength."""
-        split = layout.split(factor=0.52)
-        split.label(text=f"{item.name}  {item.word}" if item.word else item.name)
-        row = split.row(align=True)
-        jump = row.operator("hyoid.step_phoneme", text=str(item.frame), emboss=False)
+        """Draw one sound: its name and word, its strength where it was changed, and a frame to jump to."""
+        split = layout.split(factor=0.7)
+        scaled = "" if abs(item.strength - 1) < 1e-4 else f"  x {item.strength:.2g}"
+        split.label(text=f"{item.name}  {item.word}{scaled}" if item.word else f"{item.name}{scaled}")
+        jump = split.operator("hyoid.step_phoneme", text=str(item.frame), emboss=False)
         jump.direction, jump.index = "CHOSEN", index
-        row.prop(item, "strength", text="", emboss=False)
 
     def filter_items(self, _context: Any, data: Any, name: str) -> tuple[list[int], list[int]]:
         """Show those whose phone or word holds the text of the filter, in the order of their frames."""
@@ -187,7 +186,7 @@ class HYOID_PT_phonemes(bpy.types.Panel):
         row.operator("hyoid.step_phoneme", text="", icon="NEXT_KEYFRAME").direction = "NEXT"
         if now >= 0:
             layout.prop(talk.phones[now], "strength", slider=True, text="Strength")
-        layout.template_list("HYOID_UL_phones", "", talk, "phones", talk, "active", rows=5)
+        layout.template_list("HYOID_UL_phones", "", talk, "phones", talk, "active", rows=4)
         row = layout.row(align=True)
         if talk.shown:
             row.operator("hyoid.hide_phonemes", text="Hide Markers", icon="HIDE_ON")

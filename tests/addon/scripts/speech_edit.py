@@ -2,6 +2,7 @@
 """Markers that are renamed, deleted, duplicated, badly named; strengths; two characters; faults of the input."""
 
 import contextlib
+import importlib
 import wave
 from pathlib import Path
 
@@ -106,7 +107,10 @@ def main(addon, args):
     # One sound weaker.
     number = [phone.name for phone in entry.phones].index("P", 5)
     entry.phones[number].strength = 0.0
+    counts = importlib.import_module(addon.__name__ + ".speech.markers").count_changes
+    answer["counted"] = [counts(scene, entry)]
     bpy.ops.hyoid.resolve_phonemes()
+    answer["counted"].append(counts(scene, entry))
     answer["weak"] = max(helper["values"](rig, "mouthPressLeft", range(f_frame - 1, f_frame + 3)))
     # A second character: its markers take the place of the first one's, whose drags are kept.
     marker = next(marker for marker in scene.timeline_markers if marker.name == "EH")
