@@ -198,6 +198,7 @@ def window(folder: Path, *, environment: dict[str, str] | None = None) -> Iterat
 _PREPARE = """
 bpy.context.preferences.view.ui_scale = 1.0
 bpy.context.preferences.view.show_tooltips = False
+bpy.context.preferences.system.use_region_overlap = False
 bpy.context.preferences.filepaths.use_auto_save_temporary_files = False
 bpy.context.preferences.view.filebrowser_display_type = "SCREEN"
 """

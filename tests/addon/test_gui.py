@@ -138,7 +138,7 @@ def play(blender: gui.Window) -> set[float]:
     blender.keys("key", "space")
     blender.wait("bpy.context.screen.is_animation_playing", timeout=5)
     seen, end = set(), time.monotonic() + 15
-    while len(seen) < 6 and time.monotonic() < end:
+    while len(seen) < 4 and time.monotonic() < end:
         seen.add(round(blender.ask(f"answer = {KEYS}.key_blocks['jawOpen'].value"), 4))
     blender.shot("5_playing")
     blender.keys("key", "space")
@@ -197,7 +197,7 @@ def test_walk_from_the_zip_to_the_removal(blender, short, tmp_path):
     after = blender.ask(COUNTS)
     assert after["markers"] > 10
     assert (after["actions"], after["sounds"], after["strips"]) == (before["actions"] + 2, 1, 1)
-    assert len(play(blender)) > 3
+    assert len(play(blender)) >= 4
     assert blender.ask(f"answer = {KEYS}.animation_data.action is not None")
     blender.keys("key", "ctrl+z")
     blender.wait(f"{KEYS}.animation_data is None or {KEYS}.animation_data.action is None", timeout=10)
