@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 import pytest
-from hyoid import characters
+from hyoid import blender, characters
 from hyoid.blender import neck_control
 from hyoid.characters import arkit, neck, performance
 from hyoid.geometry import rotations
@@ -195,3 +195,22 @@ def test_creation_fits_into_any_session_and_removal_leaves_no_trace(version, tmp
                 assert kept == {key: before[key] for key in kept}, name
     assert answer["plain"]["names"] == ["human", "human.001"]
     assert answer["scenes"]["names"] == ["human.001", "human.002"]  # an empty is called human_rig
+
+
+@pytest.mark.parametrize("version", ["4.2", "5.0"])
+def test_a_character_in_a_file_of_the_toolkit_is_known_again(version, tmp_path):
+    """Its sliders work, another character shares its images after a reload, and a linked one says why it stays."""
+    tools.command_of("4.2")
+    path = tmp_path / "made.blend"
+    blender.write(path, human("head", 0.9))
+    answer = tools.run(version, "character_files", tmp_path, path=str(path))
+    assert answer["mark"]["settings"] == {"age": 0.9}
+    assert answer["mark"]["part"] == "head"
+    assert answer["vertices"] == len(human("head").vertices)
+    assert answer["message"] == ""
+    assert answer["surface"] < 1e-5
+    assert answer["read_again"] == pytest.approx(0.4)
+    assert answer["more_images"] == 0
+    assert answer["left"] == []
+    assert answer["linked"]["age"] == pytest.approx(0.4)
+    assert "linked from another file" in answer["linked"]["refusal"]

@@ -35,6 +35,7 @@ def build(scene: Any, job: dict[str, Any], arrays: dict[str, Any], folder: Path,
     character = job["character"]
     scene.unit_settings.system = "METRIC"
     collection = bpy.data.collections.new(f"Hyoid {character['name']}")
+    collection["hyoid_collection"] = True
     scene.collection.children.link(collection)
 
     emit(event="progress", fraction=0.1, what="building the rig")
