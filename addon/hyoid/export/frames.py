@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 
 from ..toolkit.errors import UsageError
+from . import write
 
 MOST = 1_000_000
 """Frames; a longer range is a slip of the finger."""
@@ -17,6 +18,7 @@ RANGES = (
     ("KEYS", "All Keys", "From the first to the last key of the movement"),
     ("CUSTOM", "Custom", "The frames given below"),
 )
+FORMATS = tuple((key, entry.title, entry.use) for key, entry in write.FORMATS.items())
 HERE = ("CURRENT", "This Frame", "The pose at the playhead")
 
 

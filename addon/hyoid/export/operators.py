@@ -134,7 +134,7 @@ class HYOID_OT_export_take(frames.RangeOptions, bpy.types.Operator, ExportHelper
     filter_glob: bpy.props.StringProperty(default=_GLOB, options={"HIDDEN"})
     format: bpy.props.EnumProperty(
         name="Format", description="Kind of file", default="TAKE",
-        items=[(key, entry.title, entry.use) for key, entry in write.FORMATS.items()],
+        items=frames.FORMATS,
     )  # fmt: skip
     fps: bpy.props.FloatProperty(
         name="Frame Rate",
@@ -152,11 +152,14 @@ class HYOID_OT_export_take(frames.RangeOptions, bpy.types.Operator, ExportHelper
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return has_character(cls, context)
+        return _mapped(context) is not None or has_character(cls, context)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         if not self.filepath:
-            self.filepath = str(Path(_folder()) / (_stem(find.active_rig(context)) + write.FORMATS[self.format].suffix))
+            self.filepath = str(
+                Path(_folder())
+                / (_stem(_mapped(context) or find.active_rig(context).armature) + write.FORMATS[self.format].suffix)
+            )
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
@@ -173,7 +176,7 @@ class HYOID_OT_export_take(frames.RangeOptions, bpy.types.Operator, ExportHelper
         if not write.FORMATS[self.format].here:
             layout.label(text="Made by the toolkit; see the panel", icon="INFO")
         frames.draw(layout, self)
-        layout.prop(self, "fps")
+        layout.prop(self, "fps", text="Rate (0 = scene's)")
         layout.prop(self, "sound")
 
     def execute(self, context: Any) -> set[str]:
@@ -184,10 +187,14 @@ class HYOID_OT_export_take(frames.RangeOptions, bpy.types.Operator, ExportHelper
             path = Path(os.path.abspath(bpy.path.abspath(write.with_suffix(self.filepath, entry.suffix))))
             if path.exists() and not self.overwrite:
                 raise UsageError("exists already", path=path, hint="Choose another name, or allow to overwrite it")
-            rig = rig_in(context)
-            first, last = frames.chosen(self, context.scene, _extent(rig.armature, rig))
+            mesh, scene = _mapped(context), context.scene
+            rig = None if mesh else rig_in(context)
+            first, last = frames.chosen(self, scene, _extent(mesh or rig.armature, rig))
             with _progress(context) as progress:
-                take = sample.take_of(rig, context.scene, first, last, self.fps or None, progress)
+                if mesh:
+                    take = sample.take_of_mesh(mesh, scene, first, last, self.fps or None, progress)
+                else:
+                    take = sample.take_of(rig, scene, first, last, self.fps or None, progress)
             if not self.sound:
                 take = sample.replace(take, audio=None)
             if entry.here:
@@ -247,13 +254,20 @@ def _extent(target: Any, rig: Any | None) -> tuple[float, float] | None:
     return (min(ends), max(ends)) if ends else None
 
 
+def _mapped(context: Any) -> Any | None:
+    """The active object, if it is no Hyoid character, but a mesh with a shape map that can be read backwards."""
+    obj = context.view_layer.objects.active
+    if obj is None or obj.type != "MESH" or find.rig_of(obj) is not None:
+        return None
+    return obj if sample.reversible(obj) else None
+
+
 def _folder() -> str:
     return os.path.dirname(bpy.data.filepath) or os.path.expanduser("~")
 
 
-def _stem(rig: Any) -> str:
-    blend = Path(bpy.data.filepath).stem
-    name = rig.armature.name.removesuffix("_rig") if rig else "performance"
+def _stem(obj: Any) -> str:
+    blend, name = Path(bpy.data.filepath).stem, obj.name.removesuffix("_rig")
     return re.sub(r'[<>:"/\\|?*]', "_", f"{blend}_{name}" if blend else name)
 
 

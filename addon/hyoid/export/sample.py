@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -73,6 +74,64 @@ def take_of(
         provenance=_provenance(takes),
         mode=next((entry.timing for entry in takes if entry.timing), ""),
     )
+
+
+def take_of_mesh(
+    obj: Any,
+    scene: Any,
+    first: float,
+    last: float,
+    fps: float | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Take:
+    """What the scene shows of a mesh with a shape map, as a take of curves.
+
+    Lines of the map that give one shape key to one curve are read backwards; lines that mix several cannot be.
+
+    Raises:
+        UsageError: no line can be read backwards, or the range is empty.
+    """
+    rows = reversible(obj)
+    if not rows:
+        raise UsageError(
+            f"no line of the shape map of '{obj.name}' gives one shape key to one curve",
+            hint="Guess the map under Import, or select a Hyoid character",
+        )
+    frames, fps = frames_of(scene, first, last, fps)
+    weights = evaluate.evaluate(scene, None, obj.data.shape_keys, frames, progress=progress).weights
+    curves = {source: weights[target] / factor + (source == "larynxSize") for source, target, factor in rows}
+    count, seconds = len(frames), len(frames) / fps
+    takes = takes_within(obj, scene, first, seconds)
+    return Take(
+        fps=fps,
+        curve_names=tuple(curves),
+        curves=_columns(curves, count),
+        joint_names=(),
+        rotations=rotations.identity(count, 0),
+        root=np.zeros((count, 3), np.float32),
+        confidence=np.ones(count, np.float32),
+        events=events_on(obj, scene, first, seconds),
+        audio=sound_of(scene, first, seconds),
+        provenance=_provenance(takes),
+        mode=next((entry.timing for entry in takes if entry.timing), ""),
+    )
+
+
+def reversible(obj: Any) -> list[tuple[str, str, float]]:
+    """Lines of a mesh's shape map that can be read backwards: curve, shape key, factor."""
+    from ..takes import mapping_table
+
+    keys = getattr(obj.data, "shape_keys", None)
+    if obj.type != "MESH" or keys is None:
+        return []
+    rows = mapping_table.shape_rows(obj)
+    sources, targets = Counter(row.source for row in rows), Counter(row.target for row in rows)
+    return [
+        (row.source, row.target, row.factor)
+        for row in rows
+        if row.source in arkit.CURVES and sources[row.source] == targets[row.target] == 1
+        and row.target in keys.key_blocks and abs(row.factor) > 1e-6
+    ]  # fmt: skip
 
 
 def scene_rate(scene: Any) -> float:

@@ -7,7 +7,6 @@ from typing import Any
 import bpy
 
 from .. import panel
-from ..characters import find
 from . import frames
 
 
@@ -18,6 +17,9 @@ class HyoidExportSettings(frames.RangeOptions, bpy.types.PropertyGroup):
         name="Tolerance", description="How far a shape key may be off after Reduce Keys (shape keys go from 0 to 1)",
         default=0.01, min=0.0001, soft_max=0.1, max=1.0, precision=3, step=0.1,
     )  # fmt: skip
+    format: bpy.props.EnumProperty(
+        name="Format", description="Kind of file to export", items=frames.FORMATS, default="TAKE"
+    )
     selected: bpy.props.BoolProperty(
         name="Selected Curves Only", default=False,
         description="Reduce only curves that are selected in the Graph Editor or the Dope Sheet",
@@ -33,37 +35,24 @@ class HYOID_PT_export(panel.Section, bpy.types.Panel):
     def draw(self, context: Any) -> None:
         layout = self.layout
         settings = context.scene.hyoid_export
-        rig = find.active_rig(context)
-        if rig is None:
-            column = layout.column(align=True)
-            column.label(text="Select a Hyoid character to bake", icon="INFO")
-            column.label(text="and export what it performs", icon="BLANK1")
-        else:
-            self._character(layout, settings)
-        column = layout.column(align=True)
-        row = column.row(align=True)
-        row.prop(settings, "tolerance")
-        row.prop(settings, "selected", text="", icon="RESTRICT_SELECT_OFF")
-        button = column.operator("hyoid.reduce_keys", icon="IPO_LINEAR")
-        button.tolerance, button.selected = settings.tolerance, settings.selected
-        _range(button, settings, keys=True)
-
-    def _character(self, layout: Any, settings: Any) -> None:
         column = layout.column(align=True)
         column.use_property_split, column.use_property_decorate = True, False
         frames.draw(column, settings)
         row = layout.row(align=True)
         neck = row.operator("hyoid.bake_neck", text="Bake Neck", icon="KEYFRAME_HLT")
         whole = row.operator("hyoid.bake_performance", text="Bake All", icon="ACTION")
-        export = layout.operator("hyoid.export_take", text="Export...", icon="EXPORT")
-        for button in (neck, whole, export):
-            _range(button, settings)
-
-
-def _range(button: Any, settings: Any, keys: bool = False) -> None:
-    button.frame_range, button.first, button.last = settings.frame_range, settings.first, settings.last
-    if keys and settings.frame_range == "SCENE":
-        button.frame_range = "KEYS"
+        column = layout.column(align=True)
+        row = column.row(align=True)
+        row.prop(settings, "tolerance")
+        row.prop(settings, "selected", text="", icon="RESTRICT_SELECT_OFF")
+        fewer = column.operator("hyoid.reduce_keys", icon="IPO_LINEAR")
+        fewer.tolerance, fewer.selected = settings.tolerance, settings.selected
+        column = layout.column(align=True)
+        column.prop(settings, "format", text="")
+        export = column.operator("hyoid.export_take", text="Export...", icon="EXPORT")
+        export.format = settings.format
+        for button in (neck, whole, fewer, export):
+            button.frame_range, button.first, button.last = settings.frame_range, settings.first, settings.last
 
 
 CLASSES = (HyoidExportSettings, HYOID_PT_export)

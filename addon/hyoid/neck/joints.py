@@ -23,8 +23,8 @@ CONTROL = "head_control"
 PROPERTIES = ("head_turn", "head_nod", "head_tilt")
 """Custom properties of the armature object that do the same in degrees."""
 
-_PLAY = 0.05
-"""Degrees beyond a range that are no news."""
+_PLAY = 1.12
+"""Of a range, what a joint may reach: as far as the head control itself lets a joint go (docs/neck.md)."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Range:
         found = []
         limit = self.down if nod > 0 else self.up
         for name, value, most in (("nod", nod, limit), ("turn", turn, self.turn), ("tilt", tilt, self.tilt)):
-            if abs(value) > most + _PLAY:
-                found.append(f"{name} {value:.0f}° of {math.copysign(most, value):.0f}°")
+            if abs(value) > most * _PLAY:
+                found.append(f"{name} {value:.1f}° of {math.copysign(most, value):g}°")
         return ", ".join(found)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from mathutils import Quaternion
 
 from ..export import evaluate, fcurves
-from ..toolkit.blender import compat
+from ..toolkit.blender import animation, compat
 from ..toolkit.characters import neck as anatomy
 from ..toolkit.characters.neck import JOINTS
 from ..toolkit.errors import UsageError
@@ -108,12 +108,10 @@ def write(rig: Any, frames: np.ndarray, turned: np.ndarray) -> None:
     span = (float(frames[0]), float(frames[-1]))
     whole = _covers(rig, span)
     container = fcurves.container_of(armature, f"{armature.name} neck")
-    _check_modes(rig, whole)
     for bone, rows in zip(bones_of(rig), turned.swapaxes(0, 1), strict=True):
-        local = rotations.continuous(_turned(rig, bone.name, rows, -1))
-        _quaternion_mode(bone, container)
-        _put(rig, container, f'pose.bones["{bone.name}"].rotation_quaternion', bone.name, frames, local, whole)
-        bone.rotation_quaternion = local[_nearest(frames, bpy.context.scene.frame_current)].tolist()
+        attribute, values = _channel(rig, bone, rows)
+        _put(rig, container, f'pose.bones["{bone.name}"].{attribute}', bone.name, frames, values, whole)
+        setattr(bone, attribute, values[_nearest(frames, bpy.context.scene.frame_current)].tolist())
     rest_control(rig, container, span, whole)
     mute_others(rig)
 
@@ -182,13 +180,8 @@ def collapse(rig: Any, scene: Any, frames: np.ndarray, turned: np.ndarray) -> fl
         vector = np.clip(vector + error, -np.pi, np.pi)
     left = np.linalg.norm(rotations.to_rotation_vector(missing), axis=-1)
     if left.max() > 1e-4:
-        top = bones_of(rig)[-1]
         container = fcurves.container_of(rig.armature, f"{rig.armature.name} neck")
-        local = rotations.continuous(_turned(rig, top.name, missing, -1))
-        span = (float(frames[0]), float(frames[-1]))
-        for index in range(4):
-            path = f'pose.bones["{top.name}"].rotation_quaternion'
-            fcurves.put(container, path, index, top.name, frames, local[:, index], span)
+        _write_bone(rig, container, bones_of(rig)[-1], frames, missing)
     return float(np.degrees(left.max()))
 
 
@@ -202,11 +195,21 @@ def _write_control(rig: Any, frames: np.ndarray, vector: np.ndarray) -> None:
         for name, column in zip(joints.PROPERTIES, degrees.T, strict=True):
             fcurves.put(container, f'["{name}"]', 0, "Controls", frames, column, span)
         return
-    _quaternion_mode(handle, container)
-    local = rotations.continuous(_turned(rig, handle.name, rotations.from_rotation_vector(vector), -1))
-    for index in range(4):
-        path = f'pose.bones["{handle.name}"].rotation_quaternion'
-        fcurves.put(container, path, index, handle.name, frames, local[:, index], span)
+    _write_bone(rig, container, handle, frames, rotations.from_rotation_vector(vector))
+
+
+def _write_bone(rig: Any, container: Any, bone: Any, frames: np.ndarray, turned: np.ndarray) -> None:
+    """Key one bone, rotations (n, 4) in the armature's axes; its keys outside the frames stay."""
+    attribute, values = _channel(rig, bone, turned)
+    span = (float(frames[0]), float(frames[-1]))
+    for index, column in enumerate(values.T):
+        fcurves.put(container, f'pose.bones["{bone.name}"].{attribute}', index, bone.name, frames, column, span)
+
+
+def _channel(rig: Any, bone: Any, turned: np.ndarray) -> tuple[str, np.ndarray]:
+    """Property and values (n, 3 or 4) of a bone for rotations (n, 4) in the armature's axes, in its rotation mode."""
+    local = rotations.continuous(_turned(rig, bone.name, turned, -1))
+    return animation.rotation_values(bone.rotation_mode, local)
 
 
 def _channels(rig: Any) -> list[tuple[str, np.ndarray]]:
@@ -218,16 +221,6 @@ def _covers(rig: Any, span: Span) -> bool:
     """Whether nothing of head and neck is animated outside a range."""
     keyed = extent(rig)
     return keyed is None or (span[0] <= keyed[0] + 1e-3 and span[1] >= keyed[1] - 1e-3)
-
-
-def _check_modes(rig: Any, whole: bool) -> None:
-    """Refuse to bake a part of a neck whose bones are keyed in another rotation mode: the rest would be lost."""
-    other = [bone for bone in bones_of(rig) if bone.rotation_mode != "QUATERNION"]
-    if other and not whole:
-        raise UsageError(
-            f"the bone '{other[0].name}' is not in the rotation mode Quaternion",
-            hint="Choose the range All Keys, or change the mode",
-        )
 
 
 def _is_at_rest(rig: Any, path: str, rest: np.ndarray) -> bool:
@@ -263,18 +256,6 @@ def _assign(rig: Any, path: str, rest: np.ndarray) -> None:
         return
     bone = rig.armature.pose.bones[joints.CONTROL]
     setattr(bone, path.rpartition(".")[2], rest.tolist())
-
-
-def _quaternion_mode(bone: Any, container: Any) -> None:
-    """Switch a bone to quaternions; the f-curves of its former rotation mode, which no longer play, go."""
-    if bone.rotation_mode == "QUATERNION":
-        return
-    for name, size in (("rotation_euler", 3), ("rotation_axis_angle", 4)):
-        for index in range(size):
-            curve = container.fcurves.find(f'pose.bones["{bone.name}"].{name}', index=index)
-            if curve is not None:
-                container.fcurves.remove(curve)
-    bone.rotation_mode = "QUATERNION"
 
 
 def _turned(rig: Any, bone: str, quaternions: np.ndarray, sign: int) -> np.ndarray:

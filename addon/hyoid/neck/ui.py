@@ -47,17 +47,16 @@ class HYOID_PT_neck(panel.Section, bpy.types.Panel):
         armature = rig.armature
         layout.operator("hyoid.select_head_control", icon="ORIENTATION_GIMBAL")
         controls = layout.column(align=True)
-        controls.use_property_split = controls.use_property_decorate = True
         _sliders(controls, armature, _HEAD)
         row = layout.row(align=True)
         if "neck_limits" in armature:
             limited = bool(armature["neck_limits"])
             icon = "CHECKBOX_HLT" if limited else "CHECKBOX_DEHLT"
             row.operator("hyoid.toggle_neck_limits", icon=icon, depress=limited)
+            row.prop_decorator(armature, '["neck_limits"]')
         whole = row.operator("hyoid.reset_neck", text="" if "neck_limits" in armature else "Reset", icon="LOOP_BACK")
         whole.joint, whole.control = "ALL", True
         larynx = layout.column(align=True)
-        larynx.use_property_split = larynx.use_property_decorate = True
         _sliders(larynx, armature, _LARYNX)
         layout.operator("hyoid.swallow", icon="TRIA_UP_BAR")
 
@@ -81,7 +80,7 @@ class HYOID_PT_neck_joints(panel.Section, bpy.types.Panel):
         view = context.scene.hyoid_neck.view
         layout.row(align=True).prop(context.scene.hyoid_neck, "view", expand=True)
         table = layout.column(align=True)
-        head = _row(table, "")
+        head = _row(table, "Joint")
         for title in ("Nod", "Turn", "Tilt"):
             head.label(text=title)
         warnings = []
@@ -93,24 +92,26 @@ class HYOID_PT_neck_joints(panel.Section, bpy.types.Panel):
             beyond = limit.beyond(*(math.degrees(angle) for angle in shown))
             if beyond:
                 warnings.append(f"{joints.TITLES[name]}: {beyond}")
-            row = _row(table, joints.TITLES[name], alert=bool(beyond))
-            _cells(row, view, bone, limit, shown)
-            row.operator("hyoid.reset_neck", text="", icon="LOOP_BACK", emboss=view == "OWN").joint = name
+            _cells(_row(table, joints.TITLES[name], bone, bool(beyond)), view, bone, limit, shown)
         if warnings:
             box = layout.box().column(align=True)
-            box.label(text="More than a living neck can do:", icon="ERROR")
+            box.label(text="Beyond a living neck:", icon="ERROR")
             for text in warnings:
                 box.label(text=text, icon="BLANK1")
         column = layout.column(align=True)
-        column.operator("hyoid.redistribute_neck", icon="MOD_LENGTH")
-        column.operator("hyoid.collapse_neck", icon="TRIA_UP")
+        column.operator("hyoid.redistribute_neck", text="Spread from Head", icon="MOD_LENGTH")
+        column.operator("hyoid.collapse_neck", text="Gather into Control", icon="TRIA_UP")
         column.operator("hyoid.reset_neck", text="Reset All Joints", icon="LOOP_BACK").joint = "ALL"
 
 
-def _row(table: Any, title: str, alert: bool = False) -> Any:
-    split = table.split(factor=0.2, align=True)
+def _row(table: Any, title: str, bone: Any = None, alert: bool = False) -> Any:
+    """A line of the table; where a joint has a rotation of its own, its name is a button that takes it away."""
+    split = table.split(factor=0.29, align=True)
     split.alert = alert
-    split.label(text=title)
+    if bone is not None and joints.own_rotation(bone).angle > 1e-4:
+        split.operator("hyoid.reset_neck", text=title).joint = bone.name
+    else:
+        split.label(text=title)
     return split.row(align=True)
 
 
@@ -129,7 +130,9 @@ def _cells(row: Any, view: str, bone: Any, limit: Any, shown: tuple[float, float
 def _sliders(layout: Any, armature: Any, rows: tuple[tuple[str, str], ...]) -> None:
     for name, title in rows:
         if name in armature:
-            layout.prop(armature, f'["{name}"]', text=title, slider=True)
+            row = layout.row(align=True)
+            row.prop(armature, f'["{name}"]', text=title, slider=True)
+            row.prop_decorator(armature, f'["{name}"]')
 
 
 CLASSES = (HyoidNeckSettings, HYOID_PT_neck, HYOID_PT_neck_joints)

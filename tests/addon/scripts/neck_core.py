@@ -12,7 +12,6 @@ import numpy as np
 def main(addon, args):
     name = addon.__name__
     create = importlib.import_module(f"{name}.characters.create")
-    evaluate = importlib.import_module(f"{name}.export.evaluate")
     motion = importlib.import_module(f"{name}.neck.motion")
     neck = importlib.import_module(f"{name}.toolkit.characters.neck")
     scene = bpy.context.scene
@@ -47,8 +46,8 @@ def main(addon, args):
         armature.keyframe_insert('["head_nod"]', frame=frame)
         handle = armature.pose.bones.get("head_control")
         if handle is not None:
-            handle.rotation_quaternion = (1.0, generator.uniform(-0.1, 0.1), generator.uniform(-0.2, 0.2), 0.05)
-            handle.keyframe_insert("rotation_quaternion", frame=frame)
+            handle.rotation_euler = (generator.uniform(-0.1, 0.1), generator.uniform(-0.2, 0.2), 0.05)
+            handle.keyframe_insert("rotation_euler", frame=frame)
     if "neck_limits" in armature:
         armature["neck_limits"] = 1
     answer["handle"] = armature.pose.bones.get("head_control") is not None
@@ -86,6 +85,7 @@ def main(addon, args):
     # Gather: the same head, the joints at rest, the control moves.
     bpy.ops.hyoid.collapse_neck(frame_range="SCENE")
     answer["gather_head"] = apart(head, neck.collapse(shown()))
+    answer["mode"] = armature.pose.bones["head_control"].rotation_mode
     own = np.array([motion.joints.own_rotation(armature.pose.bones[joint]) for joint in neck.JOINTS])
     answer["gather_own"] = float(np.abs(own[:7, 1:]).max())
 
