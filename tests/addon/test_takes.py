@@ -2,14 +2,15 @@
 """Takes in a scene: right in time and value, only where they belong, and undone in one step."""
 
 import functools
+import wave
 
 import numpy as np
 import pytest
-from hyoid import characters
+from hyoid import characters, take_keys
 from hyoid.characters import arkit, performance
-from hyoid.formats import bvh, curves_csv, take_npz
+from hyoid.formats import bvh, curves_csv, glb, take_npz
 from hyoid.geometry import rotations
-from hyoid.take import Take
+from hyoid.take import AudioReference, Take
 
 from tests import toy
 from tests.addon import tools
@@ -248,3 +249,71 @@ def _angle(take, row):
     for index in range(8):
         whole = rotations.multiply(whole, take.rotations[row, index].astype(np.float64))
     return np.linalg.norm(rotations.to_rotation_vector(whole))
+
+
+@pytest.mark.parametrize("version", ["3.4", "4.2", "5.0"])
+def test_other_targets_and_kinds_of_takes(version, tmp_path):
+    take, row = toy.take(), 20
+    take_npz.write(tmp_path / "toy.take.npz", take)
+    take_npz.write(tmp_path / "few.take.npz", take_keys.reduce_keys(take, 0.02))
+    glb.write(tmp_path / "toy.glb", toy.character(), take)
+    with wave.open(str(tmp_path / "Stimme 'ü'.wav"), "wb") as stream:
+        stream.setnchannels(1)
+        stream.setsampwidth(2)
+        stream.setframerate(8000)
+        stream.writeframes(bytes(16000))
+    audio = AudioReference(str(tmp_path / "Stimme 'ü'.wav"), "0" * 64, 1.0, 0.5)
+    take_npz.write(tmp_path / "heard.take.npz", toy.take(audio=audio))
+    found = tools.run(
+        version, "take_more", tmp_path, take=str(tmp_path / "toy.take.npz"), glb=str(tmp_path / "toy.glb"),
+        sparse=str(tmp_path / "few.take.npz"), heard=str(tmp_path / "heard.take.npz"),
+    )  # fmt: skip
+    smile = take.curve("mouthSmileLeft")
+    _check_glb(found["glb"], take, row)
+    _check_modes(found["modes"], take)
+    assert found["sparse"]["keys"] < take.frames / 2
+    assert found["sparse"]["shown"] == pytest.approx(smile[::3].tolist(), abs=0.021)  # the tolerance of its keys
+    assert found["sparse"]["ends"] == [1, take.frames]
+    if found["sound"]["audaspace"]:
+        first, second = found["sound"]["where"]
+        assert first == [[1, 25], ""]  # half a second after frame 10
+        assert second == [[1, 25], [2, 27], ""]
+    else:
+        assert "no sound" in found["sound"]["where"][0][-1]
+    _check_mapped(found["mapped"], take, row, version)
+    told = found["refused"]["told"]
+    assert "nothing in the take fits" in told["nothing"]
+    assert "sideways" in told["mode"]
+    assert "between 3 and 2" in told["seconds"]
+    assert found["refused"]["tweaked"]
+    assert "Tab in the NLA editor" in told["tweaked"]
+
+
+def _check_glb(found, take, row):
+    assert "New Character" in found["alone"]
+    assert "glTF 2.0" in found["alone"]
+    assert found["done"] == "done"
+    assert found["smile"] == pytest.approx(float(take.curve("mouthSmileLeft")[row]), abs=1e-5)
+    own = take.rotations[row, take.joint_names.index("c3c4")]
+    assert found["turn"] == pytest.approx(float(2 * np.degrees(np.arccos(abs(own[0])))), abs=0.01)
+
+
+def _check_modes(found, take):
+    assert found["modes"] == ["ZXY", "AXIS_ANGLE"]
+    to_blender = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
+    for name, turned in found["turned"].items():
+        for place, row in enumerate((3, 11, 29)):
+            quaternion = take.rotations[row, take.joint_names.index(name)].astype(float)
+            expected = to_blender @ rotations.to_matrix(quaternion) @ to_blender.T
+            assert np.abs(np.array(turned[place]) - expected).max() < 1e-5, (name, row)
+
+
+def _check_mapped(found, take, row, version):
+    assert found["first"] == found["second"] == "done"
+    assert found["idle"]
+    assert found["smile"] == pytest.approx(float(take.curve("mouthSmileLeft")[row]), abs=1e-5)
+    assert found["angle"] == pytest.approx(float(np.degrees(_angle(take, row))), abs=0.1)
+    assert found["shared"] == (version >= "4.4")
+    assert found["placed"] == ["toy"]
+    assert "no shape keys" in found["no keys"]
+    assert "qqq" in found["no names"]

@@ -239,8 +239,6 @@ def _rest(channels: Sequence[Channel], placement: Placement, span: _Span) -> Non
     for owner in owners:
         nla.add_rest(owner, f"{placement.name} rest", frame)
         owner.animation_data.action = None
-    for action in actions:
-        action["hyoid_take"] = placement.name
 
 
 def _new_actions(owners: list[Any], name: str, shared: Any = None) -> tuple[dict[Any, Any], list[Any]]:
@@ -258,6 +256,7 @@ def _new_actions(owners: list[Any], name: str, shared: Any = None) -> tuple[dict
         else:
             face = not compat.has_slots() and len(kinds) > 1 and compat.id_type(owner) == "KEY"
             action = bpy.data.actions.new(f"{name} face" if face else name)
+            action["hyoid_take"] = name
         containers[owner] = compat.fcurve_owner(owner, action)
         if action not in actions:
             actions.append(action)

@@ -64,9 +64,9 @@ def insert(
     made = channels_for(target, take, keys, notes)
     if only is not None and "root" not in only:
         made = [channel for channel in made if not channel.path.endswith(".location")]
+    if not any(channel for channel in made if not channel.path.endswith(".location")) and not take.root.any():
+        raise UsageError(f"nothing in the take fits '{target.name}'", expected=_expected(take))
     actions = channels.write(scene, made, placement)
-    for action in actions:
-        action["hyoid_take"] = placement.name
     _remember(target, whole, placement, rate, actions, only)
     return _message(made, placement, rate, notes)
 
@@ -218,6 +218,13 @@ def _note_missing(made: list[Channel], take: Take, notes: list[str]) -> None:
     if lost:
         more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
         notes.append(f"the character has no {', '.join(lost[:5])}{more}")
+
+
+def _expected(take: Take) -> str:
+    """What a target would have to have, by examples."""
+    curves, joints = ", ".join(take.curve_names[:3]), ", ".join(take.joint_names[:3])
+    wanted = [f"shape keys such as {curves}"] if curves else []
+    return " or ".join([*wanted, *([f"bones such as {joints}"] if joints else [])]) or "a take with curves or joints"
 
 
 def _remember(
