@@ -79,6 +79,7 @@ def test_a_bad_end_is_told_in_plain_words(place, behaviour, words):
     for word in words:
         assert word in child.error
     assert "Traceback" not in child.error
+    assert child.error.isprintable()
     assert not output.exists()
 
 

@@ -16,7 +16,7 @@ from tests.addon import stand_in, tools
 pytestmark = pytest.mark.blender
 
 
-@pytest.fixture(scope="module", params=["3.4", "4.2", "5.0"])
+@pytest.fixture(scope="module", params=tools.VERSIONS)
 def answer(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("queue") / "jöbs 'a' \"b\""
     folder.mkdir()

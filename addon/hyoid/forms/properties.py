@@ -60,7 +60,7 @@ def _property(field: f.Field) -> Any:
         return bpy.props.IntProperty(default=min(max(int(default or 0), low), high), min=low, max=high, **common)
     if field.kind == f.FLOAT:
         limits = {name: value for name, value in (("min", field.low), ("max", field.high)) if value is not None}
-        start = float(default) if default is not None else 0.0
+        start = float(default) if default is not None else _start(field)
         start = min(max(start, limits.get("min", start)), limits.get("max", start))
         return bpy.props.FloatProperty(default=start, precision=3, step=_step(field), **limits, **common)
     if field.kind == f.CHOICE:
@@ -78,6 +78,14 @@ def _whole_limits(field: f.Field) -> tuple[int, int]:
     low = -_LARGEST_INT if field.low is None else int(max(field.low, -_LARGEST_INT))
     high = _LARGEST_INT if field.high is None else int(min(field.high, _LARGEST_INT))
     return low, high
+
+
+def _start(field: f.Field) -> float:
+    """Where a number without a default begins: 0, or a round number inside its limits."""
+    low, high = field.low, field.high
+    if low is None or low <= 0:
+        return 0.0
+    return 1.0 if high is None or high >= 1 else high / 2
 
 
 def _step(field: f.Field) -> float:

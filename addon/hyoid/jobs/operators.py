@@ -70,6 +70,7 @@ class HYOID_OT_show_job_log(_OfJob, bpy.types.Operator):
         text = bpy.data.texts.get(LOG) or bpy.data.texts.new(LOG)
         text.use_fake_user = False
         text.from_string(job.log)
+        text.select_set(0, 0, 0, 0)  # the cursor would lie at the end, and the editor would show nothing else
         if not bpy.app.background:
             self._open(context, text)
         return {"FINISHED"}
@@ -89,6 +90,7 @@ class HYOID_OT_show_job_log(_OfJob, bpy.types.Operator):
         area.type = "TEXT_EDITOR"
         area.spaces.active.text = text
         area.spaces.active.show_word_wrap = True
+        area.spaces.active.top = 0
 
 
 class HYOID_OT_import_job_result(_OfJob, bpy.types.Operator):

@@ -26,7 +26,9 @@ LOG_LINES = 4000
 PATIENCE = 3.0
 """Seconds between asking a process to end and ending it."""
 _PART = re.compile(r"\.(\d+)\.part$")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _WINDOWS = os.name == "nt"
+_OWN_GROUP = 0x00000200 | 0x08000000  # a process group of its own, no console window
 
 
 class JobError(Exception):
@@ -125,9 +127,6 @@ class Child:
         return answer
 
     def _start(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-        new_group: dict[str, Any] = {"start_new_session": True}
-        if _WINDOWS:
-            new_group = {"creationflags": 0x00000200 | 0x08000000}  # new process group, no console window
         with self._lock:
             if self.cancelled:
                 raise JobError("cancelled")
@@ -135,7 +134,8 @@ class Child:
                 # The pipe to its standard input stays open: when Blender dies, it closes, and the toolkit ends.
                 process = subprocess.Popen(
                     [*self.words, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                    env=self.environment, cwd=self.folder, **new_group,
+                    env=self.environment, cwd=self.folder, start_new_session=not _WINDOWS,
+                    creationflags=_OWN_GROUP if _WINDOWS else 0,
                 )  # fmt: skip
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
@@ -173,7 +173,7 @@ class Child:
             if event is None:
                 self._note(line)
                 if not answer.last and line[:1].isalpha():
-                    answer.last = line.decode("utf-8", "replace").strip()[:LONGEST_LOG_LINE]
+                    answer.last = _readable(line)
                 continue
             self._take(event, answer)
 
@@ -198,15 +198,18 @@ class Child:
         for line in _lines(stream):
             self._note(line)
             if line.strip():
-                answer.last = line.decode("utf-8", "replace").strip()[:LONGEST_LOG_LINE]
+                answer.last = _readable(line)
 
     def _note(self, line: bytes) -> None:
-        text = line[:LONGEST_LOG_LINE].decode("utf-8", "replace").rstrip()
-        text = "".join(
-            letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
-        )
+        text = _readable(line)
         if text:
             self.log.append(text)
+
+
+def _readable(line: bytes) -> str:
+    """A line as text that can be shown: no colour codes, no control characters, not too long."""
+    text = _COLOUR.sub("", line[:LONGEST_LOG_LINE].decode("utf-8", "replace")).strip()
+    return "".join(letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 class Answer:
