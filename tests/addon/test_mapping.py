@@ -498,3 +498,28 @@ def test_foreseeable_faults_are_told_in_words(version, tmp_path):
     assert "version 9" in answer["newer"]
     assert "cannot be read" in answer["missing"]
     assert not answer["poll"]
+
+
+@pytest.mark.blender
+@pytest.mark.parametrize("version", ["4.2", "5.0"])
+def test_a_glb_of_blenders_exporter_is_read_as_the_scene_shows_it(version, tmp_path):
+    """Rolled bones in centimetres on a lying armature; the face in an animation of its own."""
+    from hyoid.formats import read_take
+    from hyoid.geometry.rotations import multiply
+
+    path = tmp_path / "ä 'b'.glb"
+    answer = tools.run(version, "mapping_glb", tmp_path, glb=str(path))
+    take = read_take(path)
+    assert (take.fps, take.frames) == (24, 12)
+    assert np.allclose(take.curve("jawOpen"), np.arange(1, 13) / 24, atol=1e-6)
+    assert take.curve("Mund 'auf'").max() == 0
+    for name, wanted in answer["turns"].items():
+        chain, at = [], f"mixamorig:{name}"
+        while at:
+            chain.insert(0, at)
+            at = answer["parents"].get(at)
+        whole = np.tile([1.0, 0, 0, 0], (12, 1))
+        for joint in chain:
+            whole = multiply(whole, take.rotations[:, take.joint_names.index(joint)].astype(float))
+        assert np.abs((whole * wanted).sum(-1)).min() > 1 - 1e-6, name
+    assert np.abs(take.root - answer["ways"]).max() < 1e-5

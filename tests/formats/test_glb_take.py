@@ -82,8 +82,10 @@ def test_another_rate_is_asked_for(written):
 # --- files of others --------------------------------------------------------------------------------------------------
 
 
-def made(path: Path, document: dict, channels: list[tuple], *, interpolation: str = "LINEAR") -> Path:
-    """A .glb whose animation has channels (node, property, times, values)."""
+def made(
+    path: Path, document: dict, channels: list[tuple], *, interpolation: str = "LINEAR", apart: bool = False
+) -> Path:
+    """A .glb whose animation has channels (node, property, times, values); ``apart``: one animation each."""
     buffer, samplers, targets = Buffer(), [], []
     for node, kind, times, values in channels:
         source = buffer.accessor(np.asarray(times, np.float32), bounds=True)
@@ -95,7 +97,12 @@ def made(path: Path, document: dict, channels: list[tuple], *, interpolation: st
         if isinstance(skin.get("inverseBindMatrices"), list):
             matrices = np.array(skin["inverseBindMatrices"], np.float32).transpose(0, 2, 1)
             skin["inverseBindMatrices"] = buffer.accessor(np.ascontiguousarray(matrices).reshape(-1, 16))
-    animations = [{"samplers": samplers, "channels": targets}] if channels else []
+    animations: list[dict] = [{"samplers": samplers, "channels": targets}] if channels else []
+    if apart:
+        animations = [
+            {"name": f"clip {number}", "samplers": samplers, "channels": [target]}
+            for number, target in enumerate(targets)
+        ]
     buffer.write(path, {"asset": {"version": "2.0"}, "animations": animations} | document)
     return path
 
@@ -172,6 +179,23 @@ def test_meshes_share_curves_and_the_face_is_right(tmp_path):
     assert set(take.curve_names) == {"jawOpen", "mouthLeft", "tongue ü\"'"}
     assert np.abs(take.curve("jawOpen") - [0, 0.5, 1]).max() < TOLERANCE
     assert take.fps == 25
+
+
+def test_face_and_skeleton_may_be_animations_of_their_own(tmp_path):
+    """Blender writes one animation for each action; a second clip of the same joints is another take."""
+    document = chain(rotations.identity(), rotations.identity()) | {"meshes": mouth([["jawOpen"]])["meshes"]}
+    document["nodes"].append({"name": "face", "mesh": 0})
+    times, still = [0, 1 / 30], xyzw(rotations.identity(2))
+    nod = xyzw(rotations.about(np.array([1.0, 0, 0]), np.array([0.2, 0.4])))
+    channels = [(3, "rotation", times, nod), (4, "weights", times, [0, 1]), (3, "rotation", times, still)]
+    path = made(tmp_path / "a.glb", document, channels, apart=True)
+    take = read_take(path)
+    assert np.allclose(take.curve("jawOpen"), [0, 1])
+    assert np.abs(take.rotations[:, 0, 1] - np.sin([0.1, 0.2])).max() < TOLERANCE
+    walk = glb_take.read(path, animation="clip 2")
+    assert np.abs(walk.rotations[:, 0, 1]).max() < TOLERANCE
+    with pytest.raises(InputError, match="'clip 0', 'clip 1', 'clip 2'"):
+        glb_take.read(path, animation="run")
 
 
 def test_a_step_holds_and_a_cubic_spline_swings(tmp_path):
