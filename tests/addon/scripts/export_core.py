@@ -53,7 +53,7 @@ def main(addon, args):
         return seen.matrices, np.stack(list(seen.weights.values()), -1)
 
     def distance(first, second):
-        return [float(np.abs(a - b).max()) for a, b in zip(first, second)]
+        return [float(np.abs(a - b).max()) for a, b in zip(first, second, strict=True)]
 
     counts = {name: len(getattr(bpy.data, name)) for name in ("scenes", "objects", "meshes", "armatures")}
     scene.frame_set(7, subframe=0.25)
