@@ -475,6 +475,14 @@ def test_tables_are_saved_with_the_file_and_as_json(version, tmp_path):
 
 @pytest.mark.blender
 @pytest.mark.parametrize("version", VERSIONS)
+def test_a_linked_character_keeps_its_table(version, tmp_path):
+    """Productions link characters and override them; the table belongs to the shot."""
+    rows = tools.run(version, "mapping_core", tmp_path, case="linked", place=str(tmp_path))
+    assert rows == [["jawOpen", "jaw_open", 1.0], ["mouthPucker", "Ö", 0.5]]
+
+
+@pytest.mark.blender
+@pytest.mark.parametrize("version", VERSIONS)
 def test_rigify_controls_turn_its_deforming_bones(version, tmp_path):
     """A rig made by Rigify itself: its neck copies rotations from the torso, its lower spine hangs upside down."""
     answer = tools.run(version, "mapping_rigify", tmp_path)

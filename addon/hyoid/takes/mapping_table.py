@@ -16,6 +16,8 @@ from . import guess_bones, guess_shapes, shape_names, visemes
 
 FORMAT, VERSION = "hyoid.map", 1
 _LARGEST_FILE = 8 << 20
+_LOCAL = {"LIBRARY_OVERRIDABLE"}
+"""Tables can be filled on characters that are linked from another file and overridden here."""
 _FACINGS = (
     ("AUTO", "Found by itself", "Told by the bones: left and right arms, hips and head"),
     ("-Y", "-Y", "As Blender's characters do"), ("Y", "Y", "Along the armature's own +Y"),
@@ -33,15 +35,19 @@ def _sources(_self: Any, _context: Any, text: str) -> list[str]:
 class HYOID_PG_shape_row(bpy.types.PropertyGroup):
     """One line of a shape map."""
 
-    use: bpy.props.BoolProperty(name="Use", description="Off: this line is left out", default=True)
+    use: bpy.props.BoolProperty(override=_LOCAL, name="Use", description="Off: this line is left out", default=True)
     source: bpy.props.StringProperty(
+        override=_LOCAL,
         name="Curve",
         description="What drives the key: a face curve of the take, or a mouth shape of speech (viseme:PP)",
         search=_sources,
     )
-    target: bpy.props.StringProperty(name="Shape Key", description="The shape key of this mesh that is moved")
+    target: bpy.props.StringProperty(
+        override=_LOCAL, name="Shape Key", description="The shape key of this mesh that is moved"
+    )
     factor: bpy.props.FloatProperty(
-        name="Strength", description="How far: 1 is as in the take, below 0 is the other way", default=1.0,
+        override=_LOCAL, name="Strength", description="How far: 1 is as in the take, below 0 is the other way",
+        default=1.0,
         soft_min=-2, soft_max=2, min=-1000, max=1000,
     )  # fmt: skip
 
@@ -49,9 +55,12 @@ class HYOID_PG_shape_row(bpy.types.PropertyGroup):
 class HYOID_PG_bone_row(bpy.types.PropertyGroup):
     """One line of a bone map."""
 
-    use: bpy.props.BoolProperty(name="Use", description="Off: this line is left out", default=True)
-    target: bpy.props.StringProperty(name="Bone", description="The bone of this armature that is turned")
+    use: bpy.props.BoolProperty(override=_LOCAL, name="Use", description="Off: this line is left out", default=True)
+    target: bpy.props.StringProperty(
+        override=_LOCAL, name="Bone", description="The bone of this armature that is turned"
+    )
     sources: bpy.props.StringProperty(
+        override=_LOCAL,
         name="Joints",
         description="The joints of the take whose turns it gets, one after the other, with commas between them",
     )
@@ -60,14 +69,16 @@ class HYOID_PG_bone_row(bpy.types.PropertyGroup):
 class HYOID_PG_map(bpy.types.PropertyGroup):
     """How the tables of an object are used."""
 
-    shape_index: bpy.props.IntProperty(options={"HIDDEN"})
-    bone_index: bpy.props.IntProperty(options={"HIDDEN"})
+    shape_index: bpy.props.IntProperty(override=_LOCAL, options={"HIDDEN"})
+    bone_index: bpy.props.IntProperty(override=_LOCAL, options={"HIDDEN"})
     widen: bpy.props.BoolProperty(
+        override=_LOCAL,
         name="Beyond Slider Limits",
         description="Let a take move a key further than its slider goes (the slider is widened); off: it stops there",
         default=False,
     )
     align: bpy.props.BoolProperty(
+        override=_LOCAL,
         name="Match Arms and Legs",
         description=(
             "Point arms and legs where the take points them, though this character rests in another pose (T instead "
@@ -76,11 +87,11 @@ class HYOID_PG_map(bpy.types.PropertyGroup):
         default=True,
     )
     facing: bpy.props.EnumProperty(
-        name="Looks Along", description="The way the character looks at rest, in the armature's own axes",
+        override=_LOCAL, name="Looks Along", description="The way the character looks at rest, in the armature's own axes",
         items=_FACINGS, default="AUTO",
     )  # fmt: skip
     travel: bpy.props.FloatProperty(
-        name="Travel",
+        override=_LOCAL, name="Travel",
         description="How far the hips travel: 1 suits the height of the hips, 0 stays on the spot",
         default=1.0, min=0, soft_max=2,
     )  # fmt: skip
@@ -308,9 +319,13 @@ def register() -> None:
     """Register the records and put them on objects."""
     for record in CLASSES:
         bpy.utils.register_class(record)
-    bpy.types.Object.hyoid_shape_map = bpy.props.CollectionProperty(type=HYOID_PG_shape_row)
-    bpy.types.Object.hyoid_bone_map = bpy.props.CollectionProperty(type=HYOID_PG_bone_row)
-    bpy.types.Object.hyoid_map = bpy.props.PointerProperty(type=HYOID_PG_map)
+    bpy.types.Object.hyoid_shape_map = bpy.props.CollectionProperty(
+        type=HYOID_PG_shape_row, override=_LOCAL | {"USE_INSERTION"}
+    )
+    bpy.types.Object.hyoid_bone_map = bpy.props.CollectionProperty(
+        type=HYOID_PG_bone_row, override=_LOCAL | {"USE_INSERTION"}
+    )
+    bpy.types.Object.hyoid_map = bpy.props.PointerProperty(type=HYOID_PG_map, override=_LOCAL)
 
 
 def unregister() -> None:

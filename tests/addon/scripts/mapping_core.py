@@ -199,6 +199,25 @@ def saved(work, args):
     return {"rows": rows, "empty": empty, "loaded": loaded, "widen": obj.hyoid_map.widen}
 
 
+def linked(work, args):
+    """A character linked from another file and overridden here: its table is filled, saved and there again."""
+    source, shot = args["place"] + "/character.blend", args["place"] + "/shot.blend"
+    obj = mesh_with(["jaw_open", "Ö"])
+    bpy.ops.wm.save_as_mainfile(filepath=source)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=False)
+    with bpy.data.libraries.load(source, link=True) as (_, wanted):
+        wanted.objects = ["Head"]
+    own = wanted.objects[0].override_create(remap_local_usages=True)
+    bpy.context.scene.collection.objects.link(own)
+    bpy.context.view_layer.objects.active = own
+    bpy.ops.hyoid.guess_shape_map()
+    bpy.ops.hyoid.add_map_row(source="mouthPucker", target="Ö", factor=0.5)
+    bpy.ops.wm.save_as_mainfile(filepath=shot)
+    bpy.ops.wm.open_mainfile(filepath=shot)
+    obj = next(obj for obj in bpy.data.objects if obj.override_library)
+    return [[row.source, row.target, row.factor] for row in obj.hyoid_shape_map]
+
+
 def faults(work, args):
     """What each operator says when it cannot do its work."""
     folder = args["place"]
