@@ -173,3 +173,18 @@ def test_the_fields_are_those_of_the_toolkit():
     assert seen == {*talk.LAYERS, "seed", "offset_ms", "style", "language"}
     rates = next(n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "RATES")
     assert ast.literal_eval(rates) == get_args(model["fps"].annotation)
+
+
+@pytest.mark.parametrize("version", ["3.4", "5.0"])
+def test_own_meshes_and_imported_takes_have_phonemes_too(version, tmp_path, clip):
+    answer = run(version, "speech_mesh", tmp_path, clip)
+    assert not answer["rig moved"]  # the mapped mesh was active, not the only character of the scene
+    for name in ("mesh", "imported"):
+        found = answer[name]
+        dragged = found["home"] - 5
+        assert max(found["before"][dragged - 1 : dragged + 2]) < 0.1, name
+        assert max(found["after"][dragged - 1 : dragged + 4]) > 0.38, name
+        assert found["still"] == [True, True], name
+    assert answer["imported"]["start"] == 300
+    assert answer["marks"][0] == answer["marks"][1] > 15  # those that Import made give way to those that can be dragged
+    assert len(answer["talks"]) == 1

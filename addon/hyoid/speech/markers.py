@@ -46,7 +46,7 @@ def label(entries: Sequence[Any]) -> str:
 
 def parse(name: str) -> list[str] | None:
     """The phones that the name of a marker means, None when it means none."""
-    tokens = [edit.phone_name(match[1]) for match in _TOKEN.finditer(name)]
+    tokens = [edit.phone_name(match[1]) for match in _TOKEN.finditer(name) if match[1]]
     return [token for token in tokens if token] if tokens and all(tokens) else None
 
 
@@ -56,13 +56,24 @@ def show(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> int:
         for other in obj.hyoid_talk.talks:
             if other.shown:
                 hide(scene, other)
-    talk.foreign = json.dumps([[marker.frame, marker.name] for marker in scene.timeline_markers])
     places = _places(talk)
+    for marker in _imported(scene, talk, places):
+        scene.timeline_markers.remove(marker)
+    talk.foreign = json.dumps([[marker.frame, marker.name] for marker in scene.timeline_markers])
     for frame, members in sorted(places.items()):
         marker = scene.timeline_markers.new(label([talk.phones[index] for index in members]), frame=frame)
         marker.select = False
     talk.shown = True
     return len(places)
+
+
+def _imported(scene: bpy.types.Scene, talk: phones.HyoidTalk, places: dict[int, list[int]]) -> list[Any]:
+    """The markers that Import made of all the phones of a talk; none when one of them is not there."""
+    wanted = {frame: [talk.phones[index].name for index in members] for frame, members in places.items()}
+    found = {
+        marker.frame: marker for marker in scene.timeline_markers if wanted.get(marker.frame) == parse(marker.name)
+    }
+    return list(found.values()) if len(found) == len(wanted) else []
 
 
 def hide(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> None:
@@ -117,21 +128,9 @@ def reconcile(scene: bpy.types.Scene, holder: bpy.types.Object) -> None:
     for take in takes.values():
         if any(event.kind == "phone" for event in take.events):
             length = take.last + 1 / take.fps
-            phones.add(holder, take.name, take.events, length, take.start, take.rate, _options(take), "", take.mode)
-
-
-def _options(take: Any) -> dict[str, Any]:
-    """The job of the toolkit that made a take, from what its provenance says; without a recording where it moved."""
-    settings = take.provenance.get("settings", {})
-    options = {name: settings[name] for name in ("fps", "style", "seed", "offset_ms") if name in settings}
-    options["language"] = "english" if settings.get("english", True) else "other"
-    options |= settings.get("strengths", {})
-    if take.audio and take.audio["offset"] <= 0:
-        options["audio"] = take.audio["path"]
-        if take.audio["offset"] < 0:
-            start = -take.audio["offset"]
-            options |= {"start": start, "end": start + edit.length(take.events)}
-    return options
+            phones.add(
+                holder, take.name, take.events, length, take.start, take.rate, phones.job_of(take), "", take.mode
+            )
 
 
 def count_changes(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> int:

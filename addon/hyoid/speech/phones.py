@@ -80,13 +80,38 @@ def add(
     holder: bpy.types.Object, name: str, events: Sequence[Event], seconds: float, start: float, rate: float,
     options: dict[str, Any], sound: str, mode: str, keys: str = "dense",
 ) -> HyoidTalk:  # fmt: skip
-    """Remember a talk on an object."""
+    """Remember a talk on an object.
+
+    Args:
+        start: the scene frame of its second 0. rate: of the scene.
+        options: the job of the toolkit; the settings in a take's provenance do as well.
+        sound: the name of the sound data-block where the voice is packed.
+    """
+    from ..takes import placed
+
+    if "strengths" in options:  # a provenance, not a job
+        takes = [take for take in placed.takes_on(holder) if (take.name, round(take.start)) == (name, round(start))]
+        options, sound = (job_of(takes[-1]) if takes else {}), ""
     talk = holder.hyoid_talk.talks.add()
     talk.name, talk.uid = name, uuid.uuid4().hex
     talk.start, talk.rate, talk.seconds = start, rate, seconds
     talk.options, talk.sound, talk.mode, talk.density = json.dumps(options), sound, mode, keys
     fill(talk, events)
     return talk
+
+
+def job_of(take: Any) -> dict[str, Any]:
+    """The job of the toolkit that made a placed take, by its provenance; without a recording where that is unknown."""
+    settings = take.provenance.get("settings", {})
+    options = {name: settings[name] for name in ("fps", "style", "seed", "offset_ms") if name in settings}
+    options["language"] = "english" if settings.get("english", True) else "other"
+    options |= settings.get("strengths", {})
+    if take.audio and take.audio["offset"] <= 0:
+        options["audio"] = take.audio["path"]
+        if take.audio["offset"] < 0:
+            start = -take.audio["offset"]
+            options |= {"start": start, "end": start + edit.length(take.events)}
+    return options
 
 
 def fill(talk: HyoidTalk, events: Sequence[Event]) -> None:
@@ -149,19 +174,26 @@ def edited(talk: HyoidTalk) -> list[edit.Phone]:
     return result
 
 
-def holder_of(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The object that keeps the talks of what is active: a character's armature, or the object itself."""
+def performer(context: bpy.types.Context) -> bpy.types.Object | None:
+    """Who performs and keeps the talks: the character of the active object, a mapped mesh or armature that is active,
+    else the only character of the scene, else any mesh or armature that is active."""
     from ..characters import find
 
+    active = getattr(context, "object", None) or context.view_layer.objects.active
+    rig = find.rig_of(active)
+    if rig is not None:
+        return rig.armature
+    if active is not None and (len(active.hyoid_shape_map) or len(active.hyoid_bone_map)):
+        return active
     rig = find.active_rig(context)
     if rig is not None:
         return rig.armature
-    return getattr(context, "object", None) or context.view_layer.objects.active
+    return active if active is not None and active.type in ("ARMATURE", "MESH") else None
 
 
 def active_talk(context: bpy.types.Context) -> tuple[bpy.types.Object, HyoidTalk] | None:
     """The talk to edit: of what is active that under the playhead, else that whose markers show, else the last."""
-    holder = holder_of(context)
+    holder = performer(context)
     if holder is None or not len(holder.hyoid_talk.talks):
         return None
     talks = holder.hyoid_talk.talks

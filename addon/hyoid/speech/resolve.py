@@ -30,7 +30,7 @@ _SAME_AUDIO = ("text", "output", "events", "events_out")
 
 
 def _talk_poll(cls: Any, context: bpy.types.Context) -> bool:
-    if context.scene is not None and phones.may_adopt(phones.holder_of(context)):
+    if context.scene is not None and phones.may_adopt(phones.performer(context)):
         return True
     if context.scene is not None and phones.active_talk(context) is not None:
         return True
@@ -39,7 +39,7 @@ def _talk_poll(cls: Any, context: bpy.types.Context) -> bool:
 
 
 def _talk_of(context: bpy.types.Context) -> tuple[bpy.types.Object, phones.HyoidTalk]:
-    holder = phones.holder_of(context)
+    holder = phones.performer(context)
     if holder is not None:
         markers.reconcile(context.scene, holder)
     place = phones.active_talk(context)

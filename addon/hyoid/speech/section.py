@@ -91,8 +91,6 @@ def _draw_words(layout: Any, settings: Any) -> None:
 
 
 def _draw_target(layout: Any, context: bpy.types.Context, settings: Any) -> None:
-    from ..characters import find
-
     column = layout.column(align=True)
     column.prop(settings, "target")
     if settings.target == "CHOSEN":
@@ -100,9 +98,8 @@ def _draw_target(layout: Any, context: bpy.types.Context, settings: Any) -> None
     elif settings.target == "CREATE":
         column.row(align=True).prop(settings, "part", expand=True)
     else:
-        rig = find.active_rig(context)
-        obj = rig.armature if rig else context.object
-        if obj is None or obj.type not in ("ARMATURE", "MESH"):
+        obj = phones.performer(context)
+        if obj is None:
             _tell(column, "Select a character, or choose New", "INFO")
         else:
             _tell(column, obj.name, "ARMATURE_DATA" if obj.type == "ARMATURE" else "MESH_DATA")
@@ -167,7 +164,7 @@ class HYOID_PT_phonemes(bpy.types.Panel):
         """Shown when the active character has spoken."""
         if context.scene is None:
             return False
-        return phones.active_talk(context) is not None or phones.may_adopt(phones.holder_of(context))
+        return phones.active_talk(context) is not None or phones.may_adopt(phones.performer(context))
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the list and its buttons."""

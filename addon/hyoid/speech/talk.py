@@ -155,9 +155,9 @@ def _target(context: bpy.types.Context, settings: Any) -> tuple[bpy.types.Object
             )
         rig = find.rig_of(obj)
     else:
-        rig = find.active_rig(context)
-        obj = rig.armature if rig else getattr(context, "object", None) or context.view_layer.objects.active
-        if obj is None or (rig is None and obj.type not in ("ARMATURE", "MESH")):
+        obj = phones.performer(context)
+        rig = find.rig_of(obj)
+        if obj is None:
             hint = "Select one, or let the Talk section add a new one"
             raise UsageError("No character is active", hint=hint)
     if rig is None:
@@ -200,8 +200,7 @@ def found(scene: bpy.types.Scene, payload: dict[str, Any]) -> bpy.types.Object:
     from ..characters import find
 
     if payload.get("anywhere"):
-        rig = find.active_rig(bpy.context)
-        obj = rig.armature if rig else bpy.context.view_layer.objects.active
+        obj = phones.performer(bpy.context)
         if obj is None:
             raise UsageError("No character is active", hint="Select who shall perform")
         return obj
