@@ -123,6 +123,9 @@ def test_strips_show_only_in_their_time(measured):
     assert near(found["second"])
     assert found["rest"] == [0, 0]
     assert found["action"]
+    assert "as an NLA strip" in found["refused"]  # an action would hide the strips outside the range too
+    assert found["solved"] == 1
+    assert found["jaws"] == pytest.approx([0, 0.25, 0], abs=VALUE)  # solved again inside a strip, nothing beside it
     names = [name for name, _ in found["tracks"]]
     assert names[1:] == ["Hyoid rest", "Hyoid", "Hyoid"]  # above the pushed-down action; two strips would overlap
     ((_, start, end, blend),) = found["tracks"][2][1]

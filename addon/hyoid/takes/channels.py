@@ -191,6 +191,7 @@ def _write_new(owners: list[Any], channels: Sequence[Channel], placement: Placem
 
 def _write_range(owners: list[Any], channels: Sequence[Channel], placement: Placement, span: _Span) -> list[Any]:
     """The frames of the take in the actions that play now; owners that have none get a new one."""
+    _refuse_hidden(channels)
     _unshare(owners)
     before = {owner: compat.playing(owner) for owner in owners}
     blended = [_blended(channel, before[channel.owner], span) for channel in channels]
@@ -233,12 +234,31 @@ def _rest(channels: Sequence[Channel], placement: Placement, span: _Span) -> Non
     """Strips that hold the present values of properties which no other strip moves."""
     owners = list(dict.fromkeys(channel.owner for channel in channels))
     frame = int(np.floor(span.start))
-    containers, actions = _new_actions(owners, f"{placement.name} rest")
+    containers, _ = _new_actions(owners, f"{placement.name} rest")
     for channel in channels:
         _add(containers[channel.owner], channel, np.array([float(frame)]), _present(channel)[None])
     for owner in owners:
         nla.add_rest(owner, f"{placement.name} rest", frame)
         owner.animation_data.action = None
+
+
+def write_into_strips(scene: Any, channels: Sequence[Channel], placement: Placement) -> int:
+    """Replace a range in the actions that play a take as NLA strips, at the frames of their keys; how many channels.
+
+    Strips may have been moved or scaled since: the keys below them have not. The take is known by ``placement.name``.
+    """
+    span = _Span.of(channels, placement, scene_rate(scene))
+    containers = {channel.owner: nla.container_of(channel.owner, placement.name) for channel in channels}
+    found = [
+        channel
+        for channel in channels
+        if containers[channel.owner] is not None
+        and not (channel.optional and _at_rest(channel, containers[channel.owner]))
+    ]
+    for channel in found:
+        container = containers[channel.owner]
+        _replace(container, channel, span, *_blended(channel, container, span))
+    return len(found)
 
 
 def _new_actions(owners: list[Any], name: str, shared: Any = None) -> tuple[dict[Any, Any], list[Any]]:
@@ -379,6 +399,22 @@ def _refuse_foreign(owner: Any, mode: str) -> None:
         raise UsageError(
             f"the action '{data.action.name}' of '{name}' is linked from another file", hint="Insert as a new action"
         )
+
+
+def _refuse_hidden(channels: Sequence[Channel]) -> None:
+    """Say that keys in an action would hide NLA strips, before and after the range too.
+
+    Raises:
+        UsageError: strips move what the take moves, and the action that plays now does not.
+    """
+    moved = {owner: nla.animated(owner) for owner in {channel.owner for channel in channels}}
+    for channel in channels:
+        container = compat.playing(channel.owner)
+        keyed = container is not None and container.fcurves.find(channel.path, index=0) is not None
+        if channel.path in moved[channel.owner] and not channel.optional and not keyed:
+            name = getattr(channel.owner, "name", "")
+            hint = "Insert the take as an NLA strip, which lies over them only in its time"
+            raise UsageError(f"NLA strips of '{name}' move what the take moves", hint=hint)
 
 
 def _widen_sliders(channels: Sequence[Channel]) -> None:

@@ -30,6 +30,14 @@ def animated(owner: Any) -> set[str]:
     return paths
 
 
+def container_of(owner: Any, name: str) -> Any:
+    """The f-curves of the topmost strip of an ID that plays a take of a name; None when there is none."""
+    data = owner.animation_data
+    strips = [strip for track in data.nla_tracks for strip in track.strips] if data else []
+    ours = (strip for strip in reversed(strips) if strip.action and strip.action.get("hyoid_take") == name)
+    return next((container for container in map(compat.strip_curves, ours) if container is not None), None)
+
+
 def push_down(owner: Any) -> None:
     """Turn the action that plays on an ID into a strip on a track of its own, as the NLA editor's Push Down does.
 

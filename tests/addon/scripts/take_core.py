@@ -291,13 +291,25 @@ def strips(case, args):
     inside = _error(case, start, rate, [start + 6, start + 12, start + 20])
     case.insert(mode="nla", start=start + 5, name="second")
     inside_second = _error(case, start + 5, rate, [start + 16])
+    try:
+        refused = case.insert(mode="replace", start=start)
+    except case.module("toolkit.errors").UsageError as told:
+        refused = str(told)
+    channels, insert = case.module("takes.channels"), case.module("takes.insert")
+    flat = insert.replace(case.take, curves=0 * case.take.curves + 0.25)
+    made = insert.channels_for(case.rig.armature, insert.part_of(flat, {"jawOpen"}), "dense", [])
+    place = channels.Placement(start + 5, "replace", name="second", first=0.5, last=0.75)
+    solved = channels.write_into_strips(case.scene, made, place)
+    jaws = [case.shown(start + 5 + second * rate)[0]["jawOpen"] for second in (0.25, 0.625, 1.0)]
     data = case.keys.animation_data
     tracks = [[track.name, [[strip.name, strip.frame_start, strip.frame_end, strip.blend_in] for strip in track.strips]]
               for track in data.nla_tracks]  # fmt: skip
     return {
         "outside": float(np.abs(np.subtract(before, after)).max()), "outside_turn": outside, "inside": inside,
         "second": inside_second, "tracks": tracks, "action": data.action is None, "message": message,
-        "rest": [case.shown(10)[0]["jawOpen"], case.shown(200)[0]["jawOpen"]],
+        "rest": [case.shown(10)[0]["jawOpen"], case.shown(200)[0]["jawOpen"]], "refused": refused, "solved": solved,
+        "jaws": [jaws[0] - float(_expected(case, 0.25)[0]["jawOpen"]), jaws[1],
+                 jaws[2] - float(_expected(case, 1.0)[0]["jawOpen"])],
     }  # fmt: skip
 
 
