@@ -87,7 +87,8 @@ class HYOID_PG_map(bpy.types.PropertyGroup):
         default=True,
     )
     facing: bpy.props.EnumProperty(
-        override=_LOCAL, name="Looks Along", description="The way the character looks at rest, in the armature's own axes",
+        override=_LOCAL, name="Looks Along",
+        description="The way the character looks at rest, in the armature's own axes",
         items=_FACINGS, default="AUTO",
     )  # fmt: skip
     travel: bpy.props.FloatProperty(
