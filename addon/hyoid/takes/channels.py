@@ -246,15 +246,11 @@ def write_into_strips(scene: Any, channels: Sequence[Channel], placement: Placem
     """Replace a range in the actions that play a take as NLA strips, at the frames of their keys; how many channels.
 
     Strips may have been moved or scaled since: the keys below them have not. The take is known by ``placement.name``.
+    Channels that rest in the whole take (``optional``) are left alone.
     """
     span = _Span.of(channels, placement, scene_rate(scene))
     containers = {channel.owner: nla.container_of(channel.owner, placement.name) for channel in channels}
-    found = [
-        channel
-        for channel in channels
-        if containers[channel.owner] is not None
-        and not (channel.optional and _at_rest(channel, containers[channel.owner]))
-    ]
+    found = [channel for channel in channels if containers[channel.owner] is not None and not channel.optional]
     for channel in found:
         container = containers[channel.owner]
         _replace(container, channel, span, *_blended(channel, container, span))
