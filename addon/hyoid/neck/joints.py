@@ -105,23 +105,25 @@ def auto_key(context: bpy.types.Context) -> bool:
 
 
 def _get(bone: Any) -> tuple[float, float, float]:
-    return angles(own_rotation(bone))
+    nod, turn, tilt = angles(own_rotation(bone))
+    return math.degrees(nod), math.degrees(turn), math.degrees(tilt)
 
 
 def _set(bone: Any, values: tuple[float, float, float]) -> None:
-    set_rotation(bone, Quaternion(Vector((values[0], values[1], -values[2]))))
+    nod, turn, tilt = (math.radians(value) for value in values)
+    set_rotation(bone, Quaternion(Vector((nod, turn, -tilt))))
     if auto_key(bpy.context):
         key_rotation(bone)
 
 
 def register() -> None:
-    """Add ``PoseBone.hyoid_neck``."""
+    """Add ``PoseBone.hyoid_neck``: nod, turn and tilt in degrees."""
     bpy.types.PoseBone.hyoid_neck = bpy.props.FloatVectorProperty(
         name="Nod, turn, tilt",
-        description="Own rotation of this joint on top of the head control: nod down, turn to the left, "
-        "tilt to the left shoulder. It is the bone's ordinary rotation, read about the joint's axes",
-        size=3, subtype="EULER", unit="ROTATION", precision=3, step=50, options={"SKIP_SAVE"},
-        soft_min=-math.pi / 2, soft_max=math.pi / 2, min=-math.pi, max=math.pi, get=_get, set=_set,
+        description="Own rotation of this joint on top of the head control, degrees: nod down, turn to the left, tilt "
+        "to the left shoulder. It is the bone's ordinary rotation, read about the joint's axes",
+        size=3, precision=0, step=100, options={"SKIP_SAVE"}, soft_min=-90, soft_max=90, min=-180, max=180,
+        get=_get, set=_set,
     )  # fmt: skip
 
 

@@ -68,6 +68,12 @@ def distributed(rig: Any, head: np.ndarray) -> np.ndarray:
     return from_toolkit(turned)
 
 
+def apart(first: np.ndarray, second: np.ndarray) -> float:
+    """The largest angle between rotations (n, 4), degrees."""
+    between = rotations.multiply(rotations.inverse(first), second)
+    return float(np.degrees(np.linalg.norm(rotations.to_rotation_vector(between), axis=-1).max()))
+
+
 def to_toolkit(quaternions: np.ndarray) -> np.ndarray:
     """(w, x, y, z) with Z up -> with Y up."""
     return np.stack([quaternions[..., 0], quaternions[..., 1], quaternions[..., 3], -quaternions[..., 2]], -1)

@@ -159,11 +159,13 @@ class HYOID_OT_redistribute_neck(_Rewrite, bpy.types.Operator):
             if self.frame_range == "CURRENT":
                 head = anatomy.collapse(motion.shown_now(rig)[None])
                 motion.set_now(rig, motion.distributed(rig, head)[0], _keys_here(context, rig))
-                return "The neck shares the rotation of the head"
+                away = motion.apart(head, anatomy.collapse(motion.shown_now(rig)[None]))
+                return f"The neck shares the rotation of the head{_held(away)}"
             times = self.times(context, rig)
             head = anatomy.collapse(motion.shown(rig, context.scene, times))
             motion.write(rig, times, motion.distributed(rig, head))
-            return f"The neck shares the rotation of the head on {len(times)} frames"
+            away = motion.apart(head, anatomy.collapse(motion.shown(rig, context.scene, times)))
+            return f"The neck shares the rotation of the head on {len(times)} frames{_held(away)}"
 
         return told(self, work)
 
@@ -244,6 +246,10 @@ class HYOID_OT_swallow(bpy.types.Operator):
             return f"Swallow from frame {first:g} to {last:g}"
 
         return told(self, work)
+
+
+def _held(degrees: float) -> str:
+    return f"; its limits hold the head back by up to {degrees:.1f}°" if degrees > 0.05 else ""
 
 
 def _keys_here(context: Any, rig: Any) -> bool:

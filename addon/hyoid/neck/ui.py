@@ -53,7 +53,6 @@ class HYOID_PT_neck(panel.Section, bpy.types.Panel):
             limited = bool(armature["neck_limits"])
             icon = "CHECKBOX_HLT" if limited else "CHECKBOX_DEHLT"
             row.operator("hyoid.toggle_neck_limits", icon=icon, depress=limited)
-            row.prop_decorator(armature, '["neck_limits"]')
         whole = row.operator("hyoid.reset_neck", text="" if "neck_limits" in armature else "Reset", icon="LOOP_BACK")
         whole.joint, whole.control = "ALL", True
         larynx = layout.column(align=True)
@@ -81,7 +80,7 @@ class HYOID_PT_neck_joints(panel.Section, bpy.types.Panel):
         layout.row(align=True).prop(context.scene.hyoid_neck, "view", expand=True)
         table = layout.column(align=True)
         head = _row(table, "Joint")
-        for title in ("Nod", "Turn", "Tilt"):
+        for title in ("Nod °", "Turn °", "Tilt °"):
             head.label(text=title)
         warnings = []
         limits = motion.limits_of(rig)
@@ -121,9 +120,9 @@ def _cells(row: Any, view: str, bone: Any, limit: Any, shown: tuple[float, float
             row.prop(bone, "hyoid_neck", index=index, text="")
     elif view == "SHOWN":
         for angle in shown:
-            row.label(text=f"{math.degrees(angle) + 0.0:.1f}°")
+            row.label(text=f"{math.degrees(angle) + 0.0:.1f}")
     else:
-        for text in (f"-{limit.up:g}/{limit.down:g}°", f"±{limit.turn:g}°", f"±{limit.tilt:g}°"):
+        for text in (f"-{limit.up:g} {limit.down:g}", f"±{limit.turn:g}", f"±{limit.tilt:g}"):
             row.label(text=text)
 
 

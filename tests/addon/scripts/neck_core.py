@@ -29,8 +29,8 @@ def main(addon, args):
 
     # Per-joint override in degrees, read back, as the bone's quaternion.
     bone = armature.pose.bones["c5c6"]
-    bone.hyoid_neck = (math.radians(6), math.radians(-5), math.radians(4))
-    answer["read_back"] = [math.degrees(value) for value in bone.hyoid_neck]
+    bone.hyoid_neck = (6, -5, 4)
+    answer["read_back"] = list(bone.hyoid_neck)
     answer["override"] = [math.degrees(x) for x in bone.rotation_quaternion.to_exponential_map()]
 
     # A performance: joints, control properties and the handle all animated, limits on.
@@ -38,7 +38,7 @@ def main(addon, args):
     for frame in (1, 9, 17, 25, 33, 40):
         for joint in ("c7t1", "c5c6", "c2c3", "c1c2", "oc1"):
             pose = armature.pose.bones[joint]
-            pose.hyoid_neck = [math.radians(generator.uniform(-4, 4)) for _ in range(3)]
+            pose.hyoid_neck = [generator.uniform(-4, 4) for _ in range(3)]
             pose.keyframe_insert("rotation_quaternion", frame=frame)
         armature["head_turn"] = generator.uniform(-30, 30)
         armature["head_nod"] = generator.uniform(-15, 15)

@@ -2,7 +2,6 @@
 """Runs inside Blender: one pose, the table with automatic keying, a swallow, faults."""
 
 import importlib
-import math
 
 import bpy
 import numpy as np
@@ -27,7 +26,7 @@ def main(addon, args):
     def apart(first, second):
         return float(2 * np.linalg.norm(np.minimum(abs(first - second), abs(first + second))))
 
-    armature.pose.bones["c4c5"].hyoid_neck = (math.radians(9), math.radians(14), 0)
+    armature.pose.bones["c4c5"].hyoid_neck = (9, 14, 0)
     armature["head_turn"] = 20.0
     armature.update_tag()
     wanted = head()
@@ -42,7 +41,7 @@ def main(addon, args):
     keyed = []
     for automatic in (False, True):
         scene.tool_settings.use_keyframe_insert_auto = automatic
-        bone.hyoid_neck = (0.01, 0, 0)
+        bone.hyoid_neck = (1, 0, 0)
         keyed.append(armature.animation_data.action is not None)
     answer["keyed"] = keyed
     scene.tool_settings.use_keyframe_insert_auto = False
