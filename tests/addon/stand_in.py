@@ -152,6 +152,14 @@ def main(words):
     return run(json.loads(Path(words[1]).read_text(encoding="utf-8")))
 
 
+def alive(pid):
+    """Whether a process runs; one that only waits to be collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def install(folder, name="hyoid", text=None):
     """Make the stand-in, or a program with another text, an executable of a folder."""
     program = Path(folder) / name

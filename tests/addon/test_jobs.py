@@ -106,7 +106,7 @@ def test_cancel_ends_the_whole_family_within_five_seconds_and_removes_the_part(p
     child.cancel()
     assert time.monotonic() - start < 0.2, "cancel must not make Blender wait"
     finished(child, 5.0)
-    while any(_alive(pid) for pid in family):
+    while any(stand_in.alive(pid) for pid in family):
         assert time.monotonic() - start < 5.0, "something still runs"
         time.sleep(0.02)
     assert child.cancelled
@@ -142,13 +142,6 @@ def test_parts_of_living_writers_and_other_files_stay(tmp_path):
         folder.mkdir()
     process.remove_parts([output, tmp_path / "missing" / "b.npz"])
     assert (mine.exists(), dead.exists(), other.exists()) == (True, False, True)
-
-
-def _alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 # --- which program

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -49,6 +50,7 @@ def test_the_result_finds_its_scene_after_rename_copy_and_undo(answer):
     assert (scenes["renamed"], scenes["scene"]) == ("done", "Renämed 'shot'")
     assert (scenes["copied"], scenes["copy got"]) == ("done", "Renämed 'shot'")
     assert scenes["id lost"] == "done"
+    assert scenes["elsewhere"] == ["done", "Renämed 'shot'", [True, True]]  # the user looks at another scene meanwhile
 
 
 def test_a_result_whose_scene_is_gone_can_be_imported_elsewhere(answer):
@@ -115,3 +117,19 @@ def test_the_real_toolkit_does_a_job(version, tmp_path):
     assert answer["seen"] == [["Scene", "human", ["bönes 'x'-001.take.npz"]]]
     assert answer["there"]
     assert answer["words"] == [sys.executable, "-m", "hyoid"]
+
+
+@pytest.mark.parametrize("version", ["3.4", "5.0"])
+def test_when_blender_dies_the_toolkit_ends_too_and_leaves_no_half_file(version, tmp_path):
+    note, output = tmp_path / "pid", tmp_path / "out" / "a.take.npz"
+    voice = tools.ROOT / "examples" / "talk" / "jfk.flac"
+    with pytest.raises(AssertionError):  # no answer comes from a Blender that was killed
+        tools.run(
+            version, "jobs_killed", tmp_path, toolkit=sys.executable, voice=str(voice), output=str(output),
+            note=str(note),
+        )  # fmt: skip
+    deadline = time.monotonic() + 5
+    while stand_in.alive(int(note.read_text())):
+        assert time.monotonic() < deadline, "the toolkit still runs"
+        time.sleep(0.05)
+    assert list(output.parent.iterdir()) == []

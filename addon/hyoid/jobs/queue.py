@@ -360,7 +360,9 @@ def end_all() -> None:
 def _tick() -> float | None:
     active = pump()
     places.redraw()
-    return INTERVAL if active else None
+    if not active:
+        return None
+    return INTERVAL if any(job.state not in OVER for job in _jobs) else 5 * INTERVAL
 
 
 def _start_timer() -> None:

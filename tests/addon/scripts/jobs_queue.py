@@ -27,6 +27,7 @@ class Queue:
     def keep(self, scene, payload, result):
         self.got.append([scene.name, payload.get("word", ""), Path(result["outputs"][0]).is_file()])
         scene["got"] = scene.get("got", 0) + 1
+        self.context = [bpy.context.scene == scene, bpy.context.view_layer == scene.view_layers[0]]
         return "imported"
 
     def fall(self, scene, payload, result):
@@ -79,8 +80,10 @@ def scenes(q):
     answer["id lost"] = q.run(job)[0][0]
     window = bpy.context.window_manager.windows[0] if len(bpy.context.window_manager.windows) else None
     other = bpy.data.scenes.new("Other")
+    job = q.submit("slow", word="elsewhere")
     if window:
         window.scene = other
+    answer["elsewhere"] = [q.run(job)[0][0], q.got[-1][0], q.context if window else [True, True]]
     job = q.queue.Job("wiggle", {}, "gone", "keep", {}, "no such id", "Deleted", "", q.queue._generation)
     job.state, job.result = q.queue.READY, {"outputs": [q.args["source"]]}
     q.queue._jobs.append(job)

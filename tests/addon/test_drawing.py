@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.addon import tools
+from tests.addon import stand_in, tools
 
 pytestmark = pytest.mark.blender
 
@@ -31,3 +31,14 @@ def test_every_icon_is_known(version, tmp_path):
     answer = tools.run(version, "icons", tmp_path, icons=names)
     assert answer["missing"] == []
     assert answer["progress"] == (None if version == "3.4" else ["factor", "text"])
+
+
+@pytest.mark.parametrize("version", tools.VERSIONS)
+def test_every_panel_draws_without_and_with_a_character(version, tmp_path):
+    """The Blenders after 3.4 have no window here; their layouts are asked which functions and words they know."""
+    program = stand_in.install(tmp_path / "bin")
+    answer = tools.run(version, "drawn", tmp_path, toolkit=str(program))
+    assert answer["faults"] == {}
+    assert answer["drawn"]["HYOID_PT_root (empty)"] > 20
+    assert answer["drawn"]["HYOID_PT_form_wiggle (empty)"] > 20
+    assert answer["drawn"]["preferences"] > 10
