@@ -531,3 +531,17 @@ def test_a_glb_of_blenders_exporter_is_read_as_the_scene_shows_it(version, tmp_p
             whole = multiply(whole, take.rotations[:, take.joint_names.index(joint)].astype(float))
         assert np.abs((whole * wanted).sum(-1)).min() > 1 - 1e-6, name
     assert np.abs(take.root - answer["ways"]).max() < 1e-5
+
+
+@pytest.mark.blender
+@pytest.mark.parametrize("version", ["3.4", "5.0"])
+def test_motion_capture_plays_on_the_human_and_on_others_alike(version, tmp_path):
+    answer = tools.run(version, "mapping_bvh", tmp_path, bvh=str(tmp_path / "gehen 'ü'.bvh"))
+    assert answer["most"] > 0.1
+    assert answer["apart"] < 1e-3
+    other, human = map(np.array, answer["arms"])
+    # The joint in the middle of the human's upper arm lies a little beside the line from shoulder to elbow.
+    assert np.degrees(np.arccos(other @ human)) < 2
+    # 38 cm forward of a man whose hips stand at 92 cm; the human's stand at 1 m.
+    assert answer["ways"][1] == pytest.approx([0.1 / 0.92, -0.38 / 0.92, 0.019 / 0.92], abs=1e-3)
+    assert answer["ways"][0][1] < -0.3

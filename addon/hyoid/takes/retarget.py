@@ -15,7 +15,7 @@ import numpy as np
 from ..toolkit.geometry import rotations
 from ..toolkit.take import Take
 from . import guess_bones
-from .guess_bones import JAW_CURVE, JOINTS, LOOK_LEFT, LOOK_RIGHT, NECK
+from .guess_bones import JAW_CURVE, JOINTS, LOOK_LEFT, LOOK_RIGHT, NECK, SPINE
 
 HIP_HEIGHT = 1.0
 """Metres from the floor to the root joint of the human."""
@@ -43,6 +43,7 @@ _T_REST: dict[str, tuple[float, float, float]] = {
 NEXT = {"upperarm01": "lowerarm01", "lowerarm01": "wrist", "wrist": "finger3-1", "upperleg01": "lowerleg01",
         "lowerleg01": "foot"}  # fmt: skip
 """The joint at which the bone of a limb joint ends."""
+_BACK = frozenset((*SPINE, *NECK))
 _SPREAD = {"upperarm02": "upperarm01", "lowerarm02": "lowerarm01", "upperleg02": "upperleg01",
            "lowerleg02": "lowerleg01"}  # fmt: skip
 
@@ -60,9 +61,9 @@ def is_human(take: Take) -> bool:
 def human_take(take: Take, *, align: bool = True) -> Take:
     """The same performance with the joints of the human, whatever skeleton it was recorded with.
 
-    Names are guessed (Mixamo, motion capture, Rigify...); a turn that the human spreads over several joints is divided
-    evenly, so their product is that turn. A root that is a place in the room becomes a way from the rest, at the size
-    of the human.
+    Names are guessed (Mixamo, motion capture, Rigify...). The turn of a back or neck bone is divided evenly among the
+    joints that it stands for; that of a limb goes to the joint that bends, and half of its twist to the one below. A
+    root that is a place in the room becomes a way from the rest, at the size of the human.
 
     Args:
         align: the skeleton is taken to rest in T pose: arms and legs point where they pointed, from the human's rest.
@@ -70,25 +71,47 @@ def human_take(take: Take, *, align: bool = True) -> Take:
     if is_human(take):
         return take
     roles, _, _ = guess_bones.find_roles(take.joint_names)
-    names: list[str] = []
-    turns: list[np.ndarray] = []
+    turns: dict[str, np.ndarray] = {}
     for bone, joints in guess_bones.joints_of_roles(roles).items():
         whole = take.rotations[:, take.joint_names.index(bone)].astype(np.float64)
-        part = whole
-        if len(joints) > 1:
+        if set(joints) <= _BACK:
             part = rotations.from_rotation_vector(rotations.to_rotation_vector(whole) / len(joints))
-        names += joints
-        turns += [part] * len(joints)
+            turns |= dict.fromkeys(joints, part)
+        else:
+            turns[next((joint for joint in joints if joint[:-2] in NEXT), _bending(joints))] = whole
     if align:
-        turns = _onto_human_rest(names, turns)
-    stacked = np.stack(turns, 1) if turns else rotations.identity(take.frames, 0)
+        _onto_human_rest(turns)
+    _share_twist(turns)
+    stacked = np.stack(list(turns.values()), 1) if turns else rotations.identity(take.frames, 0)
     return replace(
         take,
-        joint_names=tuple(names),
+        joint_names=tuple(turns),
         rotations=rotations.continuous(stacked).astype(np.float32),
         root=_way(take.root),
         keys={name: keys for name, keys in take.keys.items() if name in take.curve_names},
     )
+
+
+def _bending(joints: Sequence[str]) -> str:
+    """The one of several joints that stand for one bone which bends: the finger, not the palm; the collar bone."""
+    return joints[-1] if joints[0].startswith("metacarpal") else joints[0]
+
+
+def _share_twist(turns: dict[str, np.ndarray]) -> None:
+    """Give half of each limb's twist about its own length to the joint in its middle."""
+    for lower, upper in _SPREAD.items():
+        for side, sign in (("L", 1.0), ("R", -1.0)):
+            whole = turns.get(f"{upper}.{side}")
+            if whole is None:
+                continue
+            along = np.array(_HUMAN_REST[upper]) * [sign, 1, 1]
+            along /= np.linalg.norm(along)
+            whole = np.where(whole[:, :1] < 0, -whole, whole)
+            # The part of a turn about an axis is its quaternion with the rest of the vector left out.
+            twist = rotations.normalise(np.concatenate([whole[:, :1], (whole[:, 1:] @ along)[:, None] * along], -1))
+            half = rotations.from_rotation_vector(rotations.to_rotation_vector(twist) / 2)
+            turns[f"{lower}.{side}"] = half
+            turns[f"{upper}.{side}"] = rotations.multiply(whole, rotations.inverse(half))
 
 
 def _way(root: np.ndarray) -> np.ndarray:
@@ -99,32 +122,26 @@ def _way(root: np.ndarray) -> np.ndarray:
     return (root * (HIP_HEIGHT / height) - np.array([0, HIP_HEIGHT, 0])).astype(np.float32)
 
 
-def _onto_human_rest(names: Sequence[str], turns: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Turns from a T pose as turns from the human's rest, for arms, hands and legs."""
-    result = list(turns)
+def _onto_human_rest(turns: dict[str, np.ndarray]) -> None:
+    """Change turns from a T pose, in place, into turns from the human's rest, for arms, hands, legs and feet."""
     for side, sign in (("L", 1.0), ("R", -1.0)):
-        before: dict[str, np.ndarray] = {}
-        for chain in (("upperarm01", "lowerarm01", "wrist"), ("upperleg01", "lowerleg01")):
-            carried = rotations.IDENTITY.astype(np.float64)
+        for chain, ends in (
+            (("upperarm01", "lowerarm01", "wrist"), ("finger", "metacarpal")),
+            (("upperleg01", "lowerleg01"), ()),
+        ):
+            before = rotations.IDENTITY.astype(np.float64)
             for joint in chain:
-                own = rest_turn(joint, sign, _HUMAN_REST[joint], _T_REST)
-                group = [f"{name}.{side}" for name in (joint, *(n for n, first in _SPREAD.items() if first == joint))]
-                here = [name for name in group if name in names]
-                if here:
-                    first, last = names.index(here[0]), names.index(here[-1])
-                    result[first] = rotations.multiply(rotations.inverse(carried), result[first])
-                    result[last] = rotations.multiply(result[last], own)
-                    carried = own
-                before[joint] = carried
-        for index, name in enumerate(names):
-            if name.startswith(("finger", "metacarpal")) and name.endswith(side):
-                hand = before["wrist"]
-                result[index] = rotations.multiply(rotations.inverse(hand), rotations.multiply(result[index], hand))
-        foot = f"foot.{side}"
-        if foot in names:
-            index = names.index(foot)
-            result[index] = rotations.multiply(rotations.inverse(before["lowerleg01"]), result[index])
-    return result
+                if f"{joint}.{side}" in turns:
+                    own = rest_turn(joint, sign, _HUMAN_REST[joint], _T_REST)
+                    turn = rotations.multiply(turns[f"{joint}.{side}"], own)
+                    turns[f"{joint}.{side}"] = rotations.multiply(rotations.inverse(before), turn)
+                    before = own
+            foot = f"foot.{side}"
+            if not ends and foot in turns:
+                turns[foot] = rotations.multiply(rotations.inverse(before), turns[foot])
+            for name in turns:
+                if ends and name.startswith(ends) and name.endswith(side):
+                    turns[name] = rotations.multiply(rotations.inverse(before), rotations.multiply(turns[name], before))
 
 
 def rest_turn(
