@@ -43,9 +43,6 @@ def test_a_dragged_slider_reshapes_a_posed_character_and_is_one_step_of_undo(tmp
             blender.keys("mousemove", str(int(x) - 8 * step), row)
             time.sleep(0.1)
         blender.keys("mouseup", "1")
-        younger = (
-            "sys.modules['hyoid_addon.characters.find'].rigs(bpy.data.scenes[0])[0].armature.hyoid_identity.set_age"
-        )
         blender.wait(f"{AGE} < 0.5")
         after = blender.ask(STATE)
         assert after["top"] < before["top"] - 0.1  # a child is shorter than a woman by more than a hand
