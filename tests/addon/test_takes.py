@@ -287,9 +287,15 @@ def test_other_targets_and_kinds_of_takes(version, tmp_path):
     told = found["refused"]["told"]
     assert "nothing in the take fits" in told["nothing"]
     assert "sideways" in told["mode"]
-    assert "between 3 and 2" in told["seconds"]
+    assert "no second of the take lies between 3 and" in told["seconds"]
     assert found["refused"]["tweaked"]
     assert "Tab in the NLA editor" in told["tweaked"]
+    elsewhere = found["elsewhere"]
+    assert (elsewhere["rigs"], elsewhere["here"]) == (1, 0)
+    assert elsewhere["shown"] == pytest.approx(float(take.curve("jawOpen")[row]), abs=1e-4)
+    assert "in place of 'toy'" in elsewhere["message"]
+    assert "nothing in the take fits" in elsewhere["told"]
+    assert elsewhere["left"] == 0  # the character that was made for it is gone again
 
 
 def _check_glb(found, take, row):

@@ -155,9 +155,27 @@ def place(
     context: Any, take: Take, target: Any, placement: Placement, *, keys: str, whole_frames: bool, sound: bool,
     markers: bool, scene_range: bool,
 ) -> str:  # fmt: skip
-    """Everything that an import does once the target is known; one line for the user."""
+    """Everything that an import does; one line for the user.
+
+    Args:
+        target: the object that plays the take; None makes the character that it was made for.
+
+    Raises:
+        HyoidError: the take does not fit; a character that was made for it is gone again.
+    """
     scene = context.scene
-    said = [insert.insert(scene, target, take, placement, keys=keys, whole_frames=whole_frames)]
+    made = target is None
+    target = create_for(context, take) if made else target
+    try:
+        said = [insert.insert(scene, target, take, placement, keys=keys, whole_frames=whole_frames)]
+    except HyoidError:
+        rig = find.rig_of(target)
+        if made and rig is not None:
+            create.remove(rig)
+        raise
+    if made:
+        other = take.character.name
+        said.append(f"on the new character '{target.name}'" + (f" in place of '{other}'" if other != "human" else ""))
     if sound:
         said.append(add_sound(scene, take, placement.start))
     if markers:
@@ -255,25 +273,18 @@ class HYOID_OT_import_take(bpy.types.Operator):
     def _run(self, context: Any) -> str:
         take = read(bpy.path.abspath(self.filepath))
         target = None if self.create else target_of(context, self.target)
-        made = target is None
-        if made and not self.create and self.filepath.lower().endswith(".glb"):
+        if target is None and not self.create and self.filepath.lower().endswith(".glb"):
             hint = "Choose a target or New Character; to import the file as it is use File > Import > glTF 2.0"
             raise UsageError("nothing in the scene can play the take", path=self.filepath, hint=hint)
-        target = create_for(context, take) if made else target
         by_frame = self.place == "FRAME" or (
             self.properties.is_property_set("start") and not self.properties.is_property_set("place")
         )
         start = self.start if by_frame else context.scene.frame_current
         placement = Placement(start, self.mode, self.blend_in, self.blend_out, name_of(self.filepath))
-        try:
-            return place(
-                context, take, target, placement, keys=self.keys, whole_frames=self.whole_frames, sound=self.sound,
-                markers=self.markers, scene_range=self.scene_range,
-            )  # fmt: skip
-        except HyoidError:
-            if made:
-                create.remove(find.rig_of(target))
-            raise
+        return place(
+            context, take, target, placement, keys=self.keys, whole_frames=self.whole_frames, sound=self.sound,
+            markers=self.markers, scene_range=self.scene_range,
+        )  # fmt: skip
 
 
 OPTIONS = (
@@ -301,8 +312,6 @@ def finish_job(scene: Any, payload: Mapping[str, Any], result: Mapping[str, Any]
     context = _SceneContext(scene)
     wanted = bool(payload.get("target") or payload.get("target_id")) and not payload.get("create")
     target = _again(scene, payload) if wanted else None
-    gone = wanted and target is None
-    target = create_for(context, take) if target is None else target
     placement = Placement(
         float(payload.get("start", scene.frame_current)), str(payload.get("mode", "new")),
         float(payload.get("blend_in", 0.0)), float(payload.get("blend_out", 0.0)),
@@ -313,9 +322,9 @@ def finish_job(scene: Any, payload: Mapping[str, Any], result: Mapping[str, Any]
         whole_frames=bool(payload.get("whole_frames", True)), sound=bool(payload.get("sound", True)),
         markers=bool(payload.get("markers", False)), scene_range=bool(payload.get("scene_range", False)),
     )  # fmt: skip
-    if gone:
-        message += f"; '{payload.get('target')}' is gone, so it plays on a new character '{target.name}'"
-    return f"{message} ({path})" if gone else message
+    if wanted and target is None:
+        message += f"; '{payload.get('target')}' is gone ({path})"
+    return message
 
 
 class _SceneContext:

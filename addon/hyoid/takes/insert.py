@@ -57,10 +57,7 @@ def insert(
         take = part_of(take, only)
     if keys == "dense" and whole_frames and abs(rate - take.fps) > 1e-6:
         take = take_edit.resample(take, rate)
-    if placement.first is None or placement.last is None:
-        last = (take.frames - 1) / take.fps
-        first = placement.first or 0.0
-        placement = replace(placement, first=first, last=last if placement.last is None else placement.last)
+    placement = _used(placement, take, rate, snap=keys == "dense" and whole_frames)
     made = channels_for(target, take, keys, notes)
     if only is not None and "root" not in only:
         made = [channel for channel in made if not channel.path.endswith(".location")]
@@ -69,6 +66,17 @@ def insert(
     actions = channels.write(scene, made, placement)
     _remember(target, whole, placement, rate, actions, only)
     return _message(made, placement, rate, notes)
+
+
+def _used(placement: Placement, take: Take, rate: float, *, snap: bool) -> Placement:
+    """The placement with the seconds that are used: all by default; on whole frames of the scene when they snap."""
+    end = (take.frames - 1) / take.fps
+    ends = []
+    for second, default in ((placement.first, 0.0), (placement.last, end)):
+        if second is not None and snap:
+            second = (round(placement.start + second * rate) - placement.start) / rate
+        ends.append(default if second is None else second)
+    return replace(placement, first=max(ends[0], 0.0), last=min(ends[1], end))
 
 
 def channels_for(target: Any, take: Take, keys: str, notes: list[str]) -> list[Channel]:

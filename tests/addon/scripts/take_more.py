@@ -11,7 +11,7 @@ ROW = 20
 def main(addon, args):
     case = Case(addon, args)
     answer = {}
-    for what in (glb, modes, sparse, sound, mapped, refused):
+    for what in (glb, modes, sparse, sound, mapped, refused, elsewhere):
         answer[what.__name__] = what(case, args)
     return answer
 
@@ -186,3 +186,32 @@ def refused(case, args):
         keys.animation_data.use_tweak_mode = False
     case.module("characters.create").remove(rig)
     return {"told": told, "before": before, "after": after, "tweaked": tweaked}
+
+
+def elsewhere(case, args):
+    """A job that ends while another scene is in the window plays in its own scene."""
+    importer, find = case.module("takes.importer"), case.module("characters.find")
+    other = bpy.data.scenes.new("other")
+    here = len(case.scene.objects)
+    message = importer.finish_job(other, {"create": True, "start": 3}, {"outputs": [args["take"]]})
+    rigs = find.rigs(other)
+    playing = case.module("toolkit.blender.compat").playing(rigs[0].body.data.shape_keys)
+    jaw = playing.fcurves.find('key_blocks["jawOpen"].value')
+    shown = jaw.evaluate(3 + ROW / case.take.fps * other.render.fps)
+    before = len(bpy.data.objects)
+    strange = case.module("takes.insert").replace(
+        case.take, curve_names=(), curves=case.take.curves[:, :0], joint_names=(), rotations=case.take.rotations[:, :0],
+        root=0 * case.take.root,
+    )  # fmt: skip
+    told = ""
+    try:
+        importer.place(
+            importer._SceneContext(other), strange, None, case.module("takes.channels").Placement(1), keys="dense",
+            whole_frames=True, sound=True, markers=False, scene_range=False,
+        )  # fmt: skip
+    except case.module("toolkit.errors").UsageError as error:
+        told = str(error)
+    return {
+        "message": message, "rigs": len(rigs), "here": len(case.scene.objects) - here, "told": told,
+        "left": len(bpy.data.objects) - before, "shown": shown,
+    }  # fmt: skip
