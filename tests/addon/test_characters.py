@@ -8,8 +8,10 @@ import pytest
 from hyoid import blender, characters
 from hyoid.blender import neck_control
 from hyoid.characters import arkit, neck, performance
+from hyoid.formats import take_npz
 from hyoid.geometry import rotations
 
+from tests import toy
 from tests.addon import tools
 
 pytestmark = pytest.mark.blender
@@ -214,3 +216,12 @@ def test_a_character_in_a_file_of_the_toolkit_is_known_again(version, tmp_path):
     assert answer["left"] == []
     assert answer["linked"]["age"] == pytest.approx(0.4)
     assert "linked from another file" in answer["linked"]["refusal"]
+
+
+@pytest.mark.parametrize("version", ["3.4", "5.0"])
+def test_a_character_takes_what_it_plays_along_and_leaves_the_rest(version, tmp_path):
+    """Left are the artist's two actions, and the one take that a new take had put aside, kept on purpose."""
+    take_npz.write(tmp_path / "t.take.npz", toy.take())
+    left = tools.run(version, "character_take", tmp_path, path=str(tmp_path / "t.take.npz"))
+    put_aside = 2 if version == "3.4" else 1  # before 4.4 face and joints have an action each
+    assert left == {"actions": 2 + put_aside}
