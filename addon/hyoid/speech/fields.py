@@ -92,8 +92,8 @@ TARGETS = (
     ("CREATE", "New", "A new character is added to the scene"),
 )
 STARTS = (
+    ("AUTO", "Automatic", "The performance of a strip lies where the strip lies, that of a file at the current frame"),
     ("PLAYHEAD", "Playhead", "The voice begins at the current frame"),
-    ("STRIP", "Strip", "The performance lies where the strip lies"),
     ("FRAME", "Frame", "The voice begins at the frame below"),
 )
 MODES = (
@@ -170,7 +170,7 @@ class HyoidTalkSettings(bpy.types.PropertyGroup):
             name="Sound Strip", description="Put the voice on the timeline, unless it is there already", default=True
         ),
         "add_markers": bpy.props.BoolProperty(
-            name="Phoneme Markers", description="Mark each sound of speech on the timeline, to be dragged", default=True
+            name="Phonemes", description="Mark each sound of speech on the timeline, to be dragged", default=True
         ),
         "show_strengths": bpy.props.BoolProperty(
             name="Strengths", description="How much each part of the face does", default=False

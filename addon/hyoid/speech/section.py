@@ -67,10 +67,11 @@ def _draw_voice(layout: Any, context: bpy.types.Context, settings: Any) -> None:
         return
     strip = voices.strip_of(context)
     if strip is None:
-        _tell(column, "Select a sound strip in the Sequencer", "INFO")
+        _tell(column, "Select a sound strip", "INFO")
         return
     name = os.path.basename(bpy.path.abspath(strip.sound.filepath)) or strip.name
-    _tell(column, f"{name}, frames {strip.frame_final_start} to {strip.frame_final_end}", "SOUND")
+    _tell(column, name, "SOUND")
+    _tell(column, f"Frames {strip.frame_final_start} to {strip.frame_final_end - 1}", "BLANK1")
 
 
 def _tell(layout: Any, text: str, icon: str) -> None:
@@ -116,7 +117,8 @@ def _draw_placement(layout: Any, settings: Any) -> None:
     column.prop(settings, "blend_in")
     column.prop(settings, "blend_out")
     column = layout.column(align=True)
-    column.prop(settings, "add_sound")
+    if settings.voice == "FILE":
+        column.prop(settings, "add_sound")
     column.prop(settings, "add_markers")
 
 

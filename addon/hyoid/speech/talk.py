@@ -170,7 +170,7 @@ def _target(context: bpy.types.Context, settings: Any) -> tuple[bpy.types.Object
 def _start_frame(scene: bpy.types.Scene, settings: Any, voice: voices.Voice) -> float:
     if settings.start == "FRAME":
         return settings.frame
-    if settings.voice == "STRIP" and settings.start == "STRIP" and voice.frame is not None:
+    if settings.start == "AUTO" and voice.frame is not None:
         return voice.frame
     return scene.frame_current_final
 

@@ -15,7 +15,7 @@ def main(addon, args):
     rig = helper["setup"](addon, args)
     compat = importlib.import_module(addon.__name__ + ".toolkit.blender.compat")
     settings = scene.hyoid_speech
-    settings.voice, settings.start, settings.transcript, settings.text = "STRIP", "STRIP", "TYPED", args["text"]
+    settings.voice, settings.transcript, settings.text = "STRIP", "TYPED", args["text"]
 
     def refused():
         try:
