@@ -71,9 +71,10 @@ def test_a_take_comes_back(version, tmp_path, take):
 def test_other_meshes_and_what_a_reduction_keeps(version, tmp_path, take):
     place = tmp_path / "files"
     place.mkdir()
+    (tmp_path / "temporary").mkdir()
     answer = tools.run(
         version, "export_more", tmp_path, take=str(take), place=str(place), frames=2000, curves=40,
-        toolkit=version == "4.2", env={"HYOID_TOOLKIT": str(Path(sys.executable).with_name("hyoid"))},
+        toolkit=version == "4.2", env={"HYOID_TOOLKIT": str(Path(sys.executable).with_name("hyoid")), "TMPDIR": str(tmp_path / "temporary")},
     )  # fmt: skip
     mesh = answer["mesh"]
     assert mesh["names"] == ["eyeBlinkLeft", "eyeBlinkRight", "jawOpen", "mouthClose"]
@@ -99,6 +100,7 @@ def test_other_meshes_and_what_a_reduction_keeps(version, tmp_path, take):
     if version == "4.2":
         assert answer["job"]["start"] == "glTF"
         assert sorted(answer["job"]["left"]) == ['Größe "x".glb', "own.take.npz"]
+        assert not list((tmp_path / "temporary").glob("hyoid-export-*"))
 
 
 @pytest.mark.slow
@@ -113,3 +115,17 @@ def test_long_reductions_are_fast(tmp_path, take):
     assert big["before"] == 3_000_000
     assert big["worst"] <= 0.01
     assert big["seconds"] < 10  # about 1 on an idle core; others may be at work
+
+
+@pytest.mark.parametrize("version", ["3.4", "4.2", "5.0"])
+def test_constraints_drivers_and_parents_are_seen(version, tmp_path):
+    answer = tools.run(version, "export_scene", tmp_path)
+    assert answer["moving"] > 0.1  # the constraint does something
+    # Sampled without the artist's scene being stepped: exactly what stepping it shows, the hidden target included.
+    assert answer["sampled"] == [0, 0]
+    assert answer["frame"] == 5
+    assert max(answer["neck"]) < CURVES
+    assert answer["silent"]
+    assert max(answer["all"]) < CURVES
+    assert answer["driver"] == [True]
+    assert not answer["own"]

@@ -61,8 +61,11 @@ def performance(
 
     for bone, turned in turns.items():
         count += _bone(armature, seen, bone, turned, put, container)
-    for path in paths:
-        count += put(path, "Controls" if path.startswith("[") else "Object Transforms", seen.numbers[path], container)
+    for path, values in seen.numbers.items():
+        if np.ptp(values, axis=0).max() == 0:
+            _hold(armature, path, values[0])  # a key would stand in the way of whoever moves the slider
+        else:
+            count += put(path, "Controls" if path.startswith("[") else "Object Transforms", values, container)
     if keys is not None:
         shared = compat.has_slots()
         face = compat.fcurve_owner(keys, action if shared else _face_action(name))
@@ -143,6 +146,16 @@ def _put(container: Any, path: str, index: int, group: str, frames: np.ndarray, 
         frames, column = frames[:1], column[:1]
     fcurves.put(container, path, index, group, frames, column, (frames[0], frames[-1]))
     return len(frames)
+
+
+def _hold(armature: Any, path: str, value: np.ndarray) -> None:
+    """Give a property of the armature object a value that no key holds."""
+    if not path.startswith("["):
+        owner, _, name = path.rpartition(".")
+        setattr(armature.path_resolve(owner) if owner else armature, name, value if len(value) > 1 else value[0])
+        return
+    name = next(name for name in armature.keys() if path == f'["{bpy.utils.escape_identifier(name)}"]')  # noqa: SIM118
+    armature[name] = type(armature[name])(value[0])
 
 
 def _put_away(rig: Any, owners: list[Any]) -> None:

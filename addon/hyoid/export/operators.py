@@ -4,6 +4,8 @@
 
 import os
 import re
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ from .. import jobs
 from ..characters import find
 from ..neck.active import has_character, rig_in, told
 from ..toolkit.blender import compat
-from ..toolkit.errors import UsageError
+from ..toolkit.errors import HyoidError, UsageError
 from . import bake, fcurves, frames, reduce, sample, write
+
+_FOLDER = "hyoid-export-"
+"""How the temporary folders of takes begin that the toolkit turns into files."""
 
 _GLOB = ";".join(sorted({f"*{entry.suffix}" for entry in write.FORMATS.values()}))
 
@@ -85,7 +90,7 @@ class HYOID_OT_reduce_keys(frames.RangeOptions, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if context.object is not None or find.active_rig(context) is not None:
+        if context.view_layer.objects.active is not None or find.active_rig(context) is not None:
             return True
         cls.poll_message_set("Nothing is selected: select a character or an animated object")
         return False
@@ -101,10 +106,11 @@ class HYOID_OT_reduce_keys(frames.RangeOptions, bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         def work() -> str:
-            scene, rig = context.scene, find.rig_of(context.object)
-            if rig is None and (context.object is None or not reduce.owners_of(context.object, None)):
+            scene, active = context.scene, context.view_layer.objects.active
+            rig = find.rig_of(active)
+            if rig is None and (active is None or not reduce.owners_of(active, None)):
                 rig = find.active_rig(context)
-            target = context.object if rig is None else rig.armature
+            target = active if rig is None else rig.armature
             owners = reduce.owners_of(target, rig)
             span = None
             if self.frame_range != "KEYS":
@@ -205,24 +211,26 @@ class HYOID_OT_export_take(frames.RangeOptions, bpy.types.Operator, ExportHelper
         return told(self, work)
 
     def _through_toolkit(self, context: Any, take: Any, path: Path) -> str:
+        folder = tempfile.mkdtemp(prefix=_FOLDER)
+        source = os.path.join(folder, "performance.take.npz")
         try:
             jobs.toolkit(context)
-            source = Path(jobs.output_path(context, path.name[: -len(path.suffix)]))
-            write.write_here(source, take, "TAKE")
+            write.write_here(Path(source), take, "TAKE")
             jobs.submit(
-                context, "convert", {"source": str(source), "outputs": [str(path)]},
-                label=f"Export {path.name}", handler="export_take", payload={"source": str(source)},
+                context, "convert", {"source": source, "outputs": [str(path)]},
+                label=f"Export {path.name}", handler="export_take", payload={"folder": folder},
             )  # fmt: skip
-        except jobs.JobError as error:
-            raise UsageError(str(error)) from error
+        except (jobs.JobError, HyoidError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise error if isinstance(error, HyoidError) else UsageError(str(error)) from error
         return f"{path.name} is written" if bpy.app.background else f"{path.name} is being made; see the panel"
 
 
 def exported(scene: Any, payload: dict[str, Any], result: dict[str, Any]) -> str:
     """Handler of export jobs: the take that was handed to the toolkit goes, the result is told."""
-    source = Path(payload.get("source", ""))
-    if source.name.endswith(".take.npz"):
-        source.unlink(missing_ok=True)
+    folder = str(payload.get("folder", ""))
+    if os.path.basename(folder).startswith(_FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
     return ", ".join(Path(path).name for path in result.get("outputs", [])) + " is written"
 
 

@@ -138,7 +138,7 @@ def reduce(
     result = Reduction()
     channels: list[_Channel] = []
     for owner in owners:
-        fcurves.check_editable(owner)
+        fcurves.check_editable(owner, mixed=False)
         channels += _channels_of(owner, tolerance, span or _NONE, selected, result)
     if not result.before:
         raise UsageError(
