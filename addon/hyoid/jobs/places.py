@@ -159,23 +159,36 @@ def is_busy() -> bool:
     return compat.is_dragging(bpy.context.window_manager)
 
 
+def _window_of(scene: Any) -> Any:
+    """The window that shows a scene, else any, else None."""
+    windows = list(bpy.context.window_manager.windows) if bpy.context.window_manager else []
+    return next((window for window in windows if window.scene == scene), windows[0] if windows else None)
+
+
 @contextmanager
 def in_scene(scene: Any) -> Iterator[None]:
-    """The context of a scene: in the window that shows it, else in any."""
-    windows = list(bpy.context.window_manager.windows) if bpy.context.window_manager else []
-    window = next((window for window in windows if window.scene == scene), windows[0] if windows else None)
+    """The context of a scene, whichever the window shows."""
+    window = _window_of(scene)
     if window is None:
         yield
         return
-    layer = window.view_layer if window.scene == scene else scene.view_layers[0]
-    with bpy.context.temp_override(window=window, scene=scene, view_layer=layer):
-        yield
+    with bpy.context.temp_override(window=window):
+        if window.scene == scene:
+            yield
+            return
+        # One override with both would leave the window's scene with the other's view layer: operators crash on that.
+        with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
+            yield
 
 
 def push_undo(message: str) -> None:
     """One step of undo; in background mode there are none."""
-    if not bpy.app.background and bpy.ops.ed.undo_push.poll():
-        bpy.ops.ed.undo_push(message=message)
+    window = _window_of(None)
+    if bpy.app.background or window is None:
+        return
+    with bpy.context.temp_override(window=window):
+        if bpy.ops.ed.undo_push.poll():
+            bpy.ops.ed.undo_push(message=message)
 
 
 def redraw() -> None:

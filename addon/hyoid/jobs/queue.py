@@ -250,26 +250,31 @@ def _deliver(job: Job) -> None:
 
 
 def deliver_to(job: Job, scene: Any) -> None:
-    """Call the job's handler for a scene, whichever it is, as one step of undo."""
-    job.lost = False
+    """Call the job's handler for a scene, whichever it is; one step of undo, even if it fails halfway."""
+    handler = _handlers.get(job.handler)
+    if handler is None:
+        _fail_to_import(job, "Nothing in this add-on can import the result")
+        return
     try:
         with places.in_scene(scene):
-            handler = _handlers.get(job.handler)
-            if handler is None:
-                raise JobError(f"Nothing in this add-on can import the result. {_where(job)}")
             job.message = handler(scene, dict(job.payload), dict(job.result or {})) or ""
-            places.push_undo(f"Hyoid: {job.label}")
-        _end(job, DONE, "")
     except places.told_errors() as error:
-        job.lost = True
-        _end(job, FAILED, f"{error}. {_where(job)}".replace("..", "."))
+        _fail_to_import(job, str(error))
     except Exception as error:  # noqa: BLE001  a fault of a handler must stop neither the timer nor Blender
         import traceback
 
         if job.child is not None:
             job.child.log.extend(traceback.format_exc().splitlines())
-        job.lost = True
-        _end(job, FAILED, f"The result could not be imported ({type(error).__name__}: {error}). {_where(job)}")
+        _fail_to_import(job, f"The result could not be imported ({type(error).__name__}: {error})")
+    else:
+        job.lost = False
+        _end(job, DONE, "")
+    places.push_undo(f"Hyoid: {job.label}")
+
+
+def _fail_to_import(job: Job, error: str) -> None:
+    job.lost = True
+    _end(job, FAILED, f"{error.rstrip('.')}. {_where(job)}")
 
 
 def _where(job: Job) -> str:
