@@ -172,6 +172,8 @@ def test_a_changed_character_equals_a_new_one(version, part, tmp_path):
     assert answer["pair"] == {"l-cheek-volume-incr": 0.5, "r-cheek-volume-incr": 0.5}
     assert answer["added"] == ["Cheek: volume", "Nose: base up"]
     assert answer["left"] == ["Nose: base up"]
+    words = ("JSON", "unknown setting 'agee'", "Leave Edit Mode", "Leave Edit Mode")
+    assert all(word in text for word, text in zip(words, answer["refusals"], strict=True)), answer["refusals"]
     assert answer["name"] == "human"
 
 

@@ -65,7 +65,21 @@ def main(addon, args):
     bpy.ops.hyoid.remove_detail(detail="cheek-volume-incr")
     answer["left"] = [detail.title for detail in shown(changed.armature)]
     answer["name"] = find.identity(changed.armature)["name"]
+    answer["refusals"] = [refused(**wrong) for wrong in ({"settings": "age"}, {"settings": '{"agee": 1}'})]
+    bpy.context.view_layer.objects.active = changed.body
+    bpy.ops.object.mode_set(mode="EDIT")
+    answer["refusals"].append(refused(operator=bpy.ops.hyoid.reset_character))
+    group.set_age = 0.2
+    answer["refusals"].append(group.message)
     return json.loads(json.dumps(answer))
+
+
+def refused(operator=None, **given):
+    try:
+        (operator or bpy.ops.hyoid.create_character)(**given)
+    except RuntimeError as error:
+        return str(error)
+    return ""
 
 
 def surface_difference(a, b):
