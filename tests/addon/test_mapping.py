@@ -462,6 +462,18 @@ def test_renamed_keys_get_the_curves(version, tmp_path):
 
 @pytest.mark.blender
 @pytest.mark.parametrize("version", VERSIONS)
+def test_a_mesh_with_visemes_speaks(version, tmp_path):
+    answer = tools.run(version, "mapping_core", tmp_path, case="speech")
+    assert answer["rows"]["viseme_PP"] == "viseme:PP"
+    assert "Basis 2" not in answer["rows"]
+    assert answer["closed"] == pytest.approx(1, abs=1e-5)
+    assert answer["open"] == pytest.approx(1, abs=1e-5)
+    assert "roughly" in answer["guessed"]  # told from the jaw and the lips: the user is told so too
+    assert "roughly" not in answer["message"]
+
+
+@pytest.mark.blender
+@pytest.mark.parametrize("version", VERSIONS)
 def test_tables_are_saved_with_the_file_and_as_json(version, tmp_path):
     blend, preset = tmp_path / "ä 'b' \"c\".blend", tmp_path / "tä'b\".json"
     answer = tools.run(version, "mapping_core", tmp_path, case="saved", blend=str(blend), json=str(preset))

@@ -101,6 +101,7 @@ def channels_for(target: Any, take: Take, keys: str, notes: list[str]) -> list[C
     for obj in _together(target):
         write = mapping.channels_for_mesh if obj.type == "MESH" else mapping.channels_for_armature
         made += write(obj, take)
+        notes += mapping.remarks(obj, take)
     if target.type == "MESH" and take.joint_names:
         idle = [armature.name for armature in _armatures(target) if not len(armature.hyoid_bone_map)]
         if idle:

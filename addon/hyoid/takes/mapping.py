@@ -18,7 +18,7 @@ from .channels import Channel
 from .guess_bones import NECK, SPINE, BoneRow
 from .guess_shapes import guess_shapes
 
-__all__ = ["channels_for_armature", "channels_for_mesh", "guess_shapes", "model_axes"]
+__all__ = ["channels_for_armature", "channels_for_mesh", "guess_shapes", "model_axes", "remarks", "stands_on_ik"]
 
 _STILL = 1e-7
 _TRUNK = ("root", *SPINE, *NECK)
@@ -105,6 +105,27 @@ def channels_for_armature(obj: Any, take: Take) -> list[Channel]:
         result.append(rotation_channel(obj, obj.pose.bones[name], times, local))
     travel = _travel(obj, rows, take, axes, times)
     return result if travel is None else [*result, travel]
+
+
+def remarks(obj: Any, take: Take) -> list[str]:
+    """What a user should know about a take on a mesh or an armature, clauses without a capital letter."""
+    if obj.type == "MESH":
+        speech = any(row.source.startswith(tuple(visemes.SETS)) for row in mapping_table.shape_rows(obj))
+        if speech and visemes.tells(take) and not visemes.sounds(take.events, take.seconds):
+            return [f"the take has no sounds: the mouth shapes of '{obj.name}' are told from its face curves, roughly"]
+        return []
+    rows = mapping_table.bone_rows(obj)
+    limbs = {source for row in rows for source in row.sources if retarget.is_limb(source)}
+    if limbs & set(take.joint_names) and stands_on_ik(obj, rows):
+        return [f"limbs of '{obj.name}' stand on IK: switch them to FK to see their turns"]
+    return []
+
+
+def stands_on_ik(obj: Any, rows: Sequence[BoneRow]) -> bool:
+    """Whether a limb of a Rigify armature, whose FK controls are mapped, follows its IK controls."""
+    if not any("_fk" in row.target.lower() for row in rows):
+        return False
+    return any("IK_FK" in bone and float(bone["IK_FK"]) < 0.5 for bone in obj.pose.bones)
 
 
 def model_axes(obj: Any, rows: Sequence[BoneRow]) -> np.ndarray:

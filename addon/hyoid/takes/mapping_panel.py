@@ -12,7 +12,7 @@ import bpy
 from .. import panel
 from ..characters import find
 from ..toolkit.errors import HyoidError
-from . import guess_bones, guess_shapes, mapping_table
+from . import guess_bones, guess_shapes, mapping, mapping_table
 
 _WIDE = 320
 """Pixels from which on a list shows both sides of its lines."""
@@ -204,13 +204,13 @@ class _RowList:
     """What both lists have in common: the search looks at both sides of a line."""
 
     def filter_items(self, _context: Any, data: Any, name: str) -> tuple[list[int], list[int]]:
-        """Show the lines that hold the text of the search."""
-        rows = getattr(data, name)
-        text = self.filter_name.casefold()
+        """Show the lines that hold the text of the search, by the alphabet if that is asked for."""
+        rows, text = getattr(data, name), self.filter_name.casefold()
+        order = bpy.types.UI_UL_list.sort_items_by_name(rows, "target") if self.use_filter_sort_alpha else []
         if not text:
-            return [], []
+            return [], order
         kept = self.bitflag_filter_item
-        return [kept if text in f"{row_source(row)} {row.target}".casefold() else 0 for row in rows], []
+        return [kept if text in f"{row_source(row)} {row.target}".casefold() else 0 for row in rows], order
 
 
 def row_source(row: Any) -> str:
@@ -372,14 +372,9 @@ def _bone_notes(obj: Any) -> list[str]:
     gone = [row.target for row in rows if row.target not in obj.data.bones]
     if gone:
         notes.append(f"No such bone: {listed(gone)}")
-    if any(".fk" in row.target.lower() or "_fk" in row.target.lower() for row in rows) and _stands_on_ik(obj):
+    if mapping.stands_on_ik(obj, rows):
         notes.append("Limbs stand on IK: switch them to FK to see their turns")
     return notes
-
-
-def _stands_on_ik(obj: Any) -> bool:
-    """Whether a limb of a Rigify armature follows its IK controls."""
-    return any("IK_FK" in bone and float(bone["IK_FK"]) < 0.5 for bone in obj.pose.bones)
 
 
 def _wrapped(layout: Any, text: str, width: float) -> None:

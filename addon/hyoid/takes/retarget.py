@@ -58,6 +58,11 @@ def is_human(take: Take) -> bool:
     return names <= JOINTS or any(name in _OWN for name in names)
 
 
+def is_limb(joint: str) -> bool:
+    """Whether a joint of the human belongs to an arm or a leg."""
+    return joint[:-2] in NEXT or joint[:-2] in _SPREAD or joint[:-2] == "foot"
+
+
 def human_take(take: Take, *, align: bool = True) -> Take:
     """The same performance with the joints of the human, whatever skeleton it was recorded with.
 

@@ -3,6 +3,7 @@
 
 import importlib
 import math
+from dataclasses import replace
 
 import bpy
 import numpy as np
@@ -178,6 +179,22 @@ def mesh(work, args):
         "slider": [keys[QUOTED].slider_min, keys[QUOTED].slider_max], "rows": len(obj.hyoid_shape_map),
         "larynx": keys["larynxUp"].value, "height": float(take.curve("larynxHeight")[7]),
     }  # fmt: skip
+
+
+def speech(work, args):
+    """A mesh with visemes only: from sounds, and from face curves when the take has no sounds."""
+    take = take_of(work)
+    obj = mesh_with(["Basis 2", *(f"viseme_{name}" for name in ("sil", "PP", "FF", "aa", "E", "I", "O", "U", "SS"))])
+    guessed = insert(work, obj, take)
+    rows = {row.target: row.source for row in obj.hyoid_shape_map}
+    event = work["take"].Event
+    told = replace(take, events=(event("phone", "AA", 0.1, 0.3), event("phone", "M", 0.3, 0.4)))
+    message = insert(work, obj, told)
+    bpy.context.scene.frame_set(10 + round(0.33 * take.fps))
+    keys = obj.data.shape_keys.key_blocks
+    closed = keys["viseme_PP"].value
+    bpy.context.scene.frame_set(10 + round(0.16 * take.fps))
+    return {"guessed": guessed, "message": message, "rows": rows, "closed": closed, "open": keys["viseme_aa"].value}
 
 
 def saved(work, args):
