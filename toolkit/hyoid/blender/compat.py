@@ -184,7 +184,9 @@ def strips(scene: Any) -> list[Any]:
 
 def is_retimed(strip: Any) -> bool:
     """Whether a sound strip plays at another speed than its file (a speed factor, or retiming keys)."""
-    return getattr(strip, "speed_factor", 1.0) != 1.0 or len(getattr(strip, "retiming_keys", ())) > 2
+    keys = [key.timeline_frame for key in getattr(strip, "retiming_keys", ())]
+    stretched = len(keys) == 2 and abs(keys[1] - keys[0] - strip.frame_duration) > 1
+    return getattr(strip, "speed_factor", 1.0) != 1.0 or len(keys) > 2 or stretched
 
 
 def sound_offset(strip: Any) -> float:
