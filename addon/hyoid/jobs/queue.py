@@ -156,8 +156,7 @@ def submit(
     if wait or bpy.app.background:
         _wait_for(job)
     else:
-        _start_timer()
-        pump()
+        _start_timer()  # not here and now: the result of another job must not come in the middle of an operator
     return job
 
 
@@ -372,7 +371,7 @@ def _tick() -> float | None:
 
 def _start_timer() -> None:
     if not bpy.app.timers.is_registered(_tick):
-        bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
+        bpy.app.timers.register(_tick, first_interval=0.01, persistent=True)
 
 
 def stop_timer() -> None:
