@@ -159,12 +159,13 @@ class Child:
         self.ended.set()
 
     def _conclude(self, answer: Answer) -> None:
+        if self.cancelled:
+            return  # also when it finished in the same moment: who cancels does not want the result
         if answer.result is not None:
-            self.result, self.cancelled = answer.result, False
-            self.fraction = 1.0
+            self.result, self.fraction = answer.result, 1.0
         elif answer.failure is not None and answer.failure.get("exit_code") == 130:
             self.cancelled = True
-        elif not self.cancelled:
+        else:
             self.error = answer.explain(self.words)
 
     def _read_events(self, stream: BinaryIO, answer: Answer) -> None:
