@@ -20,11 +20,13 @@ def register() -> None:
         bpy.utils.register_class(each)
     bpy.types.Scene.hyoid_takes = bpy.props.PointerProperty(type=panel.HYOID_PG_takes)
     mapping_panel.register()
+    bpy.types.TOPBAR_MT_file_import.append(panel.draw_menu)
     jobs.register_handler("import_take", importer.finish_job)
 
 
 def unregister() -> None:
     """Remove them."""
+    bpy.types.TOPBAR_MT_file_import.remove(panel.draw_menu)
     mapping_panel.unregister()
     del bpy.types.Scene.hyoid_takes
     for each in reversed(CLASSES):

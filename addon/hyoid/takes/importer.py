@@ -243,6 +243,14 @@ class HYOID_OT_import_take(bpy.types.Operator):
         description="Let the scene start and end with the take",
     )  # fmt: skip
 
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """There must be a scene."""
+        if context.scene is None:
+            cls.poll_message_set("Open a scene first")
+            return False
+        return True
+
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Take over the choices of the panel; then a file browser, or for a dropped file the same choices."""
         settings = context.scene.hyoid_takes

@@ -122,3 +122,8 @@ class HYOID_PT_import(frame.Section, bpy.types.Panel):
         fold.prop(settings, "show_details", emboss=False, icon="TRIA_DOWN" if settings.show_details else "TRIA_RIGHT")
         if settings.show_details:
             draw_options(layout.box(), settings, choose_target=False)
+
+
+def draw_menu(menu: Any, _context: Any) -> None:
+    """The entry in File > Import."""
+    menu.layout.operator("hyoid.import_take", text="Hyoid Take (.take.npz, .bvh, .csv, .glb)")

@@ -10,7 +10,8 @@ ROW = 20
 
 def main(addon, args):
     case = Case(addon, args)
-    answer = {}
+    handler = getattr(bpy.types, "HYOID_FH_take", None)
+    answer = {"drop": handler.bl_file_extensions if handler else None}
     for what in (glb, modes, sparse, sound, mapped, refused, elsewhere):
         answer[what.__name__] = what(case, args)
     return answer
