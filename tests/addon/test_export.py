@@ -4,8 +4,11 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hyoid import take_keys
 from hyoid.formats import take_npz
+from hyoid.take import Event
 
 from tests import toy
 from tests.addon import tools
@@ -72,9 +75,10 @@ def test_other_meshes_and_what_a_reduction_keeps(version, tmp_path, take):
     place = tmp_path / "files"
     place.mkdir()
     (tmp_path / "temporary").mkdir()
+    env = {"HYOID_TOOLKIT": str(Path(sys.executable).with_name("hyoid")), "TMPDIR": str(tmp_path / "temporary")}
     answer = tools.run(
         version, "export_more", tmp_path, take=str(take), place=str(place), frames=2000, curves=40,
-        toolkit=version == "4.2", env={"HYOID_TOOLKIT": str(Path(sys.executable).with_name("hyoid")), "TMPDIR": str(tmp_path / "temporary")},
+        toolkit=version == "4.2", env=env,
     )  # fmt: skip
     mesh = answer["mesh"]
     assert mesh["names"] == ["eyeBlinkLeft", "eyeBlinkRight", "jawOpen", "mouthClose"]
@@ -101,6 +105,24 @@ def test_other_meshes_and_what_a_reduction_keeps(version, tmp_path, take):
         assert answer["job"]["start"] == "glTF"
         assert sorted(answer["job"]["left"]) == ['Größe "x".glb', "own.take.npz"]
         assert not list((tmp_path / "temporary").glob("hyoid-export-*"))
+
+
+def test_keys_at_uneven_times_stay_within_the_tolerance():
+    # A take of 60 fps in a scene of 24 has keys between frames; what an artist moved lies anywhere.
+    times = np.cumsum(np.random.default_rng(5).uniform(0.1, 3.0, 200))
+    values = np.sin(times / 9)
+    kept = take_keys.chosen_keys(values[None, :, None], np.array([0.01]), np.zeros((1, 200), bool), times[None])[0]
+    assert kept.sum() < 100
+    assert np.abs(np.interp(times, times[kept], values[kept]) - values).max() <= 0.01
+
+
+def test_closures_are_found_at_their_events():
+    times = np.arange(10) / 10
+    values = np.array([0, 0.1, 0.3, 0.9, 0.4, 0.1, 0, 0.2, 0, 0])
+    closed = Event("phone", "P", 0.2, 0.5)
+    assert sorted(take_keys.closing_frames("mouthClose", values, times, [closed])) == [3, 5]
+    assert take_keys.closing_frames("browInnerUp", values, times, [closed]) == []
+    assert take_keys.closing_frames("mouthClose", values, times, [Event("phone", "AA", 0.2, 0.5)]) == []
 
 
 @pytest.mark.slow

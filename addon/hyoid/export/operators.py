@@ -182,7 +182,9 @@ class HYOID_OT_export_take(frames.RangeOptions, bpy.types.Operator, ExportHelper
         if not write.FORMATS[self.format].here:
             layout.label(text="Made by the toolkit; see the panel", icon="INFO")
         frames.draw(layout, self)
-        layout.prop(self, "fps", text="Rate (0 = scene's)")
+        layout.prop(self, "fps")
+        if self.fps == 0:
+            layout.label(text=f"0 takes the scene's {sample.scene_rate(context.scene):.4g}", icon="BLANK1")
         layout.prop(self, "sound")
 
     def execute(self, context: Any) -> set[str]:
@@ -231,7 +233,7 @@ def exported(scene: Any, payload: dict[str, Any], result: dict[str, Any]) -> str
     folder = str(payload.get("folder", ""))
     if os.path.basename(folder).startswith(_FOLDER):
         shutil.rmtree(folder, ignore_errors=True)
-    return ", ".join(Path(path).name for path in result.get("outputs", [])) + " is written"
+    return "Written: " + ", ".join(Path(path).name for path in result.get("outputs", []))
 
 
 class _progress:
