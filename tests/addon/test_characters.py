@@ -2,12 +2,13 @@
 """A character made in Blender by the add-on is the toolkit's character, in every version, and leaves no trace."""
 
 import functools
+import runpy
 
 import numpy as np
 import pytest
 from hyoid import blender, characters
 from hyoid.blender import neck_control
-from hyoid.characters import arkit, neck, performance
+from hyoid.characters import arkit, bundled, neck, performance
 from hyoid.formats import take_npz
 from hyoid.geometry import rotations
 
@@ -227,3 +228,12 @@ def test_a_character_takes_what_it_plays_along_and_leaves_the_rest(version, tmp_
     left = tools.run(version, "character_take", tmp_path, path=str(tmp_path / "t.take.npz"))
     put_aside = 2 if version == "3.4" else 1  # before 4.4 face and joints have an action each
     assert left == {"actions": 2 + put_aside}
+
+
+def test_every_preset_is_a_character_of_the_toolkit():
+    presets = runpy.run_path(str(tools.ROOT / "addon" / "hyoid" / "characters" / "presets.py"))["PRESETS"]
+    phenotype = set(bundled.defaults())
+    for identifier, (label, settings) in presets.items():
+        assert label, identifier
+        assert bundled.check_settings(settings) == settings, identifier
+        assert set(settings) & phenotype >= {"gender", "age", "weight", "african", "asian", "caucasian"}, identifier

@@ -41,8 +41,12 @@ PRESETS: dict[str, tuple[str, dict[str, float]]] = {
     ),
     "HEAVY_MAN": (
         "Heavy man",
-        {"gender": 0.0, "age": 0.78, "muscle": 0.5, "weight": 0.95, "height": 0.55, "proportions": 0.4,
-         "african": 0.1, "asian": 0.1, "caucasian": 0.8},
+        {"gender": 0.0, "age": 0.78, "muscle": 0.55, "weight": 1.0, "height": 0.4, "proportions": 0.4,
+         "african": 0.1, "asian": 0.1, "caucasian": 0.8,
+         "measure-waist-circ-incr": 1.0, "measure-hips-circ-incr": 0.6, "measure-bust-circ-incr": 0.5,
+         "measure-neck-circ-incr": 0.4, "stomach-tone-incr": -0.8, "torso-scale-depth-incr": 0.5,
+         "l-upperarm-fat-incr": 0.8, "r-upperarm-fat-incr": 0.8, "l-upperleg-fat-incr": 0.7,
+         "r-upperleg-fat-incr": 0.7, "neck-double-incr": 0.5, "head-fat-incr": 0.3},
     ),
     "OLD_WOMAN": (
         "Old woman",
