@@ -293,9 +293,7 @@ def _replace(container: Any, channel: Channel, span: _Span, frames: np.ndarray, 
         curve = container.fcurves.find(channel.path, index=index)
         column = values[:, index]
         if curve is not None and len(curve.keyframe_points):
-            shape = merge.read_keys(curve)
-            linear = curve.extrapolation == "LINEAR"
-            merge.write_keys(curve, merge.replace_range(shape, frames, column, curve.evaluate, linear))
+            merge.put_range(curve, frames, column)
             continue
         if curve is None:
             curve = compat.new_fcurve(container, channel.path, index, channel.group)

@@ -53,6 +53,37 @@ def write_keys(curve: Any, keys: Keys) -> None:
     curve.update()
 
 
+def put_range(curve: Any, frames: np.ndarray, values: np.ndarray) -> None:
+    """Replace what lies between the first and the last of ``frames`` (n,), rising; see ``replace_range``."""
+    if not _put_on_same_frames(curve, frames, values):
+        keys = replace_range(read_keys(curve), frames, values, curve.evaluate, curve.extrapolation == "LINEAR")
+        write_keys(curve, keys)
+
+
+def _put_on_same_frames(curve: Any, frames: np.ndarray, values: np.ndarray) -> bool:
+    """Change values alone where straight lines join keys on the same frames, and on those beside them; whether it was.
+
+    A long take that is changed in one place is such a case, and moving all its keys would take seconds.
+    """
+    if curve.extrapolation == "LINEAR":
+        return False  # the slope outside comes from keys that may change
+    points, count = curve.keyframe_points, len(curve.keyframe_points)
+    kinds, places = np.empty(count, np.int32), np.empty((count, 2), np.float32)
+    points.foreach_get("interpolation", kinds)
+    points.foreach_get("co", places.reshape(-1))
+    first = int(np.searchsorted(places[:, 0], frames[0] - NEAR))
+    rows = slice(first, first + len(frames))
+    if (kinds != _LINEAR).any() or first == 0 or first + len(frames) >= count:
+        return False
+    beside = places[[first - 1, first + len(frames)], 0] - [frames[0] - 1, frames[-1] + 1]
+    if np.abs(places[rows, 0] - frames).max() > NEAR or beside[0] < -NEAR or beside[1] > NEAR:
+        return False
+    places[rows, 1] = values
+    points.foreach_set("co", places.reshape(-1))
+    curve.update()
+    return True
+
+
 def linear_keys(frames: np.ndarray, values: np.ndarray) -> Keys:
     """Linear keys (n,) with handles that Blender keeps smooth if one is made a curve later."""
     count = len(frames)
