@@ -55,5 +55,6 @@ def test_pose_and_swallow(version, tmp_path):
     assert 0.25 <= answer["rise"] <= 0.7  # seconds on the way up
     # Foreseeable faults are told in words.
     assert "tweaked" in answer["tweak"]
+    assert "Leave Edit Mode" in answer["edit"]
     assert "before it begins" in answer["empty"]
     assert answer["poll"] is False

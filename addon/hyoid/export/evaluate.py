@@ -17,6 +17,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..toolkit.errors import UsageError
 from ..toolkit.geometry import rotations
 
 _NAME = "hyoid evaluation"
@@ -99,7 +100,12 @@ def evaluate(
         frames: frames of the scene, whole or not.
         paths: data paths of numbers of the armature object to read too (``["jaw"]``, ``location``).
         progress: told the share that is done, 0..1, now and then.
+
+    Raises:
+        UsageError: the armature is in Edit Mode, where it has no pose.
     """
+    if armature is not None and armature.data.is_editmode:
+        raise UsageError(f"'{armature.name}' is in Edit Mode, where it has no pose", hint="Leave Edit Mode first (Tab)")
     frames = np.asarray(frames, np.float64)
     bones = list(armature.pose.bones) if armature is not None else []
     names = [bone.name for bone in bones]

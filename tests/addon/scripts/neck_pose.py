@@ -63,6 +63,12 @@ def main(addon, args):
         bpy.ops.hyoid.bake_neck(frame_range="CUSTOM", first=9, last=3)
     except RuntimeError as error:
         answer["empty"] = str(error)
+    bpy.ops.object.mode_set(mode="EDIT")
+    try:
+        bpy.ops.hyoid.bake_neck()
+    except RuntimeError as error:
+        answer["edit"] = str(error)
+    bpy.ops.object.mode_set(mode="OBJECT")
     data = armature.animation_data
     action = data.action
     track = data.nla_tracks.new()
