@@ -8,7 +8,6 @@ import json
 import sys
 import types
 
-import hyoid
 import numpy as np
 import pytest
 from hyoid.characters import arkit
@@ -27,7 +26,6 @@ def module(name: str):
         if full not in sys.modules:
             made = types.ModuleType(full)
             made.__path__ = [str(path)]
-            made.__version__ = hyoid.__version__
             sys.modules[full] = made
     return importlib.import_module(f"mapping_addon.takes.{name}")
 
@@ -336,7 +334,7 @@ BABY = phones(("B", 0.2, 0.26), ("EY", 0.26, 0.42), ("B", 0.42, 0.47), ("IY", 0.
 @pytest.mark.parametrize("fps", [24.0, 60.0, 8.0])
 def test_mouth_shapes_never_sum_above_one(space, fps):
     curves, how = visemes.weights(spoken(BABY, fps=fps), space)
-    total = sum(curves.values())
+    total = np.sum(list(curves.values()), 0)
     assert how == visemes.PHONES
     assert total.max() <= 1 + 1e-6
     assert min(values.min() for values in curves.values()) >= 0
@@ -375,7 +373,7 @@ def test_without_sounds_the_face_curves_tell():
     def at(**curves):
         found, how = visemes.weights(spoken([], **curves), "viseme:")
         assert how == visemes.CURVES
-        assert sum(found.values()).max() <= 1 + 1e-6
+        assert np.sum(list(found.values()), 0).max() <= 1 + 1e-6
         return max(found, key=lambda name: found[name][0])
 
     assert at(jawOpen=0.0) == "viseme:sil"

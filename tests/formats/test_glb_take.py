@@ -124,7 +124,7 @@ def chain(root: np.ndarray, neck: np.ndarray) -> dict:
     }
 
 
-UPRIGHT = rotations.about(np.array([1.0, 0, 0]), np.float64(-np.pi / 2))
+UPRIGHT = rotations.about(np.array([1.0, 0, 0]), np.array(-np.pi / 2))
 ROLLED = rotations.normalise(np.array([0.5, -0.2, 0.7, 0.4]))
 
 
@@ -150,7 +150,7 @@ def test_the_rest_is_the_bind_pose_where_the_file_stands_in_another(tmp_path):
     """An exporter that wrote the first frame as the pose of the nodes: its bind matrices know better."""
     document = chain(rotations.identity(), rotations.identity())
     document["nodes"][0].pop("scale")
-    posed = rotations.about(np.array([0, 1.0, 0]), np.float64(0.4))
+    posed = rotations.about(np.array([0, 1.0, 0]), np.array(0.4))
     document["nodes"][3]["rotation"] = xyzw(posed).tolist()
     binds = np.tile(np.eye(4), (3, 1, 1))
     binds[1, 2, 3], binds[2, 2, 3] = -100, -160
