@@ -60,8 +60,9 @@ def show(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> int:
     for marker in _imported(scene, talk, places):
         scene.timeline_markers.remove(marker)
     talk.foreign = json.dumps([[marker.frame, marker.name] for marker in scene.timeline_markers])
-    for frame, members in sorted(places.items()):
-        marker = scene.timeline_markers.new(label([talk.phones[index] for index in members]), frame=frame)
+    names = _labels(talk)
+    for frame in sorted(places):
+        marker = scene.timeline_markers.new(names[frame], frame=frame)
         marker.select = False
     talk.shown = True
     return len(places)
@@ -69,7 +70,8 @@ def show(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> int:
 
 def _imported(scene: bpy.types.Scene, talk: phones.HyoidTalk, places: dict[int, list[int]]) -> list[Any]:
     """The markers that Import made of all the phones of a talk; none when one of them is not there."""
-    wanted = {frame: [talk.phones[index].name for index in members] for frame, members in places.items()}
+    entries = list(talk.phones)
+    wanted = {frame: [entries[index].name for index in members] for frame, members in places.items()}
     found = {
         marker.frame: marker for marker in scene.timeline_markers if wanted.get(marker.frame) == parse(marker.name)
     }
@@ -95,7 +97,8 @@ def read(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> Changes:
     changes = Changes()
     if not talk.shown:
         return changes
-    groups = {(frame, label([talk.phones[i] for i in rows])): rows for frame, rows in _places(talk).items()}
+    names = _labels(talk)
+    groups = {(frame, names[frame]): rows for frame, rows in _places(talk).items()}
     left = []
     for marker in _candidates(scene, talk):
         if groups.pop((marker.frame, marker.name), None) is None:
@@ -138,7 +141,7 @@ def count_changes(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> int:
     edited = phones.count_edited(talk)
     if not talk.shown:
         return edited
-    wanted = {(frame, label([talk.phones[i] for i in rows])) for frame, rows in _places(talk).items()}
+    wanted = set(_labels(talk).items())
     there = {(marker.frame, marker.name) for marker in scene.timeline_markers}
     return edited + len(wanted - there)
 
@@ -149,6 +152,12 @@ def _places(talk: phones.HyoidTalk) -> dict[int, list[int]]:
     for index, entry in enumerate(talk.phones):
         places.setdefault(entry.frame, []).append(index)
     return places
+
+
+def _labels(talk: phones.HyoidTalk) -> dict[int, str]:
+    """The names of the markers of a talk by frame."""
+    entries = list(talk.phones)  # a collection is slow to index
+    return {frame: label([entries[index] for index in rows]) for frame, rows in _places(talk).items()}
 
 
 def _candidates(scene: bpy.types.Scene, talk: phones.HyoidTalk) -> list[Any]:

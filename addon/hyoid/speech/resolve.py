@@ -153,13 +153,14 @@ class HYOID_OT_step_phoneme(bpy.types.Operator):
         if self.direction != "CHOSEN":
             markers.read(context.scene, entry)
         now = context.scene.frame_current
-        order = sorted(range(len(entry.phones)), key=lambda index: entry.phones[index].frame)
+        frames = phones.frames_of(entry).tolist()
+        order = sorted(range(len(frames)), key=frames.__getitem__)
         if self.direction == "CHOSEN":
-            chosen = self.index if self.index < len(entry.phones) else None
+            chosen = self.index if self.index < len(frames) else None
         elif self.direction == "NEXT":
-            chosen = next((index for index in order if entry.phones[index].frame > now), None)
+            chosen = next((index for index in order if frames[index] > now), None)
         else:
-            chosen = next((index for index in reversed(order) if entry.phones[index].frame < now), None)
+            chosen = next((index for index in reversed(order) if frames[index] < now), None)
         if chosen is None:
             return {"CANCELLED"}
         entry.active = chosen

@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 import bpy
+import numpy as np
 
 from .. import panel
 from . import fields, markers, phones, voices
@@ -144,11 +145,7 @@ class HYOID_UL_phones(bpy.types.UIList):
         entries = getattr(data, name)
         wanted = self.filter_name.strip().lower()
         shown = [self.bitflag_filter_item if _matches(entry, wanted) else 0 for entry in entries]
-        order = sorted(range(len(entries)), key=lambda index: entries[index].frame)
-        places = [0] * len(entries)
-        for place, index in enumerate(order):
-            places[index] = place
-        return shown, places
+        return shown, np.argsort(np.argsort(phones.frames_of(data), kind="stable")).tolist()
 
 
 class HYOID_PT_phonemes(bpy.types.Panel):
