@@ -21,7 +21,6 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "talk"
 WORDS = "And so, my fellow Americans"
 SECONDS = 2.4
 TOOLKIT = str(Path(sys.executable).with_name("hyoid"))
-CORE = ("3.4", "4.2", "5.0")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +74,7 @@ def test_talk_drag_resolve(version, fps, tmp_path, clip):
     assert answer["options"]["head"] == 1.5
 
 
-@pytest.mark.parametrize("version", ["3.4", "4.5", "5.0"])
+@pytest.mark.parametrize("version", ["3.4", pytest.param("4.5", marks=pytest.mark.slow), "5.0"])
 def test_a_strip_is_performed_where_and_as_far_as_it_is_seen(version, tmp_path, clip):
     """4.2 as a module is built without sound, so it has no strips."""
     copy = clip.with_name(f"strip {version}.wav")
@@ -108,7 +107,7 @@ def test_a_strip_is_performed_where_and_as_far_as_it_is_seen(version, tmp_path, 
         assert "faster or slower" in answer["fast"]
 
 
-@pytest.mark.parametrize("version", CORE)
+@pytest.mark.parametrize("version", ["3.4", pytest.param("4.2", marks=pytest.mark.slow), "5.0"])
 def test_markers_as_artists_use_them_and_faults(version, tmp_path, clip):
     answer = run(version, "speech_edit", tmp_path, clip)
     faults = answer["faults"]
@@ -177,7 +176,7 @@ def test_the_fields_are_those_of_the_toolkit():
     assert ast.literal_eval(rates) == get_args(model["fps"].annotation)
 
 
-@pytest.mark.parametrize("version", ["3.4", "5.0"])
+@pytest.mark.parametrize("version", ["3.4", pytest.param("5.0", marks=pytest.mark.slow)])
 def test_own_meshes_and_imported_takes_have_phonemes_too(version, tmp_path, clip):
     answer = run(version, "speech_mesh", tmp_path, clip)
     assert not answer["rig moved"]  # the mapped mesh was active, not the only character of the scene
