@@ -22,7 +22,7 @@ _JOINTS = (
 
 
 class HYOID_OT_select_head_control(bpy.types.Operator):
-    """Go to Pose Mode with the handle of the head selected: rotate it (R) and all eight neck joints follow"""
+    """Go to Pose Mode with the handle of the head selected and the Rotate tool: all eight neck joints follow it"""
 
     bl_idname = "hyoid.select_head_control"
     bl_label = "Select Head Control"
@@ -52,6 +52,8 @@ class HYOID_OT_select_head_control(bpy.types.Operator):
             bpy.ops.object.mode_set(mode="POSE")
             bpy.ops.pose.select_all(action="DESELECT")
             compat.select_bone(armature, joints.CONTROL)
+            if context.area is not None and context.area.type == "VIEW_3D":
+                bpy.ops.wm.tool_set_by_id(name="builtin.rotate")
             return "Rotate with R; R twice turns freely. The eight joints share it"
 
         return told(self, work)
