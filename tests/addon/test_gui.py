@@ -146,12 +146,15 @@ def play(blender: gui.Window) -> set[float]:
     return seen
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """What the Blender of a walk is started with: the toolkit on the PATH, results under a folder."""
+    (folder / "tmp").mkdir()
+    return {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TMPDIR": str(folder / "tmp")}
+
+
 @pytest.fixture
 def blender(tmp_path):
-    program = Path(sys.executable).parent
-    (tmp_path / "tmp").mkdir()
-    environment = {"PATH": f"{program}:{os.environ['PATH']}", "TMPDIR": str(tmp_path / "tmp")}
-    with gui.window(tmp_path / "gui", environment=environment) as opened:
+    with gui.window(tmp_path / "gui", environment=environment(tmp_path)) as opened:
         try:
             yield opened
         finally:
