@@ -123,6 +123,7 @@ def test_markers_as_artists_use_them_and_faults(version, tmp_path, clip):
         assert "Traceback" not in faults[fault]
     assert answer["left"] == [0, 0, 0]  # nothing was half done
     assert answer["silence"] == [[], 0]
+    assert answer["rate"] == 50  # as the preferences say, in a scene of another rate
     assert answer["talks"] == 1
     assert "'QQ'" in answer["bad name"]
     edited = answer["edited"]
@@ -145,9 +146,10 @@ def test_markers_as_artists_use_them_and_faults(version, tmp_path, clip):
     marks, home = answer["first again"]
     assert [home + 1, "EH"] in marks
     assert max(marks)[0] < 100
-    before, after, *_ = answer["nla"]
+    before, after, added, *_ = answer["nla"]
     assert before < 0.1
     assert after > 0.38
+    assert added == []
 
 
 def test_the_fields_are_those_of_the_toolkit():

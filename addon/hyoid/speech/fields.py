@@ -181,14 +181,6 @@ class HyoidTalkSettings(bpy.types.PropertyGroup):
     }  # fmt: skip
 
 
-def nearest_rate(fps: float) -> int:
-    """The rate to solve at for a scene's: itself or its nearest (23.976 is 24), else the next finer one (12: 24)."""
-    near = min(RATES, key=lambda rate: abs(rate - fps))
-    if abs(near - fps) < 0.02 * fps:
-        return near
-    return next((rate for rate in RATES if rate >= fps), RATES[-1])
-
-
 def scene_rate(scene: bpy.types.Scene) -> float:
     """Frames a second of a scene."""
     return scene.render.fps / scene.render.fps_base

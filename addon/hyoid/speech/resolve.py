@@ -17,11 +17,10 @@ import bpy
 
 from .. import jobs
 from ..toolkit import take_edit
-from ..toolkit.blender import compat
 from ..toolkit.errors import HyoidError, UsageError
 from ..toolkit.formats import take_npz
 from ..toolkit.speech import edit
-from . import fields, markers, phones, talk, voices
+from . import markers, phones, talk, voices
 
 HANDLER = "talk_resolve"
 BLEND = 0.1
@@ -299,22 +298,11 @@ def _into_strips(scene: bpy.types.Scene, holder: bpy.types.Object, take: Any, pl
     """
     from ..takes import channels, insert
 
-    rate = fields.scene_rate(scene)
+    rate = channels.scene_rate(scene)
     mouth = insert.part_of(take, edit.MOUTH)
     if keys == "dense" and abs(rate - take.fps) > 1e-6:
         mouth = take_edit.resample(mouth, rate)
-    made = insert.channels_for(holder, mouth, keys, [])
-    span = channels._Span.of(made, placement, rate)
-    done = 0
-    for channel in made:
-        data = channel.owner.animation_data
-        strips = [strip for track in data.nla_tracks for strip in track.strips] if data else []
-        strip = next((s for s in strips if s.action and s.action.get("hyoid_take") == placement.name), None)
-        container = compat.strip_curves(strip) if strip else None
-        if container is not None:
-            channels._replace(container, channel, span, *channels._blended(channel, container, span))
-            done += 1
-    if not done:
+    if not channels.write_into_strips(scene, insert.channels_for(holder, mouth, keys, []), placement):
         raise UsageError(f"The NLA strips of '{placement.name}' are not there any more", hint="Press Talk again")
 
 

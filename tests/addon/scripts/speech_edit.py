@@ -3,6 +3,7 @@
 
 import contextlib
 import importlib
+import json
 import wave
 from pathlib import Path
 
@@ -17,18 +18,20 @@ def silence(path):
         stream.writeframes(bytes(2 * 16000 * 2))
 
 
-def strip_of_the_nla(helper, scene, armature, args):
-    """A talk as NLA strips, whose M is dragged: the key of the strip's action moves."""
+def strip_of_the_nla(addon, helper, scene, armature, args):
+    """A talk as NLA strips, whose M is dragged: the key of the strip's action moves, and it gets no new channel."""
+    nla = importlib.import_module(addon.__name__ + ".takes.nla")
     bpy.context.view_layer.objects.active = armature
     body = next(child for child in armature.children if child.data.shape_keys)
     bpy.ops.hyoid.talk(audio=args["audio"], text=args["text"], frame=400, mode="nla")
     entry = armature.hyoid_talk.talks[-1]
     marker = next(marker for marker in scene.timeline_markers if marker.name == "M (my)")
     home, marker.frame = marker.frame, marker.frame - 6
-    before = shown(body, scene, home - 6)
+    before, moved = shown(body, scene, home - 6), nla.animated(armature)
     bpy.ops.hyoid.resolve_phonemes()
     strips = [strip for track in body.data.shape_keys.animation_data.nla_tracks for strip in track.strips]
-    return [before, shown(body, scene, home - 6), home, [strip.name for strip in strips], entry.name]
+    after, added = shown(body, scene, home - 6), sorted(nla.animated(armature) - moved)
+    return [before, after, added, home, [strip.name for strip in strips], entry.name]
 
 
 def shown(body, scene, frame):
@@ -69,8 +72,11 @@ def main(addon, args):
     preferences.toolkit = args["toolkit"]
     answer["left"] = [len(bpy.data.actions), len(scene.timeline_markers), len(rig.armature.hyoid_talk.talks)]
     silence(folder / "silence.wav")
+    preferences.frame_rate = "50"
     talk(audio=str(folder / "silence.wav"), text="")
+    preferences.frame_rate = "SCENE"
     entry = rig.armature.hyoid_talk.talks[0]
+    answer["rate"] = json.loads(entry.options)["fps"]
     answer["silence"] = [[phone.name for phone in entry.phones], len(helper["marks"](scene))]
     # From a text data-block; it replaces the silence.
     settings.transcript, settings.text_block = "BLOCK", bpy.data.texts.new("words")
@@ -126,5 +132,5 @@ def main(addon, args):
     bpy.context.view_layer.objects.active = rig.armature
     bpy.ops.hyoid.show_phonemes()
     answer["first again"] = [helper["marks"](scene), home]
-    answer["nla"] = strip_of_the_nla(helper, scene, other, args)
+    answer["nla"] = strip_of_the_nla(addon, helper, scene, other, args)
     return answer
