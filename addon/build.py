@@ -8,7 +8,7 @@ The folder then holds ``hyoid-VERSION.zip``, ``index.json`` and ``index.html``: 
 
 The add-on works without the toolkit, so the zip carries those modules of the toolkit that need nothing but NumPy and
 bpy (``SHARED``), as its subpackage ``toolkit``, with their absolute imports turned into relative ones: in Blender the
-add-on's package is called ``hyoid_addon`` or ``bl_ext.user_default.hyoid``, and nothing may come from outside it.
+add-on's package is called ``hyoid`` or ``bl_ext.user_default.hyoid``, and nothing may come from outside it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ SOURCE = ROOT / "addon" / "hyoid"
 PAGE = ROOT / "addon" / "repository.html"
 TOOLKIT = ROOT / "toolkit" / "hyoid"
 RIG = ROOT / "rigs" / "human"
-FOLDER = "hyoid_addon"
+FOLDER = "hyoid"
 """Top folder of the zip, and the name of the add-on's package before Blender 4.2; from then on the manifest's id names
-it. Not "hyoid": a Blender that uses the Python of the system, as Debian's does, finds the toolkit under that name when
-it is installed there or its virtual environment is active, and could not switch the add-on on."""
+it. A Blender on the system's Python may find the toolkit under that name: ``toolkit/hyoid/_namesake.py``."""
 SHARED = (
     "errors.py", "files.py", "report.py", "take.py", "take_edit.py", "take_keys.py",
     "characters/__init__.py", "characters/arkit.py", "characters/bundled.py", "characters/character.py",

@@ -174,7 +174,7 @@ def steps(blender: gui.Window, voice: Path, folder: Path) -> None:
     blender.press("preferences.addon_expand", region=test_gui.PREFERENCES, columns=(0.015, 0.02, 0.01))
     time.sleep(1)
     blender.press("hyoid.check_toolkit", region=test_gui.PREFERENCES, columns=(0.045, 0.06))
-    blender.wait("sys.modules['hyoid_addon.jobs.check'].answer()[0] is not None")
+    blender.wait("sys.modules['hyoid.jobs.check'].answer()[0] is not None")
     redraw(blender)
     left, top, width, _ = area_of(blender, "PREFERENCES")
     save(blender.shot("preferences", (left + 170, top + 55, width - 172, 500)), folder, "preferences")

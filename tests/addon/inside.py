@@ -21,8 +21,8 @@ def install(zip_path):
         bpy.ops.extensions.package_install_files(filepath=zip_path, repo="user_default", enable_on_install=True)
         return importlib.import_module("bl_ext.user_default.hyoid")
     bpy.ops.preferences.addon_install(filepath=zip_path)
-    bpy.ops.preferences.addon_enable(module="hyoid_addon")
-    return importlib.import_module("hyoid_addon")
+    bpy.ops.preferences.addon_enable(module="hyoid")
+    return importlib.import_module("hyoid")
 
 
 def main():

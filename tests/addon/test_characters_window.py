@@ -8,11 +8,11 @@ import pytest
 from tests.addon import gui, tools
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
-RIGS = "sys.modules['hyoid_addon.characters.find'].rigs(bpy.data.scenes[0])"
+RIGS = "sys.modules['hyoid.characters.find'].rigs(bpy.data.scenes[0])"
 AGE = f"{RIGS}[0].armature.hyoid_identity.set_age"
 PANEL = "HYOID_PT_character"
 STATE = """
-find = sys.modules['hyoid_addon.characters.find']
+find = sys.modules['hyoid.characters.find']
 rig = find.rigs(bpy.data.scenes[0])[0]
 points = rig.body.data.shape_keys.reference_key.data
 answer = {
@@ -28,7 +28,7 @@ answer = {
 def test_a_dragged_slider_reshapes_a_posed_character_and_is_one_step_of_undo(tmp_path):
     with gui.window(tmp_path / "gui") as blender:
         blender.ask(f"bpy.ops.preferences.addon_install(filepath={str(tools.built_zip())!r})")
-        blender.ask("bpy.ops.preferences.addon_enable(module='hyoid_addon')")
+        blender.ask("bpy.ops.preferences.addon_enable(module='hyoid')")
         blender.tab("Hyoid")
         blender.open(PANEL)
         blender.press("hyoid.create_character", panel=PANEL, columns=(0.5,))

@@ -38,19 +38,19 @@ def install(blender: gui.Window) -> None:
     blender.type_into("params.filename", path.name, until=there, region=("FILE_BROWSER", "EXECUTE"))
     blender.press("file.execute", region=("FILE_BROWSER", "EXECUTE"), columns=(0.8, 0.7, 0.9))
     blender.wait("'Hyoid' in bpy.context.window_manager.addon_search")
-    blender.press('addon_enable(module="hyoid_addon")', region=PREFERENCES, columns=(0.038, 0.03, 0.05))
-    blender.wait("'hyoid_addon' in bpy.context.preferences.addons")
+    blender.press('addon_enable(module="hyoid")', region=PREFERENCES, columns=(0.038, 0.03, 0.05))
+    blender.wait("'hyoid' in bpy.context.preferences.addons")
 
 
 def remove(blender: gui.Window) -> None:
     """Preferences > Add-ons, unfold Hyoid, Remove, confirm."""
     preferences(blender)
-    blender.press('addon_expand(module="hyoid_addon")', region=PREFERENCES, columns=(0.015, 0.02, 0.01))
-    found = blender.find('addon_remove(module="hyoid_addon")', region=PREFERENCES, columns=(0.4, 0.3, 0.5, 0.7, 0.85))
+    blender.press('addon_expand(module="hyoid")', region=PREFERENCES, columns=(0.015, 0.02, 0.01))
+    found = blender.find('addon_remove(module="hyoid")', region=PREFERENCES, columns=(0.4, 0.3, 0.5, 0.7, 0.85))
     blender.click(*found["at"])
     time.sleep(0.3)
     blender.keys("key", "Return")
-    blender.wait("'hyoid_addon' not in bpy.context.preferences.addons")
+    blender.wait("'hyoid' not in bpy.context.preferences.addons")
 
 
 def preferences(blender: gui.Window) -> None:
@@ -66,8 +66,8 @@ def viewport(blender: gui.Window) -> None:
     blender.wait("'HYOID_PT_root' in panels()")
 
 
-JOBS = "sys.modules['hyoid_addon.jobs'].queue.jobs()"
-RIG = "sys.modules['hyoid_addon.characters.find'].active_rig(bpy.context)"
+JOBS = "sys.modules['hyoid.jobs'].queue.jobs()"
+RIG = "sys.modules['hyoid.characters.find'].active_rig(bpy.context)"
 RECORD = f"json.loads({RIG}.armature['hyoid_character'])"
 KEYS = f"{RIG}.body.data.shape_keys"
 
@@ -223,5 +223,5 @@ def test_walk_from_the_zip_to_the_removal(blender, short, tmp_path):
     assert blender.ask(COUNTS) == before
     remove(blender)
     blender.shot("9_removed")
-    assert not Path(blender.ask("answer = bpy.utils.user_resource('SCRIPTS', path='addons')"), "hyoid_addon").exists()
+    assert not Path(blender.ask("answer = bpy.utils.user_resource('SCRIPTS', path='addons')"), "hyoid").exists()
     assert not blender.ask("answer = hasattr(bpy.types, 'HYOID_PT_root')")

@@ -41,4 +41,5 @@ def test_an_active_virtual_environment_with_the_toolkit_is_no_obstacle(tmp_path)
     # Debian's Blender uses the Python of the PATH: there, "import hyoid" finds the toolkit
     answer = tools.run("3.4", "hello", tmp_path, env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
     assert answer["panel"]
+    assert answer["enabled"]
     assert answer["toolkit_too"]

@@ -51,9 +51,9 @@ def test_equal_sources_give_equal_bytes_wherever_it_is_built(tmp_path):
 
 def test_the_zip_holds_the_add_on_and_nothing_else():
     held = files()
-    assert {name.split("/")[0] for name in held} == {"hyoid_addon"}  # Blender 3.4 wants one folder
+    assert {name.split("/")[0] for name in held} == {"hyoid"}  # Blender 3.4 wants one folder
     assert {
-        f"hyoid_addon/{name}" for name in ("__init__.py", "blender_manifest.toml", "LICENSE", "toolkit/LICENSE")
+        f"hyoid/{name}" for name in ("__init__.py", "blender_manifest.toml", "LICENSE", "toolkit/LICENSE")
     } <= set(held)
     for name, data in held.items():
         assert not re.search(r"__pycache__|\.pyc|/tests?[/_]|(^|/)\.", name), name
@@ -82,7 +82,7 @@ def test_nothing_is_imported_that_blender_does_not_bring():
     known = (set(sys.stdlib_module_names) | BLENDER | {"numpy"}) - TOO_NEW
     for name, data in files().items():
         if name.endswith(".py"):
-            own = not name.startswith("hyoid_addon/toolkit/")  # the toolkit may import more where the add-on never goes
+            own = not name.startswith("hyoid/toolkit/")  # the toolkit may import more where the add-on never goes
             assert imports_of(ast.parse(data), everywhere=own) <= known, name
 
 
@@ -95,7 +95,7 @@ def test_every_python_file_runs_in_python_3_10_as_far_as_syntax_goes():
 def test_python_files_name_their_licence():
     for name, data in files().items():
         if name.endswith(".py"):
-            wanted = "Apache-2.0" if name.startswith("hyoid_addon/toolkit/") else "GPL-3.0-or-later"
+            wanted = "Apache-2.0" if name.startswith("hyoid/toolkit/") else "GPL-3.0-or-later"
             assert data.decode().startswith(f"# SPDX-License-Identifier: {wanted}\n"), name
 
 

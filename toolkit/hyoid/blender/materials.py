@@ -43,7 +43,7 @@ def update(material: Any, record: dict[str, Any]) -> Any:
     tint, image = (tree.nodes.get(name) for name in (_TINT, _COLOUR)) if tree else (None, None)
     if tint is not None:
         tint.inputs[7].default_value = [*record["colour"][:3], 1.0]
-    material.diffuse_color = record["colour"]
+    material.diffuse_color = record["shown"]
     path = record["maps"]["colour"]
     if image is None or image.image is None or not path:
         return None
@@ -69,7 +69,7 @@ def _material(name: str, record: dict[str, Any], folder: Path | None, owner: str
     tree.links.new(shader.outputs[0], output.inputs["Surface"])
     compat.set_blended(material, record["alpha"] == "blend")
     material.use_backface_culling = not record["double_sided"]
-    material.diffuse_color = record["colour"]
+    material.diffuse_color = record["shown"]
     material.roughness = record["roughness"]
     return material
 

@@ -129,6 +129,7 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 def _material(material: Any) -> dict[str, Any]:
     return {
         "colour": [float(value) for value in material.colour],
+        "shown": [float(colour * plain) for colour, plain in zip(material.colour, material.plain, strict=True)],
         "roughness": float(material.roughness),
         "metallic": float(material.metallic),
         "alpha": material.alpha,

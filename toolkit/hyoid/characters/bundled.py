@@ -284,10 +284,11 @@ def _materials(rig: Mapping[str, Any]) -> dict[str, Material]:
         for key in ("colour_map", "normal_map", "roughness_map"):
             file = _folder() / values.pop(key) if key in values else None
             maps[key] = file if file is not None and file.is_file() else None
-        fallback = values.pop("fallback", None)
-        if maps["colour_map"] is None and fallback is not None:
-            values["colour"] = fallback
+        plain = tuple(values.pop("plain", (1.0, 1.0, 1.0, 1.0)))
         values["colour"] = tuple(values.get("colour", (1.0, 1.0, 1.0, 1.0)))
+        if maps["colour_map"] is None and "plain" in entry:
+            values["colour"], plain = (*plain[:3], 1.0), (1.0, 1.0, 1.0, 1.0)
+        values["plain"] = plain
         materials[name] = Material(name, **values, **maps)
     return materials
 

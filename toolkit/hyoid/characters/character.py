@@ -31,6 +31,7 @@ class Material:
     Attributes:
         colour: linear RGBA factor. ``colour_map`` is sRGB, ``normal_map`` tangent space (OpenGL, +Y up),
             ``roughness_map`` holds roughness in its green channel (glTF convention).
+        plain: linear RGBA that stands for ``colour_map`` where only plain colours are shown; ``colour`` times it.
         alpha: ``opaque``, ``mask`` (cut at 0.5) or ``blend``.
     """
 
@@ -44,6 +45,7 @@ class Material:
     alpha: str = "opaque"
     double_sided: bool = False
     subsurface: float = 0.0
+    plain: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
