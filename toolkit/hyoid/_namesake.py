@@ -2,7 +2,7 @@
 """Hands over to the Blender add-on of the same name, where Blender found this package in its place.
 
 Before 4.2 Blender imports an add-on by the bare name of its folder, ``hyoid``. A Blender on the system's Python
-(Debian's does) and was started with the toolkit's virtual environment active finds the toolkit first. Nothing of the
+(such as Debian's), started with the toolkit's virtual environment active, finds the toolkit first. Nothing of the
 toolkit runs inside such a Blender (the add-on starts a process for it), so the name can go to the add-on.
 """
 
