@@ -277,18 +277,21 @@ def key_points(key: Any) -> Any:
     return key.points if hasattr(key, "points") else key.data
 
 
-def sort_bones(armature: Any, members: dict[str, list[str]], colours: dict[str, str]) -> None:
+def sort_bones(
+    armature: Any, members: dict[str, list[str]], colours: dict[str, str], hidden: frozenset[str] = frozenset()
+) -> None:
     """Put the bones into named sets with colours: bone collections, before 4.0 layers and bone groups.
 
     Args:
         members: names of bones by the title of their set; each set gets one layer where there are layers.
-        colours: themes (``THEME01``...) by title.
+        colours: themes (``THEME01``...) by title. hidden: titles of sets that are not shown.
     """
     data = armature.data
     for layer, (title, names) in enumerate(members.items()):
         colour = colours.get(title)
         if hasattr(data, "collections"):
             made = data.collections.new(title)
+            made.is_visible = title not in hidden
             for name in names:
                 made.assign(data.bones[name])
                 if colour:
@@ -301,7 +304,8 @@ def sort_bones(armature: Any, members: dict[str, list[str]], colours: dict[str, 
             armature.pose.bones[name].bone_group = group
             data.bones[name].layers = [index == layer for index in range(32)]
     if not hasattr(data, "collections"):
-        data.layers = [index < len(members) for index in range(32)]
+        shown = [title not in hidden for title in members]
+        data.layers = [index < len(members) and shown[index] for index in range(32)]
 
 
 def set_subsurface(tree: Any, inputs: Any, weight: float, radius: tuple[float, float, float], scale: float) -> None:

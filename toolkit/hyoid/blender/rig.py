@@ -156,7 +156,10 @@ def _sort(armature: Any, joints: list[str], parents: np.ndarray, control: bool) 
     if control and CONTROL in armature.data.bones:
         members["Control"] = [CONTROL]
     titles = sorted(members, key=lambda title: _COLLECTIONS.index(title))
-    compat.sort_bones(armature, {title: members[title] for title in titles}, _COLOURS)
+    # Below a bust the bones of trunk and arms hang in the air: they are there, but not shown.
+    bust = "Neck" in members and "Legs.L" not in members
+    hidden = frozenset(("Spine", "Arms.L", "Arms.R") if bust else ())
+    compat.sort_bones(armature, {title: members[title] for title in titles}, _COLOURS, hidden)
 
 
 def _collection_of(name: str, under_head: bool) -> str:
