@@ -12,6 +12,7 @@ from typing import Any
 import bpy
 
 from ..toolkit import characters
+from ..toolkit.blender.rig import CONTROL
 from ..toolkit.characters.character import Character
 
 MARK = "hyoid_character"
@@ -68,6 +69,11 @@ def record_of(rig: Rig) -> Character:
         UsageError: the mark names a character or a setting that this version does not know.
     """
     return _loaded(str(rig.armature.get(MARK, "")))
+
+
+def root_bone(armature: bpy.types.Object) -> bpy.types.PoseBone | None:
+    """The bone that carries a character, and moves it along; None where the artist took it away."""
+    return next((bone for bone in armature.pose.bones if bone.parent is None and bone.name != CONTROL), None)
 
 
 def _rig(armature: bpy.types.Object | None) -> Rig | None:

@@ -2,8 +2,7 @@
 # pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """From the scene back to keys and files: bake, thin out, export.
 
-``evaluate`` steps through frames without touching the scene, ``sample`` makes a take of what it sees, ``bake`` an
-action, ``reduce`` few keys of many, ``write`` files.
+``sample`` makes a take of what the scene shows, ``bake`` an action, ``reduce`` few keys of many, ``write`` files.
 """
 
 from __future__ import annotations

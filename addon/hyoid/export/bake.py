@@ -14,10 +14,13 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..characters import find
 from ..neck import joints, motion
-from ..toolkit.blender import compat
+from ..timeline import evaluate, fcurves
+from ..toolkit.blender import animation, compat
+from ..toolkit.blender.rig import CONTROL
 from ..toolkit.geometry import rotations
-from . import evaluate, fcurves, sample
+from . import sample
 
 _STILL = 1e-6
 _OWN_SHAPES = ("larynxUp", "larynxDown", "larynxSize", "jaw")
@@ -40,8 +43,6 @@ def performance(
     Raises:
         UsageError: the character is linked from another file, or an NLA strip is being tweaked.
     """
-    from ..characters import find
-
     armature, keys = rig.armature, rig.body.data.shape_keys
     owners = [armature] if keys is None else [armature, keys]
     for owner in owners:
@@ -50,7 +51,7 @@ def performance(
     paths = _paths(armature)
     seen = evaluate.evaluate(scene, armature, keys, frames, paths=paths, progress=progress)
     curves = sample.curves_of(seen.weights)
-    turns = {bone: _rotation(seen, bone, record, curves) for bone in seen.bones if bone != joints.CONTROL}
+    turns = {bone: _rotation(seen, bone, record, curves) for bone in seen.bones if bone != CONTROL}
     _put_away(rig, owners)
     action = bpy.data.actions.new(name)
     action.use_fake_user = True
@@ -113,8 +114,7 @@ def _rotation(seen: evaluate.Evaluated, bone: str, record: Any, curves: dict[str
     """The rotation of a bone in its rest axes, (n, 4), without what its drivers add from the face's curves."""
     turned = sample.without_looks(seen.rotation(bone), bone, record, curves)
     axes = seen.rest[seen.bones.index(bone), :3, :3]
-    local = np.concatenate([turned[:, :1], turned[:, 1:] @ axes], -1)
-    return rotations.continuous(rotations.normalise(local))
+    return rotations.continuous(rotations.normalise(rotations.in_axes(turned, axes)))
 
 
 def _bone(
@@ -126,9 +126,7 @@ def _bone(
     basis = seen.basis(name)
     count = 0
     if np.abs(turned[:, 1:]).max(initial=0) > _STILL:
-        from ..toolkit.blender.animation import rotation_values
-
-        attribute, values = rotation_values(bone.rotation_mode, turned)
+        attribute, values = animation.rotation_values(bone.rotation_mode, turned)
         count += put(f"{path}.{attribute}", name, np.asarray(values), container)
     else:
         joints.set_rotation(bone, joints.Quaternion())
@@ -142,9 +140,10 @@ def _bone(
 
 
 def _put(container: Any, path: str, index: int, group: str, frames: np.ndarray, column: np.ndarray) -> int:
+    span = (frames[0], frames[-1])
     if len(column) > 1 and np.ptp(column) == 0:
         frames, column = frames[:1], column[:1]
-    fcurves.put(container, path, index, group, frames, column, (frames[0], frames[-1]))
+    fcurves.put(container, path, index, group, frames, column, span)
     return len(frames)
 
 

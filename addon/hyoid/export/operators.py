@@ -15,10 +15,11 @@ from bpy_extras.io_utils import ExportHelper
 
 from .. import jobs
 from ..characters import find
-from ..neck.active import has_character, rig_in, told
+from ..characters.active import has_character, rig_in, told
+from ..timeline import fcurves, frames
 from ..toolkit.blender import compat
 from ..toolkit.errors import HyoidError, UsageError
-from . import bake, fcurves, frames, reduce, sample, write
+from . import bake, reduce, sample, write
 
 _FOLDER = "hyoid-export-"
 """How the temporary folders of takes begin that the toolkit turns into files."""
@@ -120,9 +121,9 @@ class HYOID_OT_reduce_keys(frames.RangeOptions, bpy.types.Operator):
             first, seconds, events = 0.0, 0.0, ()
             extent = _extent(target, rig)
             if extent is not None:
-                first, seconds = extent[0], (extent[1] - extent[0] + 1) / sample.scene_rate(scene)
+                first, seconds = extent[0], (extent[1] - extent[0] + 1) / frames.scene_rate(scene)
                 events = sample.events_on(target, scene, first, seconds)
-            origin = (first, sample.scene_rate(scene))
+            origin = (first, frames.scene_rate(scene))
             return str(reduce.reduce(owners, tolerance, span, selected=self.selected, events=events, origin=origin))
 
         return told(self, work)
@@ -140,7 +141,7 @@ class HYOID_OT_export_take(frames.RangeOptions, bpy.types.Operator, ExportHelper
     filter_glob: bpy.props.StringProperty(default=_GLOB, options={"HIDDEN"})
     format: bpy.props.EnumProperty(
         name="Format", description="Kind of file", default="TAKE",
-        items=frames.FORMATS,
+        items=write.ITEMS,
     )  # fmt: skip
     fps: bpy.props.FloatProperty(
         name="Frame Rate",
@@ -184,7 +185,7 @@ class HYOID_OT_export_take(frames.RangeOptions, bpy.types.Operator, ExportHelper
         frames.draw(layout, self)
         layout.prop(self, "fps")
         if self.fps == 0:
-            layout.label(text=f"0 takes the scene's {sample.scene_rate(context.scene):.4g}", icon="BLANK1")
+            layout.label(text=f"0 takes the scene's {frames.scene_rate(context.scene):.4g}", icon="BLANK1")
         layout.prop(self, "sound")
 
     def execute(self, context: Any) -> set[str]:

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from ..timeline import fcurves
 from ..toolkit.blender import compat
 from ..toolkit.errors import UsageError
 from ..toolkit.geometry.rotations import continuous
 from ..toolkit.take import Event
 from ..toolkit.take_keys import chosen_keys, closing_frames
-from . import fcurves
 
 _TOGETHER = 8
 """Channels that are reduced at a time: bounds the memory for long takes."""

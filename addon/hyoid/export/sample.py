@@ -15,13 +15,17 @@ import bpy
 import numpy as np
 
 from .. import toolkit
+from ..characters import find
+from ..takes import mapping_table, placed
+from ..timeline import evaluate
+from ..timeline.frames import scene_rate
 from ..toolkit.blender import compat
+from ..toolkit.blender.pack import to_blender
 from ..toolkit.characters import arkit
 from ..toolkit.characters.neck import JOINTS
 from ..toolkit.errors import UsageError
 from ..toolkit.geometry import rotations
 from ..toolkit.take import AudioReference, CharacterReference, Event, Provenance, Source, Take
-from . import evaluate
 
 _LOOK_NOISE = 2e-4
 """Of a quaternion's vector; how exactly drivers in Blender turn the eyes."""
@@ -56,8 +60,8 @@ def take_of(
     shown = evaluate.evaluate(scene, rig.armature, rig.body.data.shape_keys, frames, progress=progress)
     curves = curves_of(shown.weights)
     joint_names, turned = _joints(rig, shown, curves)
-    root = next((bone.name for bone in rig.armature.pose.bones if bone.parent is None), None)
-    way = shown.translation(root) if root else np.zeros((len(frames), 3))
+    root = find.root_bone(rig.armature)
+    way = shown.translation(root.name) if root else np.zeros((len(frames), 3))
     seconds = len(frames) / fps
     takes = takes_within(rig.armature, scene, first, seconds)
     return Take(
@@ -66,7 +70,7 @@ def take_of(
         curves=_columns(curves, len(frames)),
         joint_names=joint_names,
         rotations=turned,
-        root=to_take(way).astype(np.float32),
+        root=evaluate.from_blender(way).astype(np.float32),
         confidence=np.ones(len(frames), np.float32),
         events=events_on(rig.armature, scene, first, seconds),
         audio=sound_of(scene, first, seconds),
@@ -119,8 +123,6 @@ def take_of_mesh(
 
 def reversible(obj: Any) -> list[tuple[str, str, float]]:
     """Lines of a mesh's shape map that can be read backwards: curve, shape key, factor."""
-    from ..takes import mapping_table
-
     keys = getattr(obj.data, "shape_keys", None)
     if obj.type != "MESH" or keys is None:
         return []
@@ -132,11 +134,6 @@ def reversible(obj: Any) -> list[tuple[str, str, float]]:
         if row.source in arkit.CURVES and sources[row.source] == targets[row.target] == 1
         and row.target in keys.key_blocks and abs(row.factor) > 1e-6
     ]  # fmt: skip
-
-
-def scene_rate(scene: Any) -> float:
-    """Frames a second of a scene (30 / 1.001 is 29.97)."""
-    return scene.render.fps / scene.render.fps_base
 
 
 def frames_of(scene: Any, first: float, last: float, fps: float | None) -> tuple[np.ndarray, float]:
@@ -151,13 +148,6 @@ def frames_of(scene: Any, first: float, last: float, fps: float | None) -> tuple
     fps = rate if fps is None else fps
     count = int((last - first) * fps / rate + 1e-6) + 1
     return first + np.arange(count) * (rate / fps), fps
-
-
-def to_take(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (..., 3), or vector parts of quaternions (..., 4), from +Z up to +Y up: (x, y, z) -> (x, z, -y)."""
-    turned = np.array(vectors)
-    turned[..., -2], turned[..., -1] = vectors[..., -1], -vectors[..., -2]
-    return turned
 
 
 def curves_of(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -184,14 +174,12 @@ def _columns(curves: dict[str, np.ndarray], frames: int) -> np.ndarray:
 
 def _joints(rig: Any, shown: evaluate.Evaluated, curves: dict[str, np.ndarray]) -> tuple[tuple[str, ...], np.ndarray]:
     """Names and rotations (n, J, 4) float32 of the neck's joints and of every other joint that is not at rest."""
-    from ..characters import find
-
     record = find.record_of(rig)
     names, turned = [], []
     for name in record.joint_names:
         if name not in shown.bones:
             continue
-        own = to_take(without_looks(shown.rotation(name), name, record, curves))
+        own = evaluate.from_blender(without_looks(shown.rotation(name), name, record, curves))
         if name in JOINTS or np.abs(own[:, 1:]).max(initial=0) > _STILL:
             names.append(name)
             turned.append(rotations.continuous(rotations.normalise(own)))
@@ -207,8 +195,8 @@ def without_looks(turned: np.ndarray, joint: str, record: Any, curves: dict[str,
         return turned
     vector = np.zeros((len(turned), 3))
     for driver in looks:
-        axis = np.array([driver.axis[0], -driver.axis[2], driver.axis[1]])
-        vector += np.radians(driver.degrees) * curves[driver.curve].astype(np.float64)[:, None] * axis
+        angles = np.radians(driver.degrees) * curves[driver.curve].astype(np.float64)
+        vector += angles[:, None] * to_blender(np.array(driver.axis))
     own = rotations.multiply(turned, rotations.inverse(rotations.from_rotation_vector(vector)))
     if np.abs(own[:, 1:]).max(initial=0) < _LOOK_NOISE:
         return np.broadcast_to(np.array([1.0, 0, 0, 0]), own.shape)
@@ -216,16 +204,12 @@ def without_looks(turned: np.ndarray, joint: str, record: Any, curves: dict[str,
 
 
 def _reference(rig: Any) -> CharacterReference:
-    from ..characters import find
-
     mark = find.identity(rig.armature)
     return CharacterReference(mark.get("character", "human"), mark.get("settings", {}), mark.get("part", "full"))
 
 
 def takes_within(target: Any, scene: Any, first: float, seconds: float) -> list[Any]:
     """The takes that were put on an object and fill a part of a range of the scene, the latest first."""
-    from ..takes import placed
-
     last = first + seconds * scene_rate(scene)
     found = [entry for entry in placed.takes_on(target) if entry.frames[0] < last and entry.frames[1] >= first]
     return found[::-1]

@@ -7,7 +7,8 @@ from typing import Any
 import bpy
 
 from .. import panel
-from . import frames
+from ..timeline import frames
+from . import write
 
 
 class HyoidExportSettings(frames.RangeOptions, bpy.types.PropertyGroup):
@@ -18,7 +19,7 @@ class HyoidExportSettings(frames.RangeOptions, bpy.types.PropertyGroup):
         default=0.01, min=0.0001, soft_max=0.1, max=1.0, precision=3, step=0.1,
     )  # fmt: skip
     format: bpy.props.EnumProperty(
-        name="Format", description="Kind of file to export", items=frames.FORMATS, default="TAKE"
+        name="Format", description="Kind of file to export", items=write.ITEMS, default="TAKE"
     )
     selected: bpy.props.BoolProperty(
         name="Selected Curves Only", default=False,

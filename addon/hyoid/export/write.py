@@ -46,6 +46,10 @@ FORMATS = {
 }
 
 
+ITEMS = tuple((key, entry.title, entry.use) for key, entry in FORMATS.items())
+"""The same for a list to choose from."""
+
+
 def with_suffix(path: str, suffix: str) -> str:
     """A path that ends with a suffix; another one of ours at its end is replaced."""
     low = path.lower()

@@ -17,9 +17,6 @@ from ..toolkit.characters.neck import JOINTS
 TITLES = dict(
     zip(JOINTS, ("C7-T1", "C6-C7", "C5-C6", "C4-C5", "C3-C4", "C2-C3", "C1-C2", "Skull"), strict=True)
 )  # fmt: skip
-CONTROL = "head_control"
-"""The bone whose rotation the whole neck follows."""
-
 PROPERTIES = ("head_turn", "head_nod", "head_tilt")
 """Custom properties of the armature object that do the same in degrees."""
 

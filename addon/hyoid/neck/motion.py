@@ -13,8 +13,10 @@ import bpy
 import numpy as np
 from mathutils import Quaternion
 
-from ..export import evaluate, fcurves
-from ..toolkit.blender import animation, compat
+from ..characters import find
+from ..timeline import evaluate, fcurves
+from ..toolkit.blender import animation, compat, pack
+from ..toolkit.blender.rig import CONTROL
 from ..toolkit.characters import neck as anatomy
 from ..toolkit.characters.neck import JOINTS
 from ..toolkit.errors import UsageError
@@ -54,8 +56,6 @@ def shown_now(rig: Any) -> np.ndarray:
 
 def limits_of(rig: Any) -> Any:
     """The neck's ranges of motion of a character."""
-    from ..characters import find
-
     return find.record_of(rig).neck
 
 
@@ -64,24 +64,13 @@ def distributed(rig: Any, head: np.ndarray) -> np.ndarray:
 
     Blender's Z is up and the toolkit's Y, so the vectors are turned on the way in and out.
     """
-    turned = anatomy.distribute(limits_of(rig), to_toolkit(head))
-    return from_toolkit(turned)
+    return pack.to_blender(anatomy.distribute(limits_of(rig), evaluate.from_blender(head)))
 
 
 def apart(first: np.ndarray, second: np.ndarray) -> float:
     """The largest angle between rotations (n, 4), degrees."""
     between = rotations.multiply(rotations.inverse(first), second)
     return float(np.degrees(np.linalg.norm(rotations.to_rotation_vector(between), axis=-1).max()))
-
-
-def to_toolkit(quaternions: np.ndarray) -> np.ndarray:
-    """(w, x, y, z) with Z up -> with Y up."""
-    return np.stack([quaternions[..., 0], quaternions[..., 1], quaternions[..., 3], -quaternions[..., 2]], -1)
-
-
-def from_toolkit(quaternions: np.ndarray) -> np.ndarray:
-    """(w, x, y, z) with Y up -> with Z up."""
-    return np.stack([quaternions[..., 0], quaternions[..., 1], -quaternions[..., 3], quaternions[..., 2]], -1)
 
 
 def extent(rig: Any) -> Span | None:
@@ -132,7 +121,7 @@ def rest_control(rig: Any, container: Any, span: Span, whole: bool) -> None:
             for curve in filter(None, existing):
                 container.fcurves.remove(curve)
         elif over_nla or any(existing) or not _is_at_rest(rig, path, rest):
-            group = joints.CONTROL if path.startswith("pose") else "Controls"
+            group = CONTROL if path.startswith("pose") else "Controls"
             _put(rig, container, path, group, ends, np.tile(rest, (len(ends), 1)), whole)
         _assign(rig, path, rest)
 
@@ -140,11 +129,11 @@ def rest_control(rig: Any, container: Any, span: Span, whole: bool) -> None:
 def control_channels(rig: Any) -> list[tuple[str, np.ndarray]]:
     """Data paths of the head control with their values at rest: three properties and the rotation of the handle."""
     found = [(f'["{name}"]', np.zeros(1)) for name in joints.PROPERTIES if name in rig.armature]
-    handle = rig.armature.pose.bones.get(joints.CONTROL)
+    handle = rig.armature.pose.bones.get(CONTROL)
     if handle is not None:
         name = joints.rotation_path(handle)
         rest = {"rotation_quaternion": [1, 0, 0, 0], "rotation_axis_angle": [0, 0, 1, 0]}.get(name, [0, 0, 0])
-        found.append((f'pose.bones["{joints.CONTROL}"].{name}', np.array(rest, float)))
+        found.append((f'pose.bones["{CONTROL}"].{name}', np.array(rest, float)))
     return found
 
 
@@ -195,7 +184,7 @@ def _write_control(rig: Any, frames: np.ndarray, vector: np.ndarray) -> None:
     """Key the head control: rotation vectors (n, 3) in the armature's axes."""
     container = fcurves.container_of(rig.armature, f"{rig.armature.name} neck")
     span = (float(frames[0]), float(frames[-1]))
-    handle = rig.armature.pose.bones.get(joints.CONTROL)
+    handle = rig.armature.pose.bones.get(CONTROL)
     if handle is None:
         degrees = np.degrees(np.stack([vector[:, 2], vector[:, 0], vector[:, 1]], -1))  # turn, nod, tilt
         for name, column in zip(joints.PROPERTIES, degrees.T, strict=True):
@@ -237,22 +226,17 @@ def _is_at_rest(rig: Any, path: str, rest: np.ndarray) -> bool:
 def _put(rig: Any, container: Any, path: str, group: str, frames: np.ndarray, values: np.ndarray, whole: bool) -> None:
     """Key a channel within a range; without ``whole``, what lies a frame before and after it is held by keys."""
     span = (float(frames[0]), float(frames[-1]))
-    for index in range(values.shape[1]):
-        times, column, around = frames, values[:, index], span
+    for index, column in enumerate(values.T):
         curve = container.fcurves.find(path, index=index)
         if whole:
-            if np.ptp(column) == 0:
-                times, column = frames[:1], column[:1]
-        elif curve is not None:
-            fcurves.pin(curve, span[0] - 1)
-            fcurves.pin(curve, span[1] + 1)
+            kept = slice(0, 1) if np.ptp(column) == 0 else slice(None)
+            fcurves.put(container, path, index, group, frames[kept], column[kept], span)
+        elif curve is not None and len(curve.keyframe_points):
+            fcurves.put_range(curve, frames, column)
         else:
-            still = rig.armature.path_resolve(path)
-            still = still if isinstance(still, (int, float)) else still[index]
+            still = np.reshape(rig.armature.path_resolve(path), -1)[index]
             times = np.concatenate([[span[0] - 1], frames, [span[1] + 1]])
-            column = np.concatenate([[still], column, [still]])
-            around = (times[0], times[-1])
-        fcurves.put(container, path, index, group, times, column, around)
+            fcurves.put(container, path, index, group, times, np.concatenate([[still], column, [still]]))
 
 
 def _assign(rig: Any, path: str, rest: np.ndarray) -> None:
@@ -260,14 +244,14 @@ def _assign(rig: Any, path: str, rest: np.ndarray) -> None:
         rig.armature[path[2:-2]] = float(rest[0])
         rig.armature.update_tag()
         return
-    bone = rig.armature.pose.bones[joints.CONTROL]
+    bone = rig.armature.pose.bones[CONTROL]
     setattr(bone, path.rpartition(".")[2], rest.tolist())
 
 
 def _turned(rig: Any, bone: str, quaternions: np.ndarray, sign: int) -> np.ndarray:
     """Rotations (n, 4) from a bone's rest axes to the armature's (sign 1) or back (sign -1)."""
     axes = np.array(rig.armature.data.bones[bone].matrix_local.to_3x3(), np.float64)
-    return np.concatenate([quaternions[:, :1], quaternions[:, 1:] @ (axes.T if sign > 0 else axes)], -1)
+    return rotations.in_axes(quaternions, axes.T if sign > 0 else axes)
 
 
 def _nearest(frames: np.ndarray, frame: float) -> int:
@@ -318,7 +302,7 @@ def collapse_now(rig: Any, scene: Any, key: bool) -> float:
 
 def _pose_control(rig: Any, vector: np.ndarray) -> None:
     """Pose the head control: a rotation vector (3,) in the armature's axes."""
-    handle = rig.armature.pose.bones.get(joints.CONTROL)
+    handle = rig.armature.pose.bones.get(CONTROL)
     if handle is None:
         for name, value in zip(joints.PROPERTIES, np.degrees(vector[[2, 0, 1]]), strict=True):
             rig.armature[name] = float(value)

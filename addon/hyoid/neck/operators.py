@@ -8,12 +8,13 @@ import bpy
 import numpy as np
 
 from ..characters import find
-from ..export import fcurves, frames
+from ..characters.active import has_character, rig_in, told
+from ..timeline import fcurves, frames
 from ..toolkit.blender import compat
+from ..toolkit.blender.rig import CONTROL
 from ..toolkit.characters import neck as anatomy
 from ..toolkit.errors import UsageError
 from . import joints, motion, swallow
-from .active import has_character, rig_in, told
 
 _JOINTS = (
     ("ALL", "All Joints", "The whole neck"),
@@ -36,7 +37,7 @@ class HYOID_OT_select_head_control(bpy.types.Operator):
         def work() -> str:
             rig = rig_in(context)
             armature = rig.armature
-            handle = armature.data.bones.get(joints.CONTROL)
+            handle = armature.data.bones.get(CONTROL)
             if handle is None:
                 raise UsageError(
                     f"'{armature.name}' has no head control", hint="Use the sliders below, or create it anew"
@@ -51,7 +52,7 @@ class HYOID_OT_select_head_control(bpy.types.Operator):
             context.view_layer.objects.active = armature
             bpy.ops.object.mode_set(mode="POSE")
             bpy.ops.pose.select_all(action="DESELECT")
-            compat.select_bone(armature, joints.CONTROL)
+            compat.select_bone(armature, CONTROL)
             if context.area is not None and context.area.type == "VIEW_3D":
                 bpy.ops.wm.tool_set_by_id(name="builtin.rotate")
             return "Rotate with R; R twice turns freely. The eight joints share it"

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..export import fcurves
-from ..export.sample import scene_rate
+from ..timeline import fcurves
+from ..timeline.frames import scene_rate
 
 PHASES = (0.0, 0.12, 0.42, 0.58, 1.0)
 """Shares of the whole: rest, the dip before it, up, held up, rest again."""
@@ -36,7 +36,7 @@ def key(armature: Any, scene: Any, seconds: float, strength: float) -> tuple[flo
     around = still if curve is None else fcurves.values_at(curve, times[[0, -1]])
     base = around[0] + (around[1] - around[0]) * np.array(PHASES)
     values = base + strength * np.array(HEIGHTS)
-    curve = fcurves.put(container, _PATH, 0, "Controls", times, values, (times[0], times[-1]))
+    curve = fcurves.put(container, _PATH, 0, "Controls", times, values)
     for point in curve.keyframe_points:
         if times[0] - 1e-3 <= point.co.x <= times[-1] + 1e-3:
             point.handle_left_type = point.handle_right_type = "AUTO_CLAMPED"

@@ -181,11 +181,6 @@ class HyoidTalkSettings(bpy.types.PropertyGroup):
     }  # fmt: skip
 
 
-def scene_rate(scene: bpy.types.Scene) -> float:
-    """Frames a second of a scene."""
-    return scene.render.fps / scene.render.fps_base
-
-
 def register() -> None:
     """Give scenes their settings."""
     bpy.utils.register_class(HyoidTalkSettings)

@@ -17,6 +17,7 @@ from typing import Any
 
 import bpy
 
+from ..takes import placed
 from ..toolkit.speech import edit
 from . import phones
 
@@ -119,8 +120,6 @@ def reconcile(scene: bpy.types.Scene, holder: bpy.types.Object) -> None:
 
     A take with phones that came in by Import becomes a talk; a talk whose take was replaced is forgotten.
     """
-    from ..takes import placed
-
     takes = {(take.name, round(take.start)): take for take in placed.takes_on(holder)}
     talks = holder.hyoid_talk.talks
     for index in range(len(talks) - 1, -1, -1):

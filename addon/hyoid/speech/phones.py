@@ -14,6 +14,8 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..characters import find
+from ..takes import placed
 from ..toolkit.speech import edit
 from ..toolkit.take import Event
 
@@ -88,8 +90,6 @@ def add(
         options: the job of the toolkit; the settings in a take's provenance do as well.
         sound: the name of the sound data-block where the voice is packed.
     """
-    from ..takes import placed
-
     if "strengths" in options:  # a provenance, not a job
         takes = [take for take in placed.takes_on(holder) if (take.name, round(take.start)) == (name, round(start))]
         options, sound = (job_of(takes[-1]) if takes else {}), ""
@@ -178,8 +178,6 @@ def edited(talk: HyoidTalk) -> list[edit.Phone]:
 def performer(context: bpy.types.Context) -> bpy.types.Object | None:
     """Who performs and keeps the talks: the character of the active object, a mapped mesh or armature that is active,
     else the only character of the scene, else any mesh or armature that is active."""
-    from ..characters import find
-
     active = getattr(context, "object", None) or context.view_layer.objects.active
     rig = find.rig_of(active)
     if rig is not None:

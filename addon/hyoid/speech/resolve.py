@@ -16,6 +16,8 @@ from typing import Any
 import bpy
 
 from .. import jobs
+from ..takes import channels, insert, placed
+from ..timeline.frames import scene_rate
 from ..toolkit import take_edit
 from ..toolkit.errors import HyoidError, UsageError
 from ..toolkit.formats import take_npz
@@ -269,14 +271,11 @@ def finish(scene: bpy.types.Scene, payload: dict[str, Any], result: dict[str, An
     Raises:
         HyoidError: the take cannot be read, or its character or talk is gone.
     """
-    from ..takes import insert
-    from ..takes.channels import Placement
-
     holder, entry = _place(scene, payload)
     path = next(Path(name) for name in result["outputs"] if name.endswith(".take.npz"))
     take = take_npz.read(path)
     for first, last in payload["ranges"]:
-        placement = Placement(
+        placement = channels.Placement(
             start=entry.start, mode="replace", blend_in=BLEND, blend_out=BLEND, name=entry.name, first=first, last=last
         )
         if entry.mode == "nla":
@@ -296,9 +295,7 @@ def _into_strips(scene: bpy.types.Scene, holder: bpy.types.Object, take: Any, pl
     Raises:
         UsageError: the strips are gone.
     """
-    from ..takes import channels, insert
-
-    rate = channels.scene_rate(scene)
+    rate = scene_rate(scene)
     mouth = insert.part_of(take, edit.MOUTH)
     if keys == "dense" and abs(rate - take.fps) > 1e-6:
         mouth = take_edit.resample(mouth, rate)
@@ -325,8 +322,6 @@ def _place(scene: bpy.types.Scene, payload: dict[str, Any]) -> tuple[bpy.types.O
 
 def _record(holder: bpy.types.Object, entry: phones.HyoidTalk, events: Any) -> None:
     """Let the record of the takes on an object tell the new phones too."""
-    from ..takes import placed
-
     takes = [
         replace(take, events=tuple(events))
         if (take.name, round(take.start)) == (entry.name, round(entry.start))

@@ -10,6 +10,10 @@ from typing import Any
 import bpy
 
 from .. import jobs
+from ..characters import create, find
+from ..takes import importer, insert
+from ..takes.channels import Placement
+from ..timeline.frames import scene_rate
 from ..toolkit.errors import HyoidError, UsageError
 from ..toolkit.formats import take_npz
 from . import fields, markers, phones, voices
@@ -143,8 +147,6 @@ def _plain(value: Any) -> Any:
 
 def _target(context: bpy.types.Context, settings: Any) -> tuple[bpy.types.Object | None, dict[str, Any]]:
     """Who performs (None: a new character), and what the toolkit has to know of it."""
-    from ..characters import find
-
     if settings.target == "CREATE":
         return None, {"part": settings.part}
     if settings.target == "CHOSEN":
@@ -184,8 +186,6 @@ def _written(output: Path, words: str) -> Path:
 
 def named(obj: bpy.types.Object) -> dict[str, str]:
     """How an object is found again after undo, reload or renaming: by a character's id, else by its name."""
-    from ..characters import find
-
     rig = find.rig_of(obj)
     identity = find.identity(rig.armature).get("id", "") if rig else ""
     return {"target": rig.armature.name if rig else obj.name, "id": identity}
@@ -197,8 +197,6 @@ def found(scene: bpy.types.Scene, payload: dict[str, Any]) -> bpy.types.Object:
     Raises:
         UsageError: it is not in the scene any more.
     """
-    from ..characters import find
-
     if payload.get("anywhere"):
         obj = phones.performer(bpy.context)
         if obj is None:
@@ -220,9 +218,6 @@ def finish(scene: bpy.types.Scene, payload: dict[str, Any], result: dict[str, An
     Raises:
         HyoidError: the take cannot be read, or its character is gone.
     """
-    from ..takes import importer, insert
-    from ..takes.channels import Placement
-
     path = next(Path(name) for name in result["outputs"] if name.endswith(".take.npz"))
     take = take_npz.read(path)
     holder = _created(payload) if payload["create"] else found(scene, payload)
@@ -232,7 +227,7 @@ def finish(scene: bpy.types.Scene, payload: dict[str, Any], result: dict[str, An
         name=name,
     )  # fmt: skip
     said = [insert.insert(scene, holder, take, placement, keys=payload["keys"])]
-    rate = fields.scene_rate(scene)
+    rate = scene_rate(scene)
     talk = phones.add(
         holder, name, take.events, take.seconds, payload["start"], rate, payload["options"], payload["voice"],
         payload["mode"], payload["keys"],
@@ -250,8 +245,6 @@ def finish(scene: bpy.types.Scene, payload: dict[str, Any], result: dict[str, An
 
 
 def _created(payload: dict[str, Any]) -> bpy.types.Object:
-    from ..characters import create
-
     return create.create(bpy.context, {}, payload["part"]).armature
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import bpy
 
+from ..timeline.frames import scene_rate
 from ..toolkit.blender import compat
 from ..toolkit.errors import InputError, UsageError
 from . import fields
@@ -77,7 +78,7 @@ def of_strip(scene: bpy.types.Scene, strip: bpy.types.AnyType, folder: Path) -> 
     if compat.is_retimed(strip):
         hint = "Reset its speed, or render the sound to a file and use that"
         raise UsageError(f"The strip '{strip.name}' plays faster or slower than its recording", hint=hint)
-    rate = fields.scene_rate(scene)
+    rate = scene_rate(scene)
     start = (strip.frame_final_start - strip.frame_start) / rate - compat.sound_offset(strip)
     end = start + strip.frame_final_duration / rate
     if end <= 0:

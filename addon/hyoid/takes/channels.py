@@ -15,9 +15,11 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..timeline import fcurves
+from ..timeline.frames import scene_rate
 from ..toolkit.blender import animation, compat
 from ..toolkit.errors import UsageError
-from . import merge, nla
+from . import nla
 
 MODES = ("new", "replace", "nla")
 
@@ -64,11 +66,6 @@ class Placement:
     name: str = "take"
     first: float | None = None
     last: float | None = None
-
-
-def scene_rate(scene: Any) -> float:
-    """Frames a second of a scene, 23.976 and 29.97 included."""
-    return scene.render.fps / scene.render.fps_base
 
 
 def write(scene: Any, channels: Sequence[Channel], placement: Placement) -> list[Any]:
@@ -146,7 +143,7 @@ class _Span:
             wanted.append(np.arange(np.ceil(max(self.end - self.fades[1] - 1, self.start)), self.end))
         every = np.unique(np.concatenate(wanted))
         # Of keys that nearly coincide only one is kept, and always the ends.
-        far = np.concatenate([np.diff(every) > merge.NEAR, [True]])
+        far = np.concatenate([np.diff(every) > fcurves.NEAR, [True]])
         far[0] = True
         every = every[far]
         return every, _at(frames, values, every, path)
@@ -293,7 +290,7 @@ def _replace(container: Any, channel: Channel, span: _Span, frames: np.ndarray, 
         curve = container.fcurves.find(channel.path, index=index)
         column = values[:, index]
         if curve is not None and len(curve.keyframe_points):
-            merge.put_range(curve, frames, column)
+            fcurves.put_range(curve, frames, column)
             continue
         if curve is None:
             curve = compat.new_fcurve(container, channel.path, index, channel.group)

@@ -12,12 +12,13 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..characters import create, find
+from ..timeline.frames import scene_rate
 from ..toolkit import formats
 from ..toolkit.blender import compat
 from ..toolkit.errors import HyoidError, InputError, UsageError
 from ..toolkit.take import Take
 from . import insert
-from .channels import Placement, scene_rate
+from .channels import Placement
 
 SUFFIXES = (".take.npz", ".npz", ".bvh", ".csv", ".glb")
 GLOB = "*.npz;*.bvh;*.csv;*.glb"

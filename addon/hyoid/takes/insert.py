@@ -12,9 +12,9 @@ import bpy
 import numpy as np
 
 from ..characters import find, limits
+from ..timeline.frames import scene_rate
 from ..toolkit import take_edit
 from ..toolkit.blender import animation, pack
-from ..toolkit.blender.rig import CONTROL
 from ..toolkit.errors import UsageError
 from ..toolkit.geometry.rotations import identity
 from ..toolkit.take import Take
@@ -49,7 +49,7 @@ def insert(
         UsageError: the target cannot play a take, or nothing in the take fits it.
     """
     scene = getattr(context_or_scene, "scene", context_or_scene)
-    rate = channels.scene_rate(scene)
+    rate = scene_rate(scene)
     notes = ["its point cache is not imported, only its curves and joints"] if take.points is not None else []
     take = replace(take, points=None)
     whole = take
@@ -150,7 +150,9 @@ def channels_for_rig(rig: find.Rig, take: Take, keys: str = "dense") -> list[Cha
             times, values = sampled(f"{name}.rotation", take.rotations[:, index])
             turned = pack.to_blender(values)
             made.append(rotation_channel(armature, bone, times, animation.bone_rotations(bone.bone, turned)))
-    root = next(bone for bone in armature.pose.bones if bone.parent is None and bone.name != CONTROL)
+    root = find.root_bone(armature)
+    if root is None:
+        return made
     times, values = sampled("root", take.root)
     local = pack.to_blender(values) @ np.array(root.bone.matrix_local.to_3x3(), np.float32)
     path = f'pose.bones["{bpy.utils.escape_identifier(root.name)}"].location'

@@ -98,7 +98,7 @@ def channels_for_armature(obj: Any, take: Take) -> list[Channel]:
         if not any(source in turns for source in row.sources) and np.abs(np.abs(turn) - [1, 0, 0, 0]).max() < _STILL:
             continue
         rest = np.array(obj.data.bones[name].matrix_local.to_3x3(), np.float64)
-        local = np.concatenate([turn[:, :1], turn[:, 1:] @ axes.T @ rest], -1)
+        local = rotations.in_axes(turn, axes.T @ rest)
         local = rotations.continuous(rotations.normalise(local)).astype(np.float32)
         if local[0, 0] < 0:
             local = -local

@@ -13,7 +13,7 @@ def main(addon, args):
         return importlib.import_module(f"{addon.__name__}.{path}")
 
     create, insert, channels = module("characters.create"), module("takes.insert"), module("takes.channels")
-    evaluate, sample, reduce = module("export.evaluate"), module("export.sample"), module("export.reduce")
+    evaluate, sample, reduce = module("timeline.evaluate"), module("export.sample"), module("export.reduce")
     take_npz, rotations = module("toolkit.formats.take_npz"), module("toolkit.geometry.rotations")
     curves_csv = module("toolkit.formats.curves_csv")
     scene, answer = bpy.context.scene, {}

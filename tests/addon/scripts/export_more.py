@@ -46,7 +46,7 @@ def mesh(module, args):
 
 def big(module, frames, curves):
     """A dense action of many curves: how long the reduction takes, and whether its bound is true in Blender."""
-    reduce, fcurves, compat = module("export.reduce"), module("export.fcurves"), module("toolkit.blender.compat")
+    reduce, fcurves, compat = module("export.reduce"), module("timeline.fcurves"), module("toolkit.blender.compat")
     animation = module("toolkit.blender.animation")
     obj = bpy.data.objects.new("big", None)
     action = bpy.data.actions.new("big")
@@ -76,7 +76,7 @@ def big(module, frames, curves):
 
 def kept(module):
     """What a reduction must not touch, and closures that it must keep."""
-    reduce, fcurves, compat = module("export.reduce"), module("export.fcurves"), module("toolkit.blender.compat")
+    reduce, fcurves, compat = module("export.reduce"), module("timeline.fcurves"), module("toolkit.blender.compat")
     animation, events = module("toolkit.blender.animation"), module("toolkit.take")
     data = bpy.data.meshes.new("face")
     data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])

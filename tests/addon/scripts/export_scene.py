@@ -12,7 +12,7 @@ def main(addon, args):
     def module(path):
         return importlib.import_module(f"{addon.__name__}.{path}")
 
-    create, evaluate = module("characters.create"), module("export.evaluate")
+    create, evaluate = module("characters.create"), module("timeline.evaluate")
     drive = module("toolkit.blender.rig").drive
     scene = bpy.context.scene
     rig = create.create(bpy.context, {}, "head")

@@ -78,7 +78,8 @@ def main(addon, args):
     spread = shown()
     answer["spread_head"] = apart(head, neck.collapse(spread))
     limits = motion.limits_of(rig)
-    wanted = motion.from_toolkit(neck.distribute(limits, motion.to_toolkit(head)))
+    upright = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, -1], [0, 0, 1, 0]])  # +Z up to +Y up
+    wanted = neck.distribute(limits, head @ upright) @ upright.T
     wanted = np.where((wanted * spread).sum(-1, keepdims=True) < 0, -wanted, wanted)
     answer["spread_joints"] = apart(spread, wanted)
 

@@ -123,3 +123,8 @@ def continuous(quaternion: np.ndarray) -> np.ndarray:
     dots = np.sum(quaternion[1:] * quaternion[:-1], axis=-1)
     flips = np.cumprod(np.where(dots < 0, -1, 1), axis=0)[..., None].astype(quaternion.dtype)
     return np.concatenate([quaternion[:1], quaternion[1:] * flips])
+
+
+def in_axes(quaternion: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """The same rotations (..., 4) told in other axes, the columns of ``axes`` (3, 3): M^-1 R M for the matrix M."""
+    return np.concatenate([quaternion[..., :1], quaternion[..., 1:] @ axes], -1)

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..characters import find
 from ..toolkit.errors import HyoidError, UsageError
+from . import find
 
 
 def has_character(cls: Any, context: Any) -> bool:

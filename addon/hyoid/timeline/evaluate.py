@@ -53,12 +53,6 @@ class Evaluated:
         turned = rotations.from_matrix(own)
         return rotations.continuous(turned) if len(turned) else turned
 
-    def local_rotation(self, bone: str) -> np.ndarray:
-        """The same in the bone's own rest axes, (n, 4): what ``rotation_quaternion`` without constraints would be."""
-        turned = self.rotation(bone)
-        axes = self.rest[self.bones.index(bone), :3, :3]
-        return np.concatenate([turned[:, :1], turned[:, 1:] @ axes], -1)
-
     def basis(self, bone: str) -> np.ndarray:
         """What ``matrix_basis`` without constraints would be, (n, 4, 4): place, rotation and scale in the rest axes."""
         index = self.bones.index(bone)
@@ -81,6 +75,13 @@ def _from_rest(matrices: np.ndarray, rest: np.ndarray) -> np.ndarray:
     turned = turned / np.maximum(np.linalg.norm(turned, axis=-2, keepdims=True), 1e-12)
     axes = rest[:3, :3] / np.maximum(np.linalg.norm(rest[:3, :3], axis=-2, keepdims=True), 1e-12)
     return turned @ axes.T
+
+
+def from_blender(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., 3), or the vectors of quaternions (..., 4), turned from +Z up to +Y up: (x, y, z) -> (x, z, -y)."""
+    turned = np.array(vectors)
+    turned[..., -2], turned[..., -1] = vectors[..., -1], -vectors[..., -2]
+    return turned
 
 
 def evaluate(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # pyright: reportAttributeAccessIssue=false, reportMissingImports=false
-"""Which frames an operator works on: the choice that baking, thinning out and exporting share."""
+"""Frame rates, and which frames an operator works on: the choice that baking, thinning out and exporting share."""
 
 from typing import Any
 
@@ -8,7 +8,6 @@ import bpy
 import numpy as np
 
 from ..toolkit.errors import UsageError
-from . import write
 
 MOST = 1_000_000
 """Frames; a longer range is a slip of the finger."""
@@ -18,7 +17,6 @@ RANGES = (
     ("KEYS", "All Keys", "From the first to the last key of the movement"),
     ("CUSTOM", "Custom", "The frames given below"),
 )
-FORMATS = tuple((key, entry.title, entry.use) for key, entry in write.FORMATS.items())
 HERE = ("CURRENT", "This Frame", "The pose at the playhead")
 
 
@@ -58,6 +56,11 @@ def chosen(options: Any, scene: Any, keyed: tuple[float, float] | None) -> tuple
     if last - first >= MOST:
         raise UsageError(f"the range has {last - first + 1} frames", expected=f"at most {MOST}")
     return first, last
+
+
+def scene_rate(scene: Any) -> float:
+    """Frames a second of a scene, 23.976 and 29.97 included."""
+    return scene.render.fps / scene.render.fps_base
 
 
 def scene_range(scene: Any) -> tuple[int, int]:

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # pyright: reportAttributeAccessIssue=false, reportMissingImports=false
-"""The keys of one f-curve as arrays, and a range of them replaced so that the curve outside keeps its shape exactly."""
+"""F-curves: where an ID keeps them, their keys as arrays, keys taken out, and a range of keys replaced.
+
+What lies outside a replaced range keeps its shape exactly.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import bpy
 import numpy as np
 
-from ..toolkit.blender import compat
+from ..toolkit.blender import animation, compat
+from ..toolkit.errors import UsageError
 
 Keys = dict[str, np.ndarray]
 """By field of a Blender keyframe: ``co``, ``handle_left``, ``handle_right`` (n, 2) float32, the others (n,)."""
@@ -24,6 +29,81 @@ _NUMBERS = ("amplitude", "back", "period")
 _FLAGS = ("select_control_point", "select_left_handle", "select_right_handle")
 _CONSTANT, _LINEAR, _BEZIER = 0, 1, 2
 _FREE, _AUTO, _VECTOR, _ALIGNED, _CLAMPED = 0, 1, 2, 3, 4
+
+
+def check_editable(owner: Any, mixed: bool = True) -> None:
+    """Refuse an ID whose animation cannot be changed in a way that shows.
+
+    Args:
+        mixed: refuse an action that is mixed with NLA tracks, too: keys put into it would not show as they are.
+
+    Raises:
+        UsageError: it is linked from another file, its NLA is in tweak mode, or its action is mixed with the NLA.
+    """
+    if owner.library is not None:
+        raise UsageError(f"'{owner.name}' is linked from another file", hint="Make a library override or append it")
+    data = owner.animation_data
+    if data is None:
+        return
+    if data.use_tweak_mode:
+        raise UsageError(
+            f"an NLA strip of '{owner.name}' is being tweaked", hint="Press Tab in the NLA editor to leave the strip"
+        )
+    if data.action is not None and data.action.library is not None:
+        raise UsageError(f"the action '{data.action.name}' is linked from another file", hint="Make it local first")
+    partly = data.action_blend_type != "REPLACE" or data.action_influence < 1
+    if mixed and data.action is not None and has_nla(owner) and partly:
+        raise UsageError(
+            f"the action of '{owner.name}' is mixed with its NLA tracks",
+            expected="the blending Replace at full influence", hint="Change it in the sidebar of the NLA editor",
+        )  # fmt: skip
+
+
+def has_nla(owner: Any) -> bool:
+    """Whether NLA strips play on an ID."""
+    data = owner.animation_data
+    return bool(data and data.use_nla and any(len(track.strips) and not track.mute for track in data.nla_tracks))
+
+
+def container_of(owner: Any, name: str) -> Any:
+    """The thing whose f-curves animate an ID: of its action, else of a new one called ``name``."""
+    found = compat.playing(owner)
+    if found is not None:
+        return found
+    data = owner.animation_data
+    action = data.action if data is not None and data.action is not None else bpy.data.actions.new(name)
+    return compat.fcurve_owner(owner, action)
+
+
+def find(owner: Any, path: str, index: int = 0) -> Any | None:
+    """The f-curve of a property in the action that an ID has, or None."""
+    container = compat.playing(owner)
+    return None if container is None else container.fcurves.find(path, index=index)
+
+
+def key_frames(curve: Any) -> np.ndarray:
+    """Frames of the keys of an f-curve, (n,) float32."""
+    return coordinates(curve)[:, 0]
+
+
+def coordinates(curve: Any) -> np.ndarray:
+    """Keys of an f-curve, (n, 2) float32: frame, value."""
+    points = np.empty(2 * len(curve.keyframe_points), np.float32)
+    curve.keyframe_points.foreach_get("co", points)
+    return points.reshape(-1, 2)
+
+
+def all_linear(curve: Any) -> bool:
+    """Whether straight lines join the keys of an f-curve."""
+    kinds = np.empty(len(curve.keyframe_points), np.int32)
+    curve.keyframe_points.foreach_get("interpolation", kinds)
+    return bool((kinds[:-1] == _LINEAR).all())
+
+
+def values_at(curve: Any, frames: np.ndarray) -> np.ndarray:
+    """What an f-curve says at given frames, (n,) float64, its modifiers included."""
+    evaluate = curve.evaluate
+    return np.array([evaluate(frame) for frame in np.asarray(frames, float).tolist()], np.float64)
 
 
 def read_keys(curve: Any) -> Keys:
@@ -41,8 +121,8 @@ def read_keys(curve: Any) -> Keys:
 def write_keys(curve: Any, keys: Keys) -> None:
     """Make an f-curve hold exactly these keys."""
     points, count = curve.keyframe_points, len(keys["co"])
-    while len(points) > count:
-        points.remove(points[-1], fast=True)
+    if len(points) > count:
+        points.clear()
     if len(points) < count:
         points.add(count - len(points))
     # Kinds first: where they are set one by one, Blender moves handles to suit.
@@ -51,6 +131,46 @@ def write_keys(curve: Any, keys: Keys) -> None:
         if name not in _HANDLES:
             points.foreach_set(name, np.ascontiguousarray(array).reshape(-1))
     curve.update()
+
+
+def put(
+    container: Any, path: str, index: int, group: str, frames: np.ndarray, values: np.ndarray,
+    span: tuple[float, float] | None = None,
+) -> Any:  # fmt: skip
+    """Give a channel linear keys; its other keys within ``span`` go, those outside stay as they are.
+
+    Args:
+        container: see :func:`container_of`. frames: (n,), rising. values: (n,).
+        span: first and last frame; None takes those of ``frames``.
+
+    Returns:
+        The f-curve.
+    """
+    first, last = span or (frames[0], frames[-1])
+    curve = container.fcurves.find(path, index=index)
+    if curve is None:
+        curve = compat.new_fcurve(container, path, index, group)
+        animation.set_keys(curve, np.stack([frames, values], -1))
+        return curve
+    keys = read_keys(curve)
+    times = keys["co"][:, 0]
+    merged = _joined(_rows(keys, (times < first - NEAR) | (times > last + NEAR)), linear_keys(frames, values))
+    write_keys(curve, _rows(merged, np.argsort(merged["co"][:, 0], kind="stable")))
+    return curve
+
+
+def keep(curve: Any, rows: np.ndarray, span: tuple[float, float] | None = None) -> None:
+    """Keep only the keys ``rows`` (indices) of an f-curve; those within ``span`` (all if None) become linear."""
+    if span is None:
+        points = coordinates(curve)[rows]
+        curve.keyframe_points.clear()
+        animation.set_keys(curve, points)
+        return
+    kept = _rows(read_keys(curve), rows)
+    times = kept["co"][:, 0]
+    # A key's interpolation holds for the way to the next key: the last one in the range leads out of it.
+    kept["interpolation"][(times >= span[0] - NEAR) & (times < span[1] - NEAR)] = _LINEAR
+    write_keys(curve, kept)
 
 
 def put_range(curve: Any, frames: np.ndarray, values: np.ndarray) -> None:
@@ -128,7 +248,7 @@ def _joined(*pieces: Keys) -> Keys:
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
-def _rows(keys: Keys, rows: slice) -> Keys:
+def _rows(keys: Keys, rows: slice | np.ndarray) -> Keys:
     return {name: array[rows].copy() for name, array in keys.items()}
 
 
