@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from hyoid.errors import InputError
+from hyoid.errors import InputError, UsageError
 from hyoid.verbs import SUMMARIES
 from hyoid.verbs.run import read_job
 from hyoid.verbs.schema import PROTOCOL, describe
@@ -73,13 +73,44 @@ def test_a_json_job_is_read_like_a_toml_one(tmp_path):
     assert job.model_dump()["fps"] == 25
 
 
-@pytest.mark.parametrize("text", ['{"verb": "talk",}', "[1]", '{"verb": "talk", "jaw": NaN}', "[" * 100_000, "\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"verb": "talk",}', "[1]", '{"verb": "talk", "jaw": NaN}', "[" * 100_000, "\xff",
+        '{"verb": "rig", "verb": "talk"}', '{"verb": "talk", "seed": ' + "9" * 5000 + "}", " " * (1 << 20) + "{}",
+    ],
+    ids=["comma", "list", "nan", "deep", "latin", "twice", "long number", "large"],
+)  # fmt: skip
 def test_bad_json_jobs_are_refused_in_one_line(tmp_path, text):
     path = tmp_path / "job.json"
     path.write_text(text, encoding="latin-1")
     with pytest.raises(InputError) as caught:
         read_job(path)
     assert "job.json" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("start", "1e999"), ("set.age", '{"age": 1e999}'), ("audio", '"a\\u0000b"'), ("output", '["\\ud800.csv"]'),
+     ("fps", "true"), ("fps", "24.5"), ("audio", "5"), ("verb", '["talk"]'), ("zzz", "1")],
+)  # fmt: skip
+def test_values_that_an_option_does_not_take_are_refused_by_its_name(tmp_path, key, text):
+    values = {"verb": '"talk"', "audio": '"a.wav"', "output": '["a.csv"]', key.split(".")[0]: text}
+    path = tmp_path / "job.json"
+    path.write_text("{" + ", ".join(f'"{name}": {value}' for name, value in values.items()) + "}")
+    with pytest.raises(UsageError, match=key) as caught:
+        read_job(path)
+    assert "job.json" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_a_job_shows_what_its_verb_shows(tmp_path):
+    """Written as some programs of Windows do, with a byte order mark."""
+    path = tmp_path / "job.json"
+    path.write_text('{"verb": "schema", "name": "rig"}', encoding="utf-8-sig")
+    shown = [subprocess.run([*HYOID, *words], capture_output=True, text=True, check=True).stdout
+             for words in (["run", path], ["schema", "rig"])]  # fmt: skip
+    assert shown[0] == shown[1]
 
 
 @pytest.mark.parametrize("work", ["time.sleep(60)", "[None for _ in iter(int, 1)]"], ids=["waiting", "computing"])

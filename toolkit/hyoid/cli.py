@@ -32,6 +32,7 @@ EPILOG = """exit codes: 0 done, 2 usage, 3 bad input, 4 weights missing or refus
 
 
 _SECONDS_TO_CLEAN_UP = 3.0
+_LONGEST_LIMIT = 1e9  # seconds; what the timers of all systems take
 
 
 class _Parser(argparse.ArgumentParser):
@@ -234,7 +235,10 @@ def validate(model: type[JobModel], values: dict[str, Any], *, as_options: bool,
     for name, value in values.items():
         field = model.model_fields.get(name)
         if field and typing.get_origin(_value_kind(field.annotation)[0]) is dict and isinstance(value, list):
-            values[name] = _pairs(name, value)
+            values[name] = _pairs(name, value, path)
+        if not _is_text(value):
+            shown = f"--{name.replace('_', '-')}" if as_options else name
+            raise UsageError(f"{shown} is {value!a}: not text", path=path, expected="UTF-8 without zero bytes")
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -255,12 +259,21 @@ def _expectation(model: type[JobModel], name: str) -> str | None:
     return field.description if field else None
 
 
-def _pairs(name: str, items: list[str]) -> dict[str, str]:
+def _is_text(value: Any) -> bool:
+    """Whether every text in a value can be written in UTF-8 and be a path: no lone surrogates, no zero bytes."""
+    if isinstance(value, dict):
+        return all(map(_is_text, [*value, *value.values()]))
+    if isinstance(value, list):
+        return all(map(_is_text, value))
+    return not isinstance(value, str) or not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _pairs(name: str, items: list[str], path: Path | None) -> dict[str, str]:
     pairs = {}
     for item in items:
         key, equals, value = str(item).partition("=")
         if not (key and equals and value):
-            raise UsageError(f"--{name} is '{item}'", expected="NAME=VALUE")
+            raise UsageError(f"--{name} is '{item}'", path=path, expected="NAME=VALUE")
         pairs[key] = value
     return pairs
 
@@ -312,8 +325,8 @@ def _time_limit(seconds: float | None) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    if seconds <= 0:
-        raise UsageError(f"--time-limit is {seconds:g}", expected="seconds above 0")
+    if not 0 < seconds < _LONGEST_LIMIT:
+        raise UsageError(f"--time-limit is {seconds:g}", expected=f"seconds above 0 and below {_LONGEST_LIMIT:g}")
 
     def stop(*_: object) -> None:
         raise TimeLimitError(f"the time limit of {seconds:g} s was reached", hint="Raise --time-limit")

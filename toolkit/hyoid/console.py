@@ -65,7 +65,7 @@ class PlainConsole:
     def show_result(self, verb: str, result: dict[str, Any], show: Callable[[dict[str, Any]], str] | None) -> None:
         """Write the result as text on standard output."""
         self.close()
-        text = show(result) if show else _as_text(result)
+        text = show(result) if show else as_text(result)
         if text:
             sys.stdout.write(text.rstrip("\n") + "\n")
             sys.stdout.flush()
@@ -120,7 +120,7 @@ def _as_line(event: dict[str, Any]) -> str:
     return ""
 
 
-def _as_text(result: dict[str, Any]) -> str:
+def as_text(result: dict[str, Any]) -> str:
     lines = []
     for key, value in result.items():
         if isinstance(value, list | tuple):
@@ -133,5 +133,6 @@ def _as_text(result: dict[str, Any]) -> str:
 def write_bug_report(arguments: Sequence[str]) -> Path:
     """Write the current traceback to a file in the temporary folder and give its path."""
     path = Path(tempfile.gettempdir()) / f"hyoid-bug-{os.getpid()}.txt"
-    path.write_text(f"hyoid {' '.join(arguments)}\n\n{traceback.format_exc()}")
+    text = f"hyoid {' '.join(arguments)}\n\n{traceback.format_exc()}"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # a word may be no text
     return path

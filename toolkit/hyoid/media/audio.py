@@ -110,7 +110,8 @@ def _part(path: Path, cache: Path, start: float, end: float, whole: float) -> Pa
     """A raw file beside ``cache`` that holds the samples between two seconds of it."""
     first, last = round(max(start, 0.0) * RATE), round(end * RATE)
     if last - first < MINIMUM_SECONDS * RATE:
-        what = f"has no sound of {MINIMUM_SECONDS} s or more between {start:g} and {end:g} s"
+        between = f"between {start:g} and {end:g} s" if start < whole else f"from {start:g} s on"
+        what = f"has no sound of {MINIMUM_SECONDS} s or more {between}"
         raise InputError(what, path=path, expected=f"a part of its {whole:.2f} s")
     target = cache.with_name("part.f32")
     with open(target, "wb") as stream:

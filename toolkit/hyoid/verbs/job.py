@@ -40,9 +40,9 @@ def cli_settings(field: FieldInfo) -> dict[str, Any]:
 
 
 class JobModel(BaseModel):
-    """A validated job: unknown fields are errors, nothing changes after validation."""
+    """A validated job: unknown fields and endless numbers are errors, nothing changes after."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class PictureOptions(JobModel):

@@ -48,6 +48,15 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     return {"verb": verb, **load_verb(verb).run(inner, report)}
 
 
+def show(result: dict[str, Any]) -> str:
+    """What the verb itself would show."""
+    from hyoid.cli import load_verb
+    from hyoid.console import as_text
+
+    values = dict(result)
+    return getattr(load_verb(values.pop("verb")), "show", as_text)(values)
+
+
 def read_job(path: Path) -> tuple[str, JobModel]:
     """The verb and the validated job of a TOML or JSON file; relative paths become relative to the file's folder."""
     from hyoid.cli import load_verb, validate
@@ -72,8 +81,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_JOB_FILE:
             raise InputError(f"{path.stat().st_size} bytes", path=path, expected="a job file of at most 1 MiB")
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text, parse_constant=_no_constant) if kind == "JSON" else tomllib.loads(text)
+        text = path.read_text(encoding="utf-8-sig")  # some programs of Windows begin a file with a mark
+        values = _parsed_json(text) if kind == "JSON" else tomllib.loads(text)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path, expected=f"a {kind} job file") from None
     except UnicodeDecodeError:
@@ -86,8 +95,21 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
+def _parsed_json(text: str) -> Any:
+    return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
+
+
 def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is not a number that JSON has")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The keys of an object; TOML refuses a key that is given twice, so JSON jobs do too."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"'{next(name for name in names if names.count(name) > 1)}' is given twice")
+    return values
 
 
 def _holds_paths(annotation: Any) -> bool:
