@@ -56,13 +56,22 @@ class Window:
             time.sleep(0.1)
         raise AssertionError(f"never true in {timeout:g} s: {expression}; last: {value}; {self._tail()}")
 
-    def shot(self, name: str, crop: tuple[int, int, int, int] | None = None) -> Path:
-        """A screenshot, PNG; ``crop`` is left, top, width, height."""
+    def shot(self, name: str, crop: tuple[int, int, int, int] | None = None, *, settled: bool = True) -> Path:
+        """A screenshot, PNG; ``crop`` is left, top, width, height.
+
+        A ``settled`` one is taken when nothing has moved for half a second, or after four seconds.
+        """
         path = self.folder / f"{name}.png"
         cut = ["-crop", "{2}x{3}+{0}+{1}".format(*crop), "+repage"] if crop else []
-        words = ["import", "-display", self.display, "-window", "root", *cut, str(path)]
-        subprocess.run(words, check=True, timeout=30)
-        return path
+        words = ["import", "-display", self.display, "-window", "root", *cut]
+        before, end = b"", time.monotonic() + (4 if settled else 0)
+        while True:
+            subprocess.run([*words, str(path)], check=True, timeout=30)
+            now = subprocess.run(["convert", str(path), "rgb:-"], check=True, capture_output=True, timeout=30).stdout
+            if now == before or time.monotonic() > end:
+                return path
+            before = now
+            time.sleep(0.5)
 
     def panels(self, region: tuple[str, str] = SIDEBAR) -> dict[str, dict]:
         """The panels of the sidebar, or of another region, by idname: ``label``, ``open``, ``header``, ``body``."""

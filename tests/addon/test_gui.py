@@ -140,7 +140,7 @@ def play(blender: gui.Window) -> set[float]:
     seen, end = set(), time.monotonic() + 15
     while len(seen) < 4 and time.monotonic() < end:
         seen.add(round(blender.ask(f"answer = {KEYS}.key_blocks['jawOpen'].value"), 4))
-    blender.shot("5_playing")
+    blender.shot("5_playing", settled=False)
     blender.keys("key", "space")
     blender.wait("not bpy.context.screen.is_animation_playing", timeout=5)
     return seen
@@ -193,7 +193,7 @@ def test_walk_from_the_zip_to_the_removal(blender, short, tmp_path):
     blender.shot("3_older")
     before = blender.ask(COUNTS)
     talk(blender, short, WORDS)
-    blender.shot("4_talking")
+    blender.shot("4_talking", settled=False)
     ended = blender.wait(f"[(job.state, job.log) for job in {JOBS} if job.state not in ('running', 'ready')]")
     assert ended[-1][0] == "done", ended[-1][1]
     blender.shot("4_talked")
