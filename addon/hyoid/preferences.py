@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 
 from .jobs import check
+from .toolkit.blender import compat
 
 
 class HyoidPreferences(bpy.types.AddonPreferences):
@@ -28,6 +29,7 @@ class HyoidPreferences(bpy.types.AddonPreferences):
         description="Where results are written. Empty: the folder 'hyoid' beside the .blend file, or a temporary "
         "folder while that is not saved",
         subtype="DIR_PATH",
+        options=compat.RELATIVE,
     )
     frame_rate: bpy.props.EnumProperty(
         name="Frame Rate",

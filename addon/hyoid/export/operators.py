@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,9 @@ class HYOID_OT_export_take(frames.RangeOptions, bpy.types.Operator, ExportHelper
     bl_options = {"REGISTER"}
 
     filename_ext = ".take.npz"
+    filepath: bpy.props.StringProperty(
+        name="File Path", description="File to write", maxlen=1024, subtype="FILE_PATH", options=compat.RELATIVE
+    )
     filter_glob: bpy.props.StringProperty(default=_GLOB, options={"HIDDEN"})
     format: bpy.props.EnumProperty(
         name="Format", description="Kind of file", default="TAKE",
@@ -205,7 +209,7 @@ class HYOID_OT_export_take(frames.RangeOptions, bpy.types.Operator, ExportHelper
                 else:
                     take = sample.take_of(rig, scene, first, last, self.fps or None, progress)
             if not self.sound:
-                take = sample.replace(take, audio=None)
+                take = replace(take, audio=None)
             if entry.here:
                 write.write_here(path, take, self.format)
                 return f"{path.name} is written: {take.frames} frames, {take.seconds:.2f} s"

@@ -11,6 +11,7 @@ from typing import Any
 import bpy
 
 from ..jobs import JobError
+from ..toolkit.blender import compat
 from . import fields as f
 
 VALUE, USE = "value_", "use_"
@@ -22,7 +23,7 @@ class HYOID_PG_form_row(bpy.types.PropertyGroup):
 
     key: bpy.props.StringProperty(name="Name")
     text: bpy.props.StringProperty(name="Value")
-    path: bpy.props.StringProperty(name="File", subtype="FILE_PATH")
+    path: bpy.props.StringProperty(name="File", subtype="FILE_PATH", options=compat.RELATIVE)
     number: bpy.props.FloatProperty(name="Value", precision=3)
     whole: bpy.props.IntProperty(name="Value")
 
@@ -70,8 +71,9 @@ def _property(field: f.Field) -> Any:
         return bpy.props.EnumProperty(items=items, **start, **common)
     if field.kind in (f.LIST, f.TABLE):
         return bpy.props.CollectionProperty(type=HYOID_PG_form_row, **common)
-    subtype = {"folder": "DIR_PATH"}.get(field.use, "FILE_PATH") if field.kind == f.PATH else "NONE"
-    return bpy.props.StringProperty(default=str(default or ""), subtype=subtype, **common)
+    if field.kind == f.PATH:
+        common |= {"subtype": "DIR_PATH" if field.use == "folder" else "FILE_PATH", "options": compat.RELATIVE}
+    return bpy.props.StringProperty(default=str(default or ""), **common)
 
 
 def _whole_limits(field: f.Field) -> tuple[int, int]:

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 
 from . import queue
@@ -129,29 +127,10 @@ class HYOID_OT_copy_text(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class HYOID_OT_open_folder(bpy.types.Operator):
-    """Show this folder in the file browser of the system"""
-
-    bl_idname = "hyoid.open_folder"
-    bl_label = "Open Folder"
-    bl_options = {"INTERNAL"}
-
-    folder: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Open it."""
-        if not Path(self.folder).is_dir():
-            self.report({"ERROR"}, f"There is no folder {self.folder}")
-            return {"CANCELLED"}
-        bpy.ops.wm.path_open(filepath=self.folder)
-        return {"FINISHED"}
-
-
 CLASSES = (
     HYOID_OT_cancel_job,
     HYOID_OT_dismiss_job,
     HYOID_OT_show_job_log,
     HYOID_OT_import_job_result,
     HYOID_OT_copy_text,
-    HYOID_OT_open_folder,
 )

@@ -12,6 +12,8 @@ from typing import Any
 
 import bpy
 
+from ..toolkit.blender import compat
+
 RATES = (24, 25, 30, 50, 60)
 
 
@@ -136,7 +138,8 @@ class HyoidTalkSettings(bpy.types.PropertyGroup):
         **option_properties(),
         "voice": bpy.props.EnumProperty(name="Voice", description="Where the voice comes from", items=VOICES),
         "audio": bpy.props.StringProperty(
-            name="Audio", description="The recording: any sound file, or a video with sound", subtype="FILE_PATH"
+            name="Audio", description="The recording: any sound file, or a video with sound", subtype="FILE_PATH",
+            options=compat.RELATIVE,
         ),
         "transcript": bpy.props.EnumProperty(
             name="Words", description="Where the spoken words are written", items=TRANSCRIPTS
@@ -146,7 +149,8 @@ class HyoidTalkSettings(bpy.types.PropertyGroup):
             name="Text", description="The text that holds the words", type=bpy.types.Text
         ),
         "text_file": bpy.props.StringProperty(
-            name="Text File", description="The text file that holds the words", subtype="FILE_PATH"
+            name="Text File", description="The text file that holds the words", subtype="FILE_PATH",
+            options=compat.RELATIVE,
         ),
         "target": bpy.props.EnumProperty(name="Character", description="Who performs", items=TARGETS),
         "character": bpy.props.PointerProperty(

@@ -11,6 +11,7 @@ import bpy
 
 from .. import panel
 from ..characters import find
+from ..toolkit.blender import compat
 from ..toolkit.errors import HyoidError
 from . import guess_bones, guess_shapes, mapping, mapping_table
 
@@ -175,7 +176,7 @@ class HYOID_OT_save_map(_OnFile, bpy.types.Operator):
     bl_label = "Save Table"
     bl_options = {"REGISTER"}
 
-    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | compat.RELATIVE)
     filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
 
     def run(self, obj: Any) -> str:
@@ -191,7 +192,7 @@ class HYOID_OT_load_map(_OnFile, bpy.types.Operator):
     bl_idname = "hyoid.load_map"
     bl_label = "Load Table"
 
-    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | compat.RELATIVE)
     filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
 
     def run(self, obj: Any) -> str:

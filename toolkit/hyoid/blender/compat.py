@@ -17,6 +17,8 @@ import numpy as np
 
 _DATE = b"Sat Jan  1 00:00:00 2000"
 _STRIP_FILE = Path(__file__).with_name("sound_strip.blend")
+RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
+"""Options of a text property that takes ``//`` paths; from 4.5 on Blender has to be told so."""
 
 
 def playing(owner: Any) -> Any:
