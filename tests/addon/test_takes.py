@@ -6,7 +6,7 @@ import wave
 
 import numpy as np
 import pytest
-from hyoid import characters, take_keys
+from hyoid import characters, take_edit, take_keys
 from hyoid.characters import arkit, performance
 from hyoid.formats import bvh, curves_csv, glb, take_npz
 from hyoid.geometry import rotations
@@ -186,48 +186,66 @@ def test_scene_and_other_objects_stay_as_they_were(measured):
     assert before == after
 
 
-def _busy(frames=60):
-    """Every curve, the larynx up, down, small and large, the whole neck, the jaw and the root move; seconds at 30."""
+def _busy(character, low, high, frames=40):
+    """Every curve between two weights, the larynx up, down, small and large, every joint and the root move."""
     time, dice = np.arange(frames) / 30, np.random.default_rng(5)
-    wave = np.sin(2 * np.pi * (dice.uniform(0.3, 1.5, len(arkit.CURVES)) * time[:, None] + dice.uniform(0, 1, 1)))
-    curves = 0.5 + 0.5 * wave
-    curves[:, arkit.CURVES.index("larynxHeight")] = 12 * wave[:, 0]
-    curves[:, arkit.CURVES.index("larynxSize")] = 1 + 0.8 * wave[:, 1]
-    joints = (*toy.NECK, "jaw", "eye.L")
-    angles = np.radians(3) * np.sin(2 * np.pi * dice.uniform(0.2, 1, (len(joints), 3)) * time[:, None, None])
-    turns = rotations.from_rotation_vector(angles).astype(np.float32)
-    root = 0.02 * np.sin(np.stack([time, 2 * time, 3 * time], -1))
+    count = len(arkit.CURVES)
+    wave = np.sin(2 * np.pi * (dice.uniform(0.3, 1.5, count) * time[:, None] + dice.uniform(0, 1, count)))
+    curves = low + (high - low) * (0.5 + 0.5 * wave)
+    curves[:, arkit.CURVES.index("larynxHeight")] = 14 * wave[:, 0]
+    curves[:, arkit.CURVES.index("larynxSize")] = 0.9 + 0.9 * wave[:, 1]
+    rate, phase = dice.uniform((0.2, 0), (1, 6), (len(character.joint_names), 3, 2)).T
+    angles = np.radians(25) * np.sin(2 * np.pi * rate.T * time[:, None, None] + phase.T)
+    root = 0.3 * np.sin(np.stack([time, 2 * time, 3 * time], -1))
     return Take(
-        fps=30.0, curve_names=arkit.CURVES, curves=curves.astype(np.float32), joint_names=joints, rotations=turns,
-        root=root.astype(np.float32), confidence=np.ones(frames, np.float32),
+        fps=30.0, curve_names=arkit.CURVES, curves=curves.astype(np.float32), joint_names=character.joint_names,
+        rotations=rotations.from_rotation_vector(angles).astype(np.float32), root=root.astype(np.float32),
+        confidence=np.ones(frames, np.float32),
     )  # fmt: skip
+
+
+PLACES = (0, 7, 18.5, 33, 39)
+"""Frames of a take that are compared; the half one lies between two keys."""
+TO_BLENDER = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
 
 
 @pytest.mark.parametrize("version", tools.VERSIONS)
 def test_blender_shows_what_the_toolkit_evaluates(version, tmp_path):
-    take, settings = _busy(), {"gender": 0.8, "age": 0.7}
-    path = tmp_path / "busy.take.npz"
-    take_npz.write(path, take)
-    start = 11
-    shown_frames = np.sort(np.random.default_rng(9).choice(take.frames, 5, replace=False))
-    parts = ["head", "full"] if version == tools.NEWEST else ["head"]
-    found = tools.run(
-        version, "take_mesh", tmp_path, take=str(path), settings=settings, parts=parts, start=start,
-        frames=(shown_frames + start).tolist(), out=str(tmp_path),
-    )  # fmt: skip
-    for part in parts:
+    """A plain head; and a whole body in a film's scene in centimetres, placed, turned and stretched by the artist,
+    with weights below 0 and above 1."""
+    settings, start = {"gender": 0.8, "age": 0.7}, 11
+    away = np.eye(4)
+    away[:3, :3] = rotations.to_matrix(rotations.from_rotation_vector(np.array([0.3, -0.6, 0.9]))) * [2.5, 0.4, 1.3]
+    away[:3, 3] = 3, -2, 0.5
+    cases, expected = [], {}
+    for part, low, high, world, unit, fps in (
+        ("head", 0, 1, np.eye(4), 1.0, (30, 1.0)), ("full", -0.5, 1.6, away, 0.01, (24, 1.001))
+    ):  # fmt: skip
         character = characters.load("human", settings, part=part)
-        performed = performance.perform(character, take)
-        chosen = performance.Performance(
-            performed.shape_weights[shown_frames], performed.rotations[shown_frames], performed.root[shown_frames]
-        )
-        expected = performance.deform(character, chosen)
-        moved = np.abs(expected - character.vertices).max()
-        assert moved > 0.01  # the take does move it
-        with np.load(found[part]["path"]) as shown:
+        take = _busy(character, low, high)
+        path = tmp_path / f"{part}.take.npz"
+        take_npz.write(path, take)
+        frames = [start + place / 30 * fps[0] / fps[1] for place in PLACES]
+        cases.append({
+            "name": part, "part": part, "take": str(path), "world": world.tolist(), "unit": unit, "fps": fps,
+            "frames": frames, "whole": False,
+        })  # fmt: skip
+        performed = performance.perform(character, take_edit.resample(take, 60))
+        chosen = [round(2 * place) for place in PLACES]
+        picked = (performed.shape_weights[chosen], performed.rotations[chosen], performed.root[chosen])
+        points = performance.deform(character, performance.Performance(*picked))
+        assert np.abs(points - character.vertices).max() > 0.1  # the take does move it
+        expected[part] = (character, points @ TO_BLENDER.T @ world[:3, :3].T + world[:3, 3])
+    found = tools.run(
+        version, "take_mesh", tmp_path, settings=settings, start=start, cases=cases, out=str(tmp_path)
+    )  # fmt: skip
+    for case in cases:
+        character, points = expected[case["name"]]
+        assert found[case["name"]]["fps"] == pytest.approx(case["fps"])
+        with np.load(found[case["name"]]["path"]) as shown:
             for piece in character.parts:
-                worst = np.linalg.norm(shown[piece.name] - expected[:, piece.vertices], axis=-1).max()
-                assert worst < 1e-4, (part, piece.name, worst)
+                worst = np.linalg.norm(shown[piece.name] - points[:, piece.vertices], axis=-1).max()
+                assert worst < 1e-4, (case["name"], piece.name, worst)
 
 
 @pytest.mark.parametrize("version", ["3.4", "5.0"])

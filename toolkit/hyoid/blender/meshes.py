@@ -14,6 +14,8 @@ from . import compat
 COARSE = 30_000
 """A body with fewer vertices is a base mesh that gains from a Subdivision modifier."""
 
+_FOLLOWING = (-10.0, 10.0)
+"""Sliders of keys that the body's keys drive: all that Blender knows, or strong takes leave teeth behind."""
 _RANGES = {"larynxUp": (0.0, 3.0), "larynxDown": (0.0, 3.0), "larynxSize": (-1.0, 3.0)}
 
 
@@ -107,7 +109,7 @@ def _keys(made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], names:
     made.shape_key_add(name="Basis", from_mix=False)
     for name, vertices, offset in wanted:
         key = made.shape_key_add(name=name, from_mix=False)
-        key.slider_min, key.slider_max = _RANGES.get(name, (0.0, 1.0))
+        key.slider_min, key.slider_max = _RANGES.get(name, (0.0, 1.0)) if every else _FOLLOWING
         key.value = 0.0
         points = rest.copy()
         points[vertices] += offset
