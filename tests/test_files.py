@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from hyoid import files
 from hyoid.errors import Cancelled, OutputError
 from hyoid.files import check_writable, part_file, sha256_of, write_bytes
 
@@ -82,6 +83,18 @@ def test_targets_that_cannot_be_written_fail_before_the_work(tmp_path):
             check_writable(target)
     check_writable(tmp_path / "deep" / "er" / "a.glb")
     assert os.listdir(tmp_path / "deep" / "er") == []
+
+
+def test_on_windows_nobody_is_asked_whether_he_lives(tmp_path, monkeypatch):
+    """A signal would end the process there: parts of others go when they are a day old."""
+    monkeypatch.setattr(files, "_WINDOWS", True)
+    monkeypatch.setattr(os, "kill", None)
+    old, new = (tmp_path / f".a.glb.{process}.part" for process in (1, 2))
+    for part in (old, new):
+        part.mkdir()
+    os.utime(old, (0, 0))
+    write_bytes(tmp_path / "a.glb", b"x")
+    assert sorted(os.listdir(tmp_path)) == [new.name, "a.glb"]
 
 
 def test_sha256_is_the_known_one(tmp_path):

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from hyoid.errors import InputError, OutputError
 
 _PACKAGE = Path(__file__).resolve().parent
 _PART = re.compile(r"\.(\d+)\.part$")
+_WINDOWS = os.name == "nt"
+_DAY = 86400.0
 
 
 def data_folder(name: str) -> Path:
@@ -32,8 +35,11 @@ def data_folder(name: str) -> Path:
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file as a hexadecimal string, read in blocks of 1 MiB."""
+    digest = hashlib.sha256()
     with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def check_writable(target: Path) -> None:
@@ -64,10 +70,12 @@ def part_file(target: Path) -> Iterator[Path]:
     they move to the target's folder first, so that a file never appears without what it refers to.
 
     Raises:
-        OutputError: the disk is full, read-only or gone. The part is removed.
+        OutputError: the disk is full, read-only or gone, or the target is a folder. The part is removed.
     """
     target = Path(target)
     with _output_errors(target):
+        if target.is_dir():
+            raise OutputError("is a folder", path=target, expected="a file name")
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale_parts(target.parent)
         folder = target.parent / _part_name(target.name)
@@ -80,9 +88,6 @@ def part_file(target: Path) -> Iterator[Path]:
                 raise OutputError("nothing was written", path=target)
             _move_companions(folder, part, target.parent)
             _sync(part)
-            for companion in sorted(folder.iterdir()):
-                if companion != part:
-                    _move_companion(companion, target.parent / companion.name)
             os.replace(part, target)
             _sync(target.parent)
     finally:
@@ -99,6 +104,7 @@ def _move_companions(folder: Path, part: Path, home: Path) -> None:
     for companion in sorted(path for path in folder.rglob("*") if path.is_file() and path != part):
         place = home / companion.relative_to(folder)
         place.parent.mkdir(parents=True, exist_ok=True)
+        _sync(companion)
         os.replace(companion, place)
 
 
@@ -119,19 +125,11 @@ def write_bytes(target: Path, data: bytes | memoryview) -> None:
         part.write_bytes(data)
 
 
-def _move_companion(source: Path, target: Path) -> None:
-    """Move a file, or the files of a folder, to its place; what else lies in an existing folder stays."""
-    if not source.is_dir():
-        _sync(source)
-        os.replace(source, target)
-        return
-    target.mkdir(exist_ok=True)
-    for entry in sorted(source.iterdir()):
-        _move_companion(entry, target / entry.name)
-
-
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    """Let the disk hold what was written; on Windows a folder cannot be synced, and a file only by who may write it."""
+    if _WINDOWS and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if _WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -142,14 +140,17 @@ def _remove_stale_parts(folder: Path) -> None:
     """Remove what runs that were killed left behind; parts of living processes stay."""
     for entry in folder.glob(".*.part"):
         match = _PART.search(entry.name)
-        if match and int(match[1]) != os.getpid() and not _is_alive(int(match[1])):
+        if match and int(match[1]) != os.getpid() and not _is_used(entry, int(match[1])):
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
             else:
                 entry.unlink(missing_ok=True)
 
 
-def _is_alive(process: int) -> bool:
+def _is_used(part: Path, process: int) -> bool:
+    """Whether a process may still write to a part; on Windows, where it cannot be asked, for a day."""
+    if _WINDOWS:  # signal 0 would end the process there
+        return time.time() - part.stat().st_mtime < _DAY
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -172,4 +173,6 @@ def _output_errors(target: Path) -> Iterator[None]:
             errno.EROFS: ("the file system is read-only", "Choose a folder that you may write to"),
         }
         found, hint = reasons.get(error.errno or 0, (error.strerror or str(error), "Choose another place"))
+        if _WINDOWS and error.errno == errno.EACCES and target.exists():
+            hint = "Close the program that has the file open, or choose another folder"
         raise OutputError(f"cannot be written: {found}", path=target, hint=hint) from error

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -60,6 +62,37 @@ def active_rig(context: bpy.types.Context) -> Rig | None:
 def identity(armature: bpy.types.Object) -> dict[str, Any]:
     """What the mark on an armature says: ``name``, ``settings``, ``part`` and ``id``; empty where it cannot be read."""
     return _parsed(str(armature.get(MARK, "")))
+
+
+def named(obj: bpy.types.Object) -> dict[str, str]:
+    """How an object is found again after undo, reload or renaming: by a character's id, else by its name.
+
+    A character that was duplicated has the id of the other: it gets its own.
+    """
+    rig = rig_of(obj)
+    if rig is None:
+        return {"target": obj.name, "target_id": ""}
+    armature, mark = rig.armature, identity(rig.armature)
+    others = [identity(other).get("id") for other in bpy.data.objects if MARK in other and other != armature]
+    if mark.get("id") in others and armature.library is None:
+        mark = {**mark, "id": uuid.uuid4().hex}
+        armature[MARK] = json.dumps(mark, sort_keys=True)
+    return {"target": armature.name, "target_id": mark.get("id", "")}
+
+
+def found(scene: bpy.types.Scene, names: Mapping[str, Any]) -> bpy.types.Object | None:
+    """The object of a scene that :func:`named` described; None when it is gone."""
+    name, identifier = str(names.get("target", "")), names.get("target_id")
+    if identifier:
+        same = [rig.armature for rig in rigs(scene) if identity(rig.armature).get("id") == identifier]
+        if same:  # more than one where it was duplicated meanwhile
+            return next((armature for armature in same if armature.name == name), same[0])
+    return scene.objects.get(name)
+
+
+def is_bare(obj: bpy.types.Object | None) -> bool:
+    """Whether an object is the skeleton of a character whose meshes are gone, or were not duplicated with it."""
+    return obj is not None and obj.type == "ARMATURE" and MARK in obj and _rig(obj) is None
 
 
 def record_of(rig: Rig) -> Character:

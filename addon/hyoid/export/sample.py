@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -24,6 +24,7 @@ from ..toolkit.blender.pack import to_blender
 from ..toolkit.characters import arkit
 from ..toolkit.characters.neck import JOINTS
 from ..toolkit.errors import UsageError
+from ..toolkit.files import sha256_of
 from ..toolkit.geometry import rotations
 from ..toolkit.take import AudioReference, CharacterReference, Event, Provenance, Source, Take
 
@@ -262,13 +263,5 @@ def sound_of(scene: Any, first: float, seconds: float) -> AudioReference | None:
         path = os.path.normpath(bpy.path.abspath(strip.sound.filepath)) if strip.sound else ""
         if strip.mute or heard_to <= 0 or heard_from >= seconds or not os.path.isfile(path):
             continue
-        return AudioReference(path, _sha256(path), strip.frame_duration / rate, start)
+        return AudioReference(path, sha256_of(Path(path)), strip.frame_duration / rate, start)
     return None
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -1,22 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # pyright: reportAttributeAccessIssue=false, reportMissingImports=false
-"""Takes become files: in Blender where NumPy is enough, through the toolkit for everything else.
-
-A file appears whole or not at all: it is written beside its place under another name, then renamed, which also works on
-Windows (the toolkit's own part files lock folders in a way that only Unix has).
-"""
+"""Takes become files: in Blender where NumPy is enough, through the toolkit for everything else."""
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..toolkit.errors import OutputError
+from ..toolkit.files import part_file
 from ..toolkit.formats import curves_csv, take_npz
 from ..toolkit.take import Take
 
@@ -68,50 +59,8 @@ def write_here(path: Path, take: Take, kind: str) -> None:
         OutputError: it cannot be written; nothing is left behind.
         InputError: the take holds what cannot be, such as numbers that are not finite.
     """
-    with whole_file(path) as part:
+    with part_file(path) as part:
         if kind == "TAKE":
             take_npz.write(part, take)
         else:
             curves_csv.write(part, take, convention="live_link" if kind == "LIVE_LINK" else "plain")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A path to write to, which becomes ``path`` when all went well and vanishes when not.
-
-    Raises:
-        OutputError: the folder cannot be written, the disk is full, or another program holds the file.
-    """
-    folder = path.parent / f".{path.name[:100]}.{os.getpid()}.part"
-    part = folder / path.name
-    try:
-        if path.is_dir():
-            raise OutputError("is a folder", path=path, expected="a file name")
-        folder.mkdir(parents=True, exist_ok=True)
-        yield part
-        with open(part, "r+b") as stream:
-            os.fsync(stream.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"cannot be written: {_reason(error)}", path=path, hint=_hint(error)) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _reason(error: OSError) -> str:
-    known = {
-        errno.ENOSPC: "the disk is full",
-        errno.EDQUOT: "the quota is used up",
-        errno.EACCES: "permission denied",
-        errno.EPERM: "permission denied",
-        errno.EROFS: "the folder is read-only",
-    }
-    return known.get(error.errno or 0, error.strerror or str(error))
-
-
-def _hint(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "Free some space or choose another folder"
-    if os.name == "nt" and error.errno == errno.EACCES:
-        return "Close the program that has the file open, or choose another folder"
-    return "Choose a folder that you may write to"

@@ -67,10 +67,12 @@ def register() -> None:
     for kind in section.CLASSES:
         bpy.utils.register_class(kind)
     refresh()
+    places.when_a_toolkit_answered(refresh)
 
 
 def unregister() -> None:
     """Remove sections and buttons; values stay in the scenes."""
+    places.when_a_toolkit_answered(None)
     _remove()
     for kind in reversed(section.CLASSES):
         bpy.utils.unregister_class(kind)

@@ -12,7 +12,9 @@ from typing import Any
 import bpy
 
 from .. import jobs, panel
+from ..characters import find
 from ..jobs import JobError
+from ..takes import importer
 from ..toolkit.errors import HyoidError
 from . import fields as f
 from . import properties
@@ -175,15 +177,8 @@ def run(context: Any, form: Form, wait: bool = False) -> jobs.Job:
 
 def _target(context: Any) -> dict[str, Any]:
     """Whom the take is for and where it begins: the target that imports have too, at the playhead."""
-    from ..characters import find
-    from ..takes import importer
-
-    payload: dict[str, Any] = {"start": context.scene.frame_current_final}
     target = importer.target_of(context)
-    if target is not None:
-        rig = find.rig_of(target)
-        payload |= {"target": target.name, "target_id": find.identity(rig.armature).get("id", "") if rig else ""}
-    return payload
+    return {"start": context.scene.frame_current_final, **({} if target is None else find.named(target))}
 
 
 registered: dict[str, Form] = {}

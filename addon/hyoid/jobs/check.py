@@ -61,7 +61,7 @@ def collect() -> bool:
     _State.child = None
     if child.result is not None:
         _State.answer = {**child.result, "words": child.words}
-        places.refresh_forms()
+        places.a_toolkit_answered()
     else:
         _State.error = child.error or "cancelled"
     return True

@@ -7,7 +7,7 @@ from __future__ import annotations
 import getpass
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ _DEFAULTS = SimpleNamespace(
     toolkit="", output_folder="", frame_rate="SCENE", at_once=1, keep_files=False, show_checks=False
 )
 _known: list[finder.Known] = []
-_asked: set[str] = set()
+_listening: list[Callable[[], None]] = []
 
 
 def settings(context: Any) -> Any:
@@ -67,11 +67,15 @@ def make_sure(child: Child) -> None:
         known().put(child.words, finder.ask(child))
 
 
-def refresh_forms() -> None:
-    """Show sections for the verbs of the toolkit that answered last, if that is news."""
-    from .. import forms
+def when_a_toolkit_answered(listen: Callable[[], None] | None) -> None:
+    """Have a function called when a toolkit may have told new verbs; None: nobody listens."""
+    _listening[:] = [] if listen is None else [listen]
 
-    forms.refresh()
+
+def a_toolkit_answered() -> None:
+    """Tell who listens."""
+    for listen in _listening:
+        listen()
 
 
 def output_folder(context: Any) -> Path:

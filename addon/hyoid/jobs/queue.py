@@ -222,7 +222,7 @@ def _collect(job: Job, keep: bool) -> None:
             _keep_log(job, job.folder / "log.txt")
         else:
             shutil.rmtree(job.folder, ignore_errors=True)
-    places.refresh_forms()
+    places.a_toolkit_answered()
 
 
 def _keep_log(job: Job, path: Path) -> None:

@@ -190,6 +190,15 @@ def performer(context: bpy.types.Context) -> bpy.types.Object | None:
     return active if active is not None and active.type in ("ARMATURE", "MESH") else None
 
 
+def hindrance(obj: bpy.types.Object) -> str:
+    """Why an object cannot speak, in words for the artist; empty where it can."""
+    if find.is_bare(obj):
+        return f"'{obj.name}' has no meshes: select a whole character"
+    if obj.type == "MESH" and find.rig_of(obj) is None and obj.data.shape_keys is None:
+        return f"'{obj.name}' has no shape keys: select the mesh of a face, or choose New"
+    return ""
+
+
 def active_talk(context: bpy.types.Context) -> tuple[bpy.types.Object, HyoidTalk] | None:
     """The talk to edit: of what is active that under the playhead, else that whose markers show, else the last."""
     holder = performer(context)

@@ -16,6 +16,7 @@ from typing import Any
 import bpy
 
 from .. import jobs
+from ..characters import find
 from ..takes import channels, insert, placed
 from ..timeline.frames import scene_rate
 from ..toolkit import take_edit
@@ -221,7 +222,7 @@ def start(context: bpy.types.Context, holder: bpy.types.Object, entry: phones.Hy
     _write(path, track)
     options = {name: value for name, value in json.loads(entry.options).items() if name not in _SAME_AUDIO}
     options |= {"audio": _audio(entry, options, output.parent), "events": str(path), "output": [str(output)]}
-    payload = {**talk.named(holder), "talk": entry.uid, "ranges": ranges, "said": _said(changes), "keys": entry.density}
+    payload = {**find.named(holder), "talk": entry.uid, "ranges": ranges, "said": _said(changes), "keys": entry.density}
     label = f"Re-solve: {entry.name[:40]}"
     job = jobs.submit(context, "talk", options, label=label, handler=HANDLER, payload=payload, wait=wait)
     return getattr(job, "message", "") if wait or bpy.app.background else ""

@@ -11,11 +11,12 @@ import bpy
 
 from .. import jobs
 from ..characters import create, find
-from ..takes import importer, insert
+from ..takes import importer, insert, placed
 from ..takes.channels import Placement
 from ..timeline.frames import scene_rate
 from ..toolkit.errors import HyoidError, UsageError
 from ..toolkit.formats import take_npz
+from ..toolkit.take import Take
 from . import fields, markers, phones, voices
 
 HANDLER = "talk"
@@ -129,7 +130,7 @@ def start(context: bpy.types.Context, settings: Any, wait: bool = False) -> str:
     if words is not None:
         options["text"] = str(_written(output, words))
     payload = {
-        **({} if target is None else named(target)), "create": target is None, "part": settings.part,
+        **({} if target is None else find.named(target)), "create": target is None, "part": settings.part,
         "keys": settings.density,
         "start": _start_frame(scene, settings, voice), "mode": settings.mode, "blend_in": settings.blend_in,
         "blend_out": settings.blend_out, "sound": settings.add_sound and settings.voice == "FILE",
@@ -162,6 +163,9 @@ def _target(context: bpy.types.Context, settings: Any) -> tuple[bpy.types.Object
         if obj is None:
             hint = "Select one, or let the Talk section add a new one"
             raise UsageError("No character is active", hint=hint)
+    reason = phones.hindrance(obj)
+    if reason:
+        raise UsageError(reason)
     if rig is None:
         return obj, {}
     mark = find.identity(rig.armature)
@@ -184,15 +188,8 @@ def _written(output: Path, words: str) -> Path:
     return path
 
 
-def named(obj: bpy.types.Object) -> dict[str, str]:
-    """How an object is found again after undo, reload or renaming: by a character's id, else by its name."""
-    rig = find.rig_of(obj)
-    identity = find.identity(rig.armature).get("id", "") if rig else ""
-    return {"target": rig.armature.name if rig else obj.name, "id": identity}
-
-
 def found(scene: bpy.types.Scene, payload: dict[str, Any]) -> bpy.types.Object:
-    """The object that :func:`named` described.
+    """The object that a job was for.
 
     Raises:
         UsageError: it is not in the scene any more.
@@ -202,11 +199,7 @@ def found(scene: bpy.types.Scene, payload: dict[str, Any]) -> bpy.types.Object:
         if obj is None:
             raise UsageError("No character is active", hint="Select who shall perform")
         return obj
-    if payload.get("id"):
-        for rig in find.rigs(scene):
-            if find.identity(rig.armature).get("id") == payload["id"]:
-                return rig.armature
-    obj = scene.objects.get(payload.get("target", ""))
+    obj = find.found(scene, payload)
     if obj is None:
         raise UsageError(f"'{payload.get('target', '')}' is not in the scene any more", hint="Import it onto another")
     return obj
@@ -244,16 +237,29 @@ def finish(scene: bpy.types.Scene, payload: dict[str, Any], result: dict[str, An
     return ". ".join(part.rstrip(".") for part in said if part)
 
 
+def adopt(scene: bpy.types.Scene, holder: bpy.types.Object, take: Take, placement: Placement, keys: str) -> None:
+    """Make a take that was imported known as a talk, whose markers can be dragged, and show them."""
+    options = dict(placed.provenance_of(take)["settings"])
+    sound = "" if take.audio is None else take.audio.path
+    talk = phones.add(
+        holder, placement.name, take.events, take.seconds, placement.start, scene_rate(scene), options, sound,
+        placement.mode, keys,
+    )  # fmt: skip
+    markers.show(scene, talk)
+
+
 def _created(payload: dict[str, Any]) -> bpy.types.Object:
     return create.create(bpy.context, {}, payload["part"]).armature
 
 
 def register() -> None:
-    """Register the operator and what is done with its results."""
+    """Register the operator, what is done with its results, and with phones that come in by an import."""
     bpy.utils.register_class(HYOID_OT_talk)
     jobs.register_handler(HANDLER, finish)
+    importer.when_phones_are_shown(adopt)
 
 
 def unregister() -> None:
     """Remove the operator."""
+    importer.when_phones_are_shown(None)
     bpy.utils.unregister_class(HYOID_OT_talk)

@@ -68,6 +68,18 @@ class Placement:
     last: float | None = None
 
 
+def rotation_channel(armature: Any, bone: Any, times: np.ndarray, local: np.ndarray) -> Channel:
+    """A channel that turns a pose bone, in whatever rotation mode the artist keeps it.
+
+    Args:
+        local: (n, 4) unit quaternions w, x, y, z in the bone's own rest axes, without jumps of sign.
+    """
+    property_name, values = animation.rotation_values(bone.rotation_mode, local)
+    path = f'pose.bones["{bpy.utils.escape_identifier(bone.name)}"].{property_name}'
+    resting = bool(np.abs(local - [1, 0, 0, 0]).max(initial=0) < 1e-7)
+    return Channel(armature, path, values.shape[1], bone.name, times, values, optional=resting)
+
+
 def write(scene: Any, channels: Sequence[Channel], placement: Placement) -> list[Any]:
     """Write channels into actions and give those; scene settings, other objects and other channels stay as they are.
 

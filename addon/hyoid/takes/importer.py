@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from ..timeline.frames import scene_rate
 from ..toolkit import formats
 from ..toolkit.blender import compat
 from ..toolkit.errors import HyoidError, InputError, UsageError
+from ..toolkit.formats import take_npz
 from ..toolkit.take import Take
 from . import insert
 from .channels import Placement
 
 SUFFIXES = (".take.npz", ".npz", ".bvh", ".csv", ".glb")
+_showing_phones: list[Callable[[Any, Any, Take, Placement, str], None]] = []
 GLOB = "*.npz;*.bvh;*.csv;*.glb"
 
 MODE_ITEMS = (
@@ -54,8 +56,6 @@ def read(path: str | Path) -> Take:
     if not path.is_file():
         raise InputError("there is no such file", path=path)
     if path.suffix.lower() == ".npz" and not path.name.lower().endswith(".take.npz"):
-        from ..toolkit.formats import take_npz
-
         return take_npz.read(path)
     return formats.read_take(path)
 
@@ -135,21 +135,18 @@ def set_range(scene: Any, take: Take, placement: Placement) -> None:
     scene.frame_end = max(round(placement.start + (take.frames - 1) / take.fps * rate), scene.frame_start)
 
 
+def when_phones_are_shown(show: Callable[[Any, Any, Take, Placement, str], None] | None) -> None:
+    """Let ``show(scene, holder, take, placement, keys)`` do it for imports with phoneme markers; None: nothing does."""
+    _showing_phones[:] = [] if show is None else [show]
+
+
 def show_markers(scene: Any, take: Take, target: Any, placement: Placement, keys: str) -> None:
-    """Make the phones of a take known as a talk, whose markers can be dragged, and show them."""
+    """Have markers shown for the phones of a take, where it has any."""
     if not any(event.kind == "phone" for event in take.events):
         return
-    from ..speech import markers, phones
-
     rig = find.rig_of(target)
-    holder = target if rig is None else rig.armature
-    options = dict(insert.placed.provenance_of(take)["settings"])
-    sound = "" if take.audio is None else take.audio.path
-    rate = scene_rate(scene)
-    talk = phones.add(
-        holder, placement.name, take.events, take.seconds, placement.start, rate, options, sound, placement.mode, keys
-    )
-    markers.show(scene, talk)
+    for show in _showing_phones:
+        show(scene, target if rig is None else rig.armature, take, placement, keys)
 
 
 def place(
@@ -194,7 +191,7 @@ class HYOID_OT_import_take(bpy.types.Operator):
     bl_label = "Import Take"
     bl_options = {"REGISTER", "UNDO"}
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"HIDDEN", "SKIP_SAVE"})
+    filepath: StringProperty(subtype="FILE_PATH", options={"HIDDEN", "SKIP_SAVE"} | compat.RELATIVE)
     filter_glob: StringProperty(default=GLOB, options={"HIDDEN"})
     target: StringProperty(
         name="Target",
@@ -308,7 +305,8 @@ def finish_job(scene: Any, payload: Mapping[str, Any], result: Mapping[str, Any]
     Args:
         payload: ``target`` (name) and ``target_id`` (of a Hyoid character) of the object that plays it; ``start``
             (frame), ``mode``, ``blend_in``, ``blend_out``, ``keys``, ``whole_frames``, ``sound``, ``markers``,
-            ``scene_range`` as in the operator, each with its default; ``create`` makes a new character at once.
+            ``scene_range`` as in the operator, each with its default; ``create`` makes a new character at once;
+            ``anywhere`` takes the target of an import instead.
 
     Raises:
         HyoidError: the job wrote no take, or it fits nothing; the file is named.
@@ -320,7 +318,9 @@ def finish_job(scene: Any, payload: Mapping[str, Any], result: Mapping[str, Any]
     take = read(path)
     context = _SceneContext(scene)
     wanted = bool(payload.get("target") or payload.get("target_id")) and not payload.get("create")
-    target = _again(scene, payload) if wanted else None
+    target = find.found(scene, payload) if wanted else None
+    if payload.get("anywhere"):
+        target = target_of(context)
     placement = Placement(
         float(payload.get("start", scene.frame_current)), str(payload.get("mode", "new")),
         float(payload.get("blend_in", 0.0)), float(payload.get("blend_out", 0.0)),
@@ -342,16 +342,6 @@ class _SceneContext:
     def __init__(self, scene: Any) -> None:
         self.scene = scene
         self.view_layer = bpy.context.view_layer if bpy.context.scene == scene else scene.view_layers[0]
-
-
-def _again(scene: Any, payload: Mapping[str, Any]) -> Any:
-    """The object that a job was started for: by the identity of its character, then by its name."""
-    identifier = payload.get("target_id")
-    if identifier:
-        for rig in find.rigs(scene):
-            if find.identity(rig.armature).get("id") == identifier:
-                return rig.armature
-    return scene.objects.get(str(payload.get("target", "")))
 
 
 class HYOID_FH_take:

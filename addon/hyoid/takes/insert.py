@@ -149,7 +149,7 @@ def channels_for_rig(rig: find.Rig, take: Take, keys: str = "dense") -> list[Cha
         if bone is not None:
             times, values = sampled(f"{name}.rotation", take.rotations[:, index])
             turned = pack.to_blender(values)
-            made.append(rotation_channel(armature, bone, times, animation.bone_rotations(bone.bone, turned)))
+            made.append(channels.rotation_channel(armature, bone, times, animation.bone_rotations(bone.bone, turned)))
     root = find.root_bone(armature)
     if root is None:
         return made
@@ -158,18 +158,6 @@ def channels_for_rig(rig: find.Rig, take: Take, keys: str = "dense") -> list[Cha
     path = f'pose.bones["{bpy.utils.escape_identifier(root.name)}"].location'
     made.append(Channel(armature, path, 3, root.name, times, local, optional=not local.any()))
     return made
-
-
-def rotation_channel(armature: Any, bone: Any, times: np.ndarray, local: np.ndarray) -> Channel:
-    """A channel that turns a pose bone, in whatever rotation mode the artist keeps it.
-
-    Args:
-        local: (n, 4) unit quaternions w, x, y, z in the bone's own rest axes, without jumps of sign.
-    """
-    property_name, values = animation.rotation_values(bone.rotation_mode, local)
-    path = f'pose.bones["{bpy.utils.escape_identifier(bone.name)}"].{property_name}'
-    resting = bool(np.abs(local - [1, 0, 0, 0]).max(initial=0) < 1e-7)
-    return Channel(armature, path, values.shape[1], bone.name, times, values, optional=resting)
 
 
 def part_of(take: Take, only: Collection[str]) -> Take:

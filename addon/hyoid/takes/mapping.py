@@ -14,7 +14,7 @@ import numpy as np
 from ..toolkit.geometry import rotations
 from ..toolkit.take import Take
 from . import mapping_table, retarget, visemes
-from .channels import Channel
+from .channels import Channel, rotation_channel
 from .guess_bones import NECK, SPINE, BoneRow
 from .guess_shapes import guess_shapes
 
@@ -91,8 +91,6 @@ def channels_for_armature(obj: Any, take: Take) -> list[Channel]:
     times = np.arange(take.frames) / take.fps
     pose = _Pose(obj, rows, turns, take.frames, axes)
     result = []
-    from .insert import rotation_channel
-
     for name, row in rows.items():
         turn = pose.own(name)
         if not any(source in turns for source in row.sources) and np.abs(np.abs(turn) - [1, 0, 0, 0]).max() < _STILL:

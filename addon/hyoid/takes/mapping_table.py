@@ -11,7 +11,8 @@ from typing import Any
 
 import bpy
 
-from ..toolkit.errors import InputError, OutputError, UsageError
+from ..toolkit.errors import InputError, UsageError
+from ..toolkit.files import write_bytes
 from . import guess_bones, guess_shapes, shape_names, visemes
 
 FORMAT, VERSION = "hyoid.map", 1
@@ -231,13 +232,7 @@ def save(path: Path, obj: Any) -> None:
             "travel": round(settings.travel, 6),
         },
     }  # fmt: skip
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"cannot be written: {error.strerror}", path=path) from None
+    write_bytes(path, (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def load(path: Path, obj: Any) -> tuple[int, list[str]]:

@@ -81,7 +81,7 @@ def human_take(take: Take, *, align: bool = True) -> Take:
         whole = take.rotations[:, take.joint_names.index(bone)].astype(np.float64)
         if set(joints) <= _BACK:
             part = rotations.from_rotation_vector(rotations.to_rotation_vector(whole) / len(joints))
-            turns |= dict.fromkeys(joints, part)
+            turns.update(dict.fromkeys(joints, part))
         else:
             turns[next((joint for joint in joints if joint[:-2] in NEXT), _bending(joints))] = whole
     if align:
