@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.util
 import json
@@ -10,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,8 +33,10 @@ def build():
 
 @functools.cache
 def built_zip() -> Path:
-    """The zip, built once a process from what lies in the checkout."""
-    return build().build(ROOT / "build" / f"addon-{os.getpid()}")
+    """The zip, built once a process from what lies in the checkout; gone when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="hyoid-addon-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return build().build(folder)
 
 
 def command_of(version: str) -> tuple[list[str], dict[str, str]]:
