@@ -57,7 +57,7 @@ def run() -> dict[str, Any]:
     if NEWEST.is_dir():
         environment["PYTHONPATH"] = str(NEWEST)
     elif importlib.util.find_spec("bpy") is None:
-        raise MissingToolError("bpy is not installed", hint='make tools, or pip install "hyoid[blender]"')
+        raise MissingToolError("bpy is not installed", hint='make tools, or pip install "bpy>=4.2.23,<4.3"')
     character = characters.load("human", part="full")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -264,10 +264,12 @@ def test_answers_are_remembered_until_the_program_changes(tmp_path):
     assert finder.Known(tmp_path / "kept" / "schema.json").newest() is None
 
 
-def test_the_command_to_update_is_that_of_its_own_python(tmp_path):
-    stand_in.install(tmp_path / "my env", "python", "")
-    program = stand_in.install(tmp_path / "my env")
-    assert finder.update_command([str(program)]) == f'"{program.parent / "python"}" -m pip install --upgrade hyoid'
+def test_an_update_names_the_checkout_that_the_toolkit_stands_in(tmp_path):
+    program = stand_in.install(tmp_path / "my hyoid" / ".venv")
+    assert finder.update_command([str(program)]) == "bring the folder of Hyoid up to date and type make install there"
+    (tmp_path / "my hyoid" / "toolkit" / "hyoid").mkdir(parents=True)
+    (tmp_path / "my hyoid" / "Makefile").touch()
+    assert str(tmp_path / "my hyoid") in finder.update_command([str(program)])
 
 
 def test_text_wraps_even_paths_without_blanks():

@@ -40,7 +40,7 @@ def test_a_good_toolkit_shows_what_works_and_what_to_type(answer):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("none", ["not installed", "pip install hyoid"]),
+        ("none", ["not installed", "make install"]),
         ("wrong path", ["There is no", "nowhere", "Choose"]),
         ("old", ["too old", "Update it: "]),
         ("another", ["does not answer like Hyoid", "Usage: another"]),

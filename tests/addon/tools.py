@@ -54,7 +54,7 @@ def command_of(version: str) -> tuple[list[str], dict[str, str]]:
         return words, environment
     if version == "4.2":
         if importlib.util.find_spec("bpy") is None:
-            absent('bpy is not installed: pip install "hyoid[blender]"')
+            absent('bpy is not installed: pip install "bpy>=4.2.23,<4.3"')
         environment["PYTHONPATH"] = ""
     else:
         folder = ROOT / ".tools" / f"bpy-{version}"

@@ -28,7 +28,7 @@ def folder_of(version: str) -> Path | None:
     """The folder with the bpy of a version; None stands for the bpy of this environment. Skips where it is absent."""
     if version == "4.2":
         if importlib.util.find_spec("bpy") is None:
-            pytest.skip('bpy is not installed: pip install "hyoid[blender]"')
+            pytest.skip('bpy is not installed: pip install "bpy>=4.2.23,<4.3"')
         return None
     folder = ROOT / ".tools" / f"bpy-{version}"
     if not (folder / "bpy").is_dir():

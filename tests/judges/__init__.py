@@ -42,7 +42,7 @@ def blender_import(path: Path, fps: float, frames: list[int]) -> dict[str, np.nd
     Without bpy the test is skipped.
     """
     if importlib.util.find_spec("bpy") is None:
-        pytest.skip("bpy is not installed: pip install 'hyoid[blender]'")
+        pytest.skip("bpy is not installed: pip install 'bpy>=4.2.23,<4.3'")
     out = path.with_suffix(".imported.npz")
     command = [sys.executable, str(_HERE / "blender_child.py"), str(path), str(out), str(fps), *map(str, frames)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

@@ -15,7 +15,7 @@ from .process import Child, JobError
 
 PROTOCOL = 1
 SECONDS_TO_ANSWER = 60.0
-INSTALL = "pip install hyoid"
+INSTALL = "make install"
 _BIN = "Scripts" if os.name == "nt" else "bin"
 _EXE = ".exe" if os.name == "nt" else ""
 _OF_BLENDER = ("PYTHON", "BLENDER_", "__PYVENV", "LD_PRELOAD")
@@ -45,8 +45,8 @@ def locate(configured: str, environ: Mapping[str, str], blend_folder: Path | Non
     if beside:
         raise JobError(f"There is a Hyoid toolkit in {beside}. To use it, choose it as Toolkit in the preferences")
     raise JobError(
-        f"The Hyoid toolkit is not installed, or not found. Install it in a terminal: {INSTALL}, then choose its "
-        "folder in the preferences of the add-on. Characters, import, neck and export work without it"
+        f"The Hyoid toolkit is not installed, or not found. Type {INSTALL} in the folder of Hyoid, then choose "
+        "that folder in the preferences of the add-on. Characters, import, neck and export work without it"
     )
 
 
@@ -56,10 +56,9 @@ def _resolve(path: Path, where: str) -> list[str]:
         for folder in (path, path / _BIN, path / ".venv" / _BIN, path / "venv" / _BIN):
             if _runs(folder / f"hyoid{_EXE}"):
                 return [str(folder / f"hyoid{_EXE}")]
-        install = f"{path / _BIN / 'python'} -m {INSTALL}"
         raise JobError(
             f"{path} is a folder without a Hyoid toolkit. Choose the folder of a virtual environment that has it, or "
-            f"install it there: {install}"
+            f"type {INSTALL} in the folder of Hyoid and choose that"
         )
     if not path.exists():
         raise JobError(f"There is no {path} (toolkit path in {where}). Choose the Hyoid program or its folder")
@@ -164,10 +163,11 @@ def ask(child: Child) -> dict[str, Any]:
 
 
 def update_command(words: Sequence[str]) -> str:
-    """What to type to update a toolkit."""
-    python = Path(words[0]) if "-m" in words else Path(words[0]).with_name(f"python{_EXE}")
-    shown = f'"{python}"' if " " in str(python) else str(python)
-    return f"{shown} -m pip install --upgrade hyoid" if python.is_file() else "pip install --upgrade hyoid"
+    """What to do to update a toolkit: by the checkout that it stands in, if it does."""
+    for folder in list(Path(words[0]).parents)[:4]:
+        if (folder / "Makefile").is_file() and (folder / "toolkit" / "hyoid").is_dir():
+            return f"bring {folder} up to date and type {INSTALL} there"
+    return f"bring the folder of Hyoid up to date and type {INSTALL} there"
 
 
 class Known:

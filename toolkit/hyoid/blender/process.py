@@ -18,7 +18,7 @@ from hyoid.report import Report
 
 CHILD = Path(__file__).resolve().with_name("child.py")
 PREFIX = "hyoid-event "
-_INSTALL = 'Install it: pip install "hyoid[blender]"'
+_INSTALL = 'Install it: pip install "bpy>=4.2.23,<4.3"'
 _ERRORS = {"input": InputError, "output": OutputError, "memory": OutOfMemoryError, "missing": MissingToolError}
 
 

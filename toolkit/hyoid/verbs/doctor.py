@@ -137,9 +137,11 @@ def _bundled() -> list[dict[str, Any]]:
         maps = [m for material in human.materials.values() for m in (material.colour_map, material.normal_map) if m]
         lost = [path for path in maps if not path.is_file()]
         if lost:
-            checks.append(_entry("textures", BROKEN, f"{lost[0]} is not there", "pip install --force-reinstall hyoid"))
+            checks.append(
+                _entry("textures", BROKEN, f"{lost[0]} is not there", "make install, in the checkout of Hyoid")
+            )
     except HyoidError as error:
-        checks.append(_entry("bundled human", BROKEN, str(error), "pip install --force-reinstall hyoid"))
+        checks.append(_entry("bundled human", BROKEN, str(error), "make install, in the checkout of Hyoid"))
     from hyoid.files import data_folder
 
     try:
@@ -147,7 +149,7 @@ def _bundled() -> list[dict[str, Any]]:
         weights = sorted(path.parent.name for path in folder.glob("*/*.safetensors"))
         checks.append(_entry("own weights", OK, ", ".join(weights) or "none needed yet", core=False))
     except HyoidError as error:
-        checks.append(_entry("own weights", MISSING, str(error), "pip install --force-reinstall hyoid", core=False))
+        checks.append(_entry("own weights", MISSING, str(error), "make install, in the checkout of Hyoid", core=False))
     return checks
 
 
@@ -201,7 +203,7 @@ def _blender() -> dict[str, Any]:
     """Start the Blender that exports would use and ask its version."""
     from hyoid.blender import process
 
-    install = 'pip install "hyoid[blender]"'
+    install = 'pip install "bpy>=4.2.23,<4.3"'
     name = "Blender" if "HYOID_BLENDER" not in os.environ else "Blender (HYOID_BLENDER)"
     if sys.version_info[:2] != (3, 11) and "HYOID_BLENDER" not in os.environ:
         install = "export HYOID_BLENDER=/path/to/blender"
