@@ -137,11 +137,9 @@ def _bundled() -> list[dict[str, Any]]:
         maps = [m for material in human.materials.values() for m in (material.colour_map, material.normal_map) if m]
         lost = [path for path in maps if not path.is_file()]
         if lost:
-            checks.append(
-                _entry("textures", BROKEN, f"{lost[0]} is not there", "make install, in the checkout of Hyoid")
-            )
+            checks.append(_entry("textures", BROKEN, f"{lost[0]} is not there", "make install"))
     except HyoidError as error:
-        checks.append(_entry("bundled human", BROKEN, str(error), "make install, in the checkout of Hyoid"))
+        checks.append(_entry("bundled human", BROKEN, str(error), "make install"))
     from hyoid.files import data_folder
 
     try:
@@ -149,7 +147,7 @@ def _bundled() -> list[dict[str, Any]]:
         weights = sorted(path.parent.name for path in folder.glob("*/*.safetensors"))
         checks.append(_entry("own weights", OK, ", ".join(weights) or "none needed yet", core=False))
     except HyoidError as error:
-        checks.append(_entry("own weights", MISSING, str(error), "make install, in the checkout of Hyoid", core=False))
+        checks.append(_entry("own weights", MISSING, str(error), "make install", core=False))
     return checks
 
 
