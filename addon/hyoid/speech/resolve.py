@@ -31,16 +31,36 @@ BLEND = 0.1
 _SAME_AUDIO = ("text", "output", "events", "events_out")
 
 
-def _talk_poll(cls: Any, context: bpy.types.Context) -> bool:
-    if context.scene is not None and phones.may_adopt(phones.performer(context)):
-        return True
-    if context.scene is not None and phones.active_talk(context) is not None:
-        return True
-    cls.poll_message_set("The active object has no talk: press Talk first, or select who spoke")
-    return False
+class _OnTalk:
+    """Base of the operators on the talk that is active; ``work`` says what was done, or None when nothing was."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There must be a talk, or a take with phones."""
+        known = context.scene is not None and phones.active_talk(context) is not None
+        if known or (context.scene is not None and phones.may_adopt(phones.performer(context))):
+            return True
+        cls.poll_message_set("The active object has no talk: press Talk first, or select who spoke")
+        return False
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Do it, and say what was done, or why nothing was."""
+        try:
+            said = self.work(context, *_talk_of(context))
+        except (HyoidError, jobs.JobError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if said:
+            self.report({"INFO"}, said)
+        return {"CANCELLED"} if said is None else {"FINISHED"}
 
 
 def _talk_of(context: bpy.types.Context) -> tuple[bpy.types.Object, phones.HyoidTalk]:
+    """The active talk and who keeps it.
+
+    Raises:
+        UsageError: its take was replaced.
+    """
     holder = phones.performer(context)
     if holder is not None:
         markers.reconcile(context.scene, holder)
@@ -50,33 +70,17 @@ def _talk_of(context: bpy.types.Context) -> tuple[bpy.types.Object, phones.Hyoid
     return place
 
 
-def _refused(operator: bpy.types.Operator, error: Exception) -> set[str]:
-    """Tell an artist why nothing was done."""
-    operator.report({"ERROR"}, str(error))
-    return {"CANCELLED"}
-
-
-class HYOID_OT_show_phonemes(bpy.types.Operator):
+class HYOID_OT_show_phonemes(_OnTalk, bpy.types.Operator):
     """Put a marker on the timeline for each sound of speech of the active character, instead of those of another"""
 
     bl_idname = "hyoid.show_phonemes"
     bl_label = "Show Phonemes"
     bl_options = {"REGISTER", "UNDO"}
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """There must be a talk."""
-        return _talk_poll(cls, context)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context, _holder: bpy.types.Object, entry: phones.HyoidTalk) -> str:
         """Make the markers."""
-        try:
-            _, entry = _talk_of(context)
-        except HyoidError as error:
-            return _refused(self, error)
         count = markers.show(context.scene, entry)
-        self.report({"INFO"}, f"{count} markers of '{entry.name}': drag them, then press Re-solve")
-        return {"FINISHED"}
+        return f"{count} markers of '{entry.name}': drag them, then press Re-solve"
 
 
 class HYOID_OT_hide_phonemes(bpy.types.Operator):
@@ -103,29 +107,20 @@ class HYOID_OT_hide_phonemes(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class HYOID_OT_reset_phonemes(bpy.types.Operator):
+class HYOID_OT_reset_phonemes(_OnTalk, bpy.types.Operator):
     """Put every phoneme back to where it was solved last"""
 
     bl_idname = "hyoid.reset_phonemes"
     bl_label = "Reset Phonemes"
     bl_options = {"REGISTER", "UNDO"}
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """There must be a talk."""
-        return _talk_poll(cls, context)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context, _holder: bpy.types.Object, entry: phones.HyoidTalk) -> str:
         """Rebuild phones, and markers where they are shown."""
-        try:
-            _, entry = _talk_of(context)
-        except HyoidError as error:
-            return _refused(self, error)
         refill(context.scene, entry, phones.events_of(entry))
-        return {"FINISHED"}
+        return ""
 
 
-class HYOID_OT_step_phoneme(bpy.types.Operator):
+class HYOID_OT_step_phoneme(_OnTalk, bpy.types.Operator):
     """Go to the next or the previous sound of speech"""
 
     bl_idname = "hyoid.step_phoneme"
@@ -141,17 +136,8 @@ class HYOID_OT_step_phoneme(bpy.types.Operator):
         "index": bpy.props.IntProperty(name="Number", description="Which sound, from 0", min=0),
     }  # fmt: skip
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """There must be a talk."""
-        return _talk_poll(cls, context)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context, _holder: bpy.types.Object, entry: phones.HyoidTalk) -> str | None:
         """Move the playhead."""
-        try:
-            _, entry = _talk_of(context)
-        except HyoidError as error:
-            return _refused(self, error)
         if self.direction != "CHOSEN":
             markers.read(context.scene, entry)
         now = context.scene.frame_current
@@ -164,13 +150,13 @@ class HYOID_OT_step_phoneme(bpy.types.Operator):
         else:
             chosen = next((index for index in reversed(order) if frames[index] < now), None)
         if chosen is None:
-            return {"CANCELLED"}
+            return None
         entry.active = chosen
         context.scene.frame_set(entry.phones[chosen].frame)
-        return {"FINISHED"}
+        return ""
 
 
-class HYOID_OT_resolve_phonemes(bpy.types.Operator):
+class HYOID_OT_resolve_phonemes(_OnTalk, bpy.types.Operator):
     """Solve the mouth again where phonemes were dragged, added, renamed or deleted; everything else stays as it is"""
 
     bl_idname = "hyoid.resolve_phonemes"
@@ -183,21 +169,9 @@ class HYOID_OT_resolve_phonemes(bpy.types.Operator):
         ),
     }
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """There must be a talk."""
-        return _talk_poll(cls, context)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context, holder: bpy.types.Object, entry: phones.HyoidTalk) -> str:
         """Start the job, or do it here and now where there is no window."""
-        try:
-            holder, entry = _talk_of(context)
-            said = start(context, holder, entry, self.wait)
-        except (HyoidError, jobs.JobError) as error:
-            return _refused(self, error)
-        if said:
-            self.report({"INFO"}, said)
-        return {"FINISHED"}
+        return start(context, holder, entry, self.wait)
 
 
 def start(context: bpy.types.Context, holder: bpy.types.Object, entry: phones.HyoidTalk, wait: bool = False) -> str:

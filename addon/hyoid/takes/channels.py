@@ -95,7 +95,7 @@ def write(scene: Any, channels: Sequence[Channel], placement: Placement) -> list
     span = _Span.of(channels, placement, scene_rate(scene))
     owners = list(dict.fromkeys(channel.owner for channel in channels))
     for owner in owners:
-        _refuse_foreign(owner, placement.mode)
+        fcurves.check_editable(owner, mixed=False, action=placement.mode == "replace")
     _widen_sliders(channels)
     if placement.mode == "nla":
         return _write_strips(owners, channels, placement, span)
@@ -381,27 +381,6 @@ def _unshare(owners: list[Any]) -> None:
             for owner in owners:
                 if owner.animation_data and owner.animation_data.action == action:
                     compat.swap_action(owner, copied)
-
-
-def _refuse_foreign(owner: Any, mode: str) -> None:
-    """Say what cannot be animated.
-
-    Raises:
-        UsageError: the owner or its action lives in another file, or the NLA editor is in tweak mode.
-    """
-    name = getattr(owner, "name", "")
-    data = owner.animation_data
-    if owner.library is not None:
-        hint = "Make a library override of it first (Object > Library Override)"
-        raise UsageError(f"'{name}' is linked from another file", hint=hint)
-    if data is None:
-        return
-    if data.use_tweak_mode:
-        raise UsageError(f"an NLA strip of '{name}' is being edited", hint="Press Tab in the NLA editor to leave it")
-    if mode == "replace" and data.action is not None and data.action.library is not None:
-        raise UsageError(
-            f"the action '{data.action.name}' of '{name}' is linked from another file", hint="Insert as a new action"
-        )
 
 
 def _refuse_hidden(channels: Sequence[Channel]) -> None:

@@ -184,6 +184,41 @@ def place(
     return "; ".join(filter(None, said))
 
 
+def choices(**more: Any) -> dict[str, Any]:
+    """What an artist chooses for an import, as properties by name: those of the operator, which the panel keeps.
+
+    Args:
+        more: goes to every property.
+    """
+    fade = {"min": 0.0, "soft_max": 2.0, "unit": "TIME_ABSOLUTE", **more}
+    return {
+        "mode": EnumProperty(name="Insert As", items=MODE_ITEMS, default="new", **more),
+        "place": EnumProperty(name="Place", items=PLACE_ITEMS, default="PLAYHEAD", **more),
+        "start": IntProperty(name="Frame", default=1, description="Where the take starts", **more),
+        "blend_in": FloatProperty(
+            name="Blend In", description="Time in which the take fades in over what was there before", **fade
+        ),
+        "blend_out": FloatProperty(
+            name="Blend Out", description="Time in which the take fades out into what was there before", **fade
+        ),
+        "keys": EnumProperty(name="Keys", items=KEYS_ITEMS, default="dense", **more),
+        "whole_frames": BoolProperty(
+            name="Keys on whole frames", default=True, **more,
+            description="Lay keys on the frames of the scene when the take has another frame rate",
+        ),
+        "sound": BoolProperty(
+            name="Sound strip", default=True, description="Put the sound of the take on the timeline", **more
+        ),
+        "markers": BoolProperty(
+            name="Phoneme markers", default=False, description="Mark phones and words on the timeline", **more
+        ),
+        "scene_range": BoolProperty(
+            name="Scene range of the take", default=False, description="Let the scene start and end with the take",
+            **more,
+        ),
+    }  # fmt: skip
+
+
 class HYOID_OT_import_take(bpy.types.Operator):
     """Put a performance from a file on a character, on a mesh with shape keys or on an armature"""
 
@@ -191,55 +226,18 @@ class HYOID_OT_import_take(bpy.types.Operator):
     bl_label = "Import Take"
     bl_options = {"REGISTER", "UNDO"}
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"HIDDEN", "SKIP_SAVE"} | compat.RELATIVE)
-    filter_glob: StringProperty(default=GLOB, options={"HIDDEN"})
-    target: StringProperty(
-        name="Target",
-        options={"SKIP_SAVE"},
-        description="Object that plays the take; empty: the chosen one, the active one or the only character",
-    )
-    create: BoolProperty(
-        name="New Character", options={"SKIP_SAVE"}, description="Make the character that the take was made for"
-    )
-    mode: EnumProperty(name="Insert As", items=MODE_ITEMS, default="new", options={"SKIP_SAVE"})
-    place: EnumProperty(name="Place", items=PLACE_ITEMS, default="PLAYHEAD", options={"SKIP_SAVE"})
-    start: IntProperty(name="Frame", default=1, options={"SKIP_SAVE"}, description="Where the take starts")
-    blend_in: FloatProperty(
-        name="Blend In",
-        min=0.0,
-        soft_max=2.0,
-        unit="TIME_ABSOLUTE",
-        options={"SKIP_SAVE"},
-        description="Time in which the take fades in over what was there before",
-    )
-    blend_out: FloatProperty(
-        name="Blend Out",
-        min=0.0,
-        soft_max=2.0,
-        unit="TIME_ABSOLUTE",
-        options={"SKIP_SAVE"},
-        description="Time in which the take fades out into what was there before",
-    )
-    keys: EnumProperty(name="Keys", items=KEYS_ITEMS, default="dense", options={"SKIP_SAVE"})
-    whole_frames: BoolProperty(
-        name="Keys on whole frames",
-        default=True,
-        options={"SKIP_SAVE"},
-        description="Lay keys on the frames of the scene when the take has another frame rate",
-    )
-    sound: BoolProperty(
-        name="Sound strip", default=True, options={"SKIP_SAVE"}, description="Put the sound of the take on the timeline"
-    )
-    markers: BoolProperty(
-        name="Phoneme markers",
-        default=False,
-        options={"SKIP_SAVE"},
-        description="Mark phones and words on the timeline",
-    )
-    scene_range: BoolProperty(
-        name="Scene range of the take", default=False, options={"SKIP_SAVE"},
-        description="Let the scene start and end with the take",
-    )  # fmt: skip
+    __annotations__ = {
+        "filepath": StringProperty(subtype="FILE_PATH", options={"HIDDEN", "SKIP_SAVE"} | compat.RELATIVE),
+        "filter_glob": StringProperty(default=GLOB, options={"HIDDEN"}),
+        "target": StringProperty(
+            name="Target", options={"SKIP_SAVE"},
+            description="Object that plays the take; empty: the chosen one, the active one or the only character",
+        ),
+        "create": BoolProperty(
+            name="New Character", options={"SKIP_SAVE"}, description="Make the character that the take was made for"
+        ),
+        **choices(options={"SKIP_SAVE"}),
+    }  # fmt: skip
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -252,7 +250,7 @@ class HYOID_OT_import_take(bpy.types.Operator):
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Take over the choices of the panel; then a file browser, or for a dropped file the same choices."""
         settings = context.scene.hyoid_takes
-        for name in OPTIONS:
+        for name in choices():
             if not self.properties.is_property_set(name):
                 setattr(self, name, getattr(settings, name))
         if self.filepath:
@@ -291,12 +289,6 @@ class HYOID_OT_import_take(bpy.types.Operator):
             context, take, target, placement, keys=self.keys, whole_frames=self.whole_frames, sound=self.sound,
             markers=self.markers, scene_range=self.scene_range,
         )  # fmt: skip
-
-
-OPTIONS = (
-    "mode", "place", "start", "blend_in", "blend_out", "keys", "whole_frames", "sound", "markers", "scene_range"
-)  # fmt: skip
-"""Options that the panel keeps for the operator, under one name in both."""
 
 
 def finish_job(scene: Any, payload: Mapping[str, Any], result: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty
+from bpy.props import BoolProperty, PointerProperty
 
 from .. import panel as frame
 from ..characters import find
@@ -22,41 +22,16 @@ def _fits(settings: Any, obj: Any) -> bool:
 class HYOID_PG_takes(bpy.types.PropertyGroup):
     """How takes go into a scene."""
 
-    target: PointerProperty(
-        name="Target",
-        type=bpy.types.Object,
-        poll=_fits,
-        description="What plays the take; empty: the active object, else the only character",
-    )
-    mode: EnumProperty(name="Insert As", items=importer.MODE_ITEMS, default="new")
-    place: EnumProperty(name="Place", items=importer.PLACE_ITEMS, default="PLAYHEAD")
-    start: IntProperty(name="Frame", default=1, description="Where the take starts")
-    blend_in: FloatProperty(
-        name="Blend In",
-        min=0.0,
-        soft_max=2.0,
-        unit="TIME_ABSOLUTE",
-        description="Time in which the take fades in over what was there before",
-    )
-    blend_out: FloatProperty(
-        name="Blend Out",
-        min=0.0,
-        soft_max=2.0,
-        unit="TIME_ABSOLUTE",
-        description="Time in which the take fades out into what was there before",
-    )
-    keys: EnumProperty(name="Keys", items=importer.KEYS_ITEMS, default="dense")
-    whole_frames: BoolProperty(
-        name="Keys on whole frames",
-        default=True,
-        description="Lay keys on the frames of the scene when the take has another frame rate",
-    )
-    sound: BoolProperty(name="Sound strip", default=True, description="Put the sound of the take on the timeline")
-    markers: BoolProperty(name="Phoneme markers", default=False, description="Mark phones and words on the timeline")
-    scene_range: BoolProperty(
-        name="Scene range of the take", default=False, description="Let the scene start and end with the take"
-    )
-    show_details: BoolProperty(name="Details", default=False, description="Blending, keys, sound and more")
+    __annotations__ = {
+        "target": PointerProperty(
+            name="Target",
+            type=bpy.types.Object,
+            poll=_fits,
+            description="What plays the take; empty: the active object, else the only character",
+        ),
+        **importer.choices(),
+        "show_details": BoolProperty(name="Details", default=False, description="Blending, keys, sound and more"),
+    }
 
 
 def draw_options(layout: Any, options: Any, *, choose_target: bool) -> None:

@@ -31,17 +31,19 @@ _CONSTANT, _LINEAR, _BEZIER = 0, 1, 2
 _FREE, _AUTO, _VECTOR, _ALIGNED, _CLAMPED = 0, 1, 2, 3, 4
 
 
-def check_editable(owner: Any, mixed: bool = True) -> None:
+def check_editable(owner: Any, *, mixed: bool = True, action: bool = True) -> None:
     """Refuse an ID whose animation cannot be changed in a way that shows.
 
     Args:
         mixed: refuse an action that is mixed with NLA tracks, too: keys put into it would not show as they are.
+        action: refuse an action that is linked from another file, too.
 
     Raises:
-        UsageError: it is linked from another file, its NLA is in tweak mode, or its action is mixed with the NLA.
+        UsageError: it is linked from another file, its NLA is in tweak mode, or what ``mixed`` and ``action`` say.
     """
     if owner.library is not None:
-        raise UsageError(f"'{owner.name}' is linked from another file", hint="Make a library override or append it")
+        hint = "Make a library override of it first (Object > Library Override)"
+        raise UsageError(f"'{owner.name}' is linked from another file", hint=hint)
     data = owner.animation_data
     if data is None:
         return
@@ -49,10 +51,12 @@ def check_editable(owner: Any, mixed: bool = True) -> None:
         raise UsageError(
             f"an NLA strip of '{owner.name}' is being tweaked", hint="Press Tab in the NLA editor to leave the strip"
         )
-    if data.action is not None and data.action.library is not None:
-        raise UsageError(f"the action '{data.action.name}' is linked from another file", hint="Make it local first")
-    partly = data.action_blend_type != "REPLACE" or data.action_influence < 1
-    if mixed and data.action is not None and has_nla(owner) and partly:
+    if data.action is None:
+        return
+    if action and data.action.library is not None:
+        hint = "Make it local first, or insert as a new action"
+        raise UsageError(f"the action '{data.action.name}' of '{owner.name}' is linked from another file", hint=hint)
+    if mixed and has_nla(owner) and (data.action_blend_type != "REPLACE" or data.action_influence < 1):
         raise UsageError(
             f"the action of '{owner.name}' is mixed with its NLA tracks",
             expected="the blending Replace at full influence", hint="Change it in the sidebar of the NLA editor",
