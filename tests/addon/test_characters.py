@@ -2,7 +2,10 @@
 """A character made in Blender by the add-on is the toolkit's character, in every version, and leaves no trace."""
 
 import functools
+import os
 import runpy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -237,3 +240,22 @@ def test_every_preset_is_a_character_of_the_toolkit():
         assert label, identifier
         assert bundled.check_settings(settings) == settings, identifier
         assert set(settings) & phenotype >= {"gender", "age", "weight", "african", "asian", "caucasian"}, identifier
+
+
+@pytest.mark.parametrize("version", ["3.4", "5.0"])
+def test_duplicates_are_people_of_their_own(version, tmp_path):
+    """By the button, Shift+D, Alt+D, and the skeleton alone; a mesh without a face is refused before the work."""
+    audio = tools.ROOT / "examples" / "talk" / "jfk.flac"
+    toolkit = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    answer = tools.run(version, "character_duplicates", tmp_path, audio=str(audio), env=toolkit)
+    button = {"names": ["Anna_rig", "Anna.001_rig", "Anna.001_body"], "ids": 2, "collection": False, "parts": True}
+    assert answer["by_button"] == button
+    assert answer["found"] == "Clara"
+    assert answer["same_before"]
+    assert answer["kept"]
+    assert not answer["shared_after"]
+    assert answer["linked"] == [0.5, 0.5]
+    assert not answer["said"]
+    assert answer["bare"]
+    assert not answer["whole"]
+    assert "has no shape keys: select the mesh of a face" in answer["refused"]

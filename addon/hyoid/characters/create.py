@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -40,6 +41,24 @@ def create(context: bpy.types.Context, settings: dict[str, float], part: str, na
     found = find.rig_of(armature)
     assert found is not None
     return found
+
+
+def separate(scene: bpy.types.Scene, made: find.Rig) -> None:
+    """Give a duplicate of a character names, an id and a collection of its own."""
+    mark = find.identity(made.armature)
+    name = free_name(str(mark.get("name", "human")))
+    was = f"{mark.get('name', 'human')}_"
+    for obj in (made.armature, *made.parts):
+        if obj.name.startswith(was):
+            obj.name = f"{name}_{obj.name[len(was) :].split('.')[0]}"
+    made.armature[find.MARK] = json.dumps({**mark, "name": name, "id": uuid.uuid4().hex}, sort_keys=True)
+    collection = bpy.data.collections.new(f"Hyoid {name}")
+    collection["hyoid_collection"] = True
+    scene.collection.children.link(collection)
+    for obj in (made.armature, *made.parts):
+        for other in list(obj.users_collection):
+            other.objects.unlink(obj)
+        collection.objects.link(obj)
 
 
 def free_name(name: str) -> str:

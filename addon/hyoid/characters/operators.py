@@ -193,6 +193,41 @@ class HYOID_OT_reset_character(_OnCharacter, bpy.types.Operator):
         return self.become(context, {name: value for name, value in kept.items() if name in details.PHENOTYPE})
 
 
+class HYOID_OT_duplicate_character(_OnCharacter, bpy.types.Operator):
+    """Add a second one of this character beside it: skeleton, meshes and what they play, in a collection of its own"""
+
+    bl_idname = "hyoid.duplicate_character"
+    bl_label = "Duplicate Character"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """A character is at hand, in Object Mode."""
+        if context.mode != "OBJECT":
+            cls.poll_message_set("Go to Object Mode to duplicate the character")
+            return False
+        return super().poll(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Duplicate it."""
+        rig, layer = find.active_rig(context), context.view_layer
+        whole = [rig.armature, *rig.parts]
+        if not all(obj.visible_get(view_layer=layer) and not obj.hide_select for obj in whole):
+            self.report({"ERROR"}, f"Parts of '{rig.armature.name}' are hidden or cannot be selected: show them first")
+            return {"CANCELLED"}
+        for obj in layer.objects:
+            obj.select_set(obj in whole)
+        layer.objects.active = rig.armature
+        bpy.ops.object.duplicate()
+        made = find.rig_of(layer.objects.active)
+        create.separate(context.scene, made)
+        made.armature.location.x += 1.2 * max(rig.body.dimensions.x, 0.3)
+        for part in made.parts:
+            part.select_set(False)
+        self.report({"INFO"}, f"'{made.armature.name}' is a duplicate of '{rig.armature.name}'")
+        return {"FINISHED"}
+
+
 class HYOID_OT_remove_character(_OnCharacter, bpy.types.Operator):
     """Take this character out of the file, with its meshes, materials and unused actions; nothing else changes"""
 
@@ -203,7 +238,7 @@ class HYOID_OT_remove_character(_OnCharacter, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Remove it."""
         rig = find.active_rig(context)
-        name = find.identity(rig.armature).get("name", "human")
+        name = rig.armature.name
         if context.mode != "OBJECT" and context.view_layer.objects.active in (rig.armature, *rig.parts):
             bpy.ops.object.mode_set(mode="OBJECT")
         create.remove(rig)
@@ -277,6 +312,7 @@ CLASSES = (
     HYOID_OT_update_character,
     HYOID_OT_randomise_character,
     HYOID_OT_reset_character,
+    HYOID_OT_duplicate_character,
     HYOID_OT_remove_character,
     HYOID_OT_add_detail,
     HYOID_OT_remove_detail,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import bpy
 
 from .. import panel
+from ..jobs import text
 from . import details, find, settings, update
 
 _BUILD = ("gender", "age", "muscle", "weight", "height", "proportions")
@@ -26,20 +27,24 @@ class HYOID_PT_character(panel.Section, bpy.types.Panel):
         rig = find.active_rig(context)
         if rig is not None:
             self._existing(context, rig)
+        else:
+            text.draw(self.layout, context, *_first_step(context))
         self._new(context, rig is not None)
 
     def _existing(self, context: bpy.types.Context, rig: find.Rig) -> None:
         layout, group = self.layout, rig.armature.hyoid_identity
         row = layout.row()
-        row.label(text=find.identity(rig.armature).get("name", "human"), icon="OUTLINER_OB_ARMATURE")
+        row.prop(rig.armature, "name", text="", icon="OUTLINER_OB_ARMATURE")
+        row = row.row(align=True)
+        row.operator("hyoid.duplicate_character", text="", icon="DUPLICATE", emboss=False)
         row.operator("hyoid.remove_character", text="", icon="TRASH", emboss=False)
         row = layout.row(align=True)
         row.operator_menu_enum("hyoid.apply_preset", "preset", text="Preset", icon="USER")
         row.operator("hyoid.randomise_character", text="", icon="FILE_REFRESH")
         row.operator("hyoid.reset_character", text="", icon="LOOP_BACK")
         reason = update.hindrance(rig)
-        for text in filter(None, [reason or group.message]):
-            _wrapped(layout, text, "ERROR" if reason else "INFO", context)
+        if reason or group.message:
+            text.draw(layout, context, reason or group.message, "ERROR" if reason else "INFO")
         body = layout.column()
         body.enabled = not reason
         self._person(body, context, rig)
@@ -108,16 +113,14 @@ def _heading(layout: bpy.types.UILayout, context: bpy.types.Context, name: str, 
     return is_open
 
 
-def _wrapped(layout: bpy.types.UILayout, text: str, icon: str, context: bpy.types.Context) -> None:
-    """A text on as many lines as the sidebar needs."""
-    width = max((context.region.width if context.region else 280) // 8, 20)
-    lines, line = [], ""
-    for word in text.split():
-        if line and len(line) + len(word) >= width:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}".strip()
-    column = layout.column(align=True)
-    for index, part in enumerate([*lines, line]):
-        column.label(text=part, icon=icon if index == 0 else "BLANK1")
+def _first_step(context: bpy.types.Context) -> tuple[str, str]:
+    """What to do where no character is at hand, and an icon."""
+    active = getattr(context, "object", None)
+    if find.is_bare(active):
+        words = "has lost its meshes. To duplicate a character, use the button beside its name"
+        return f"'{active.name}' {words}", "ERROR"
+    if find.rigs(context.scene):
+        return "Select a character to change it, or create another", "INFO"
+    if active is not None and active.type == "MESH" and active.data.shape_keys:
+        return f"'{active.name}' has shape keys: Talk and Import work on it. Or create a character", "INFO"
+    return "Create a character, or select a mesh that has shape keys of a face", "INFO"

@@ -57,10 +57,18 @@ def update(target: find.Rig, settings: Mapping[str, float]) -> list[str]:
         edited += _reshape(piece, old, new)
     described, arrays = new
     rig.place_bones(target.armature, described, arrays, control=rig.CONTROL in target.armature.pose.bones)
-    rig.set_rings(target.armature, described, arrays)
     _tint(target, described["materials"])
-    rig.mark(target.armature, described | {"name": mark.get("name", "human")}, str(mark.get("id", "")))
+    for armature in _sharing(target):
+        rig.set_rings(armature, described, arrays)
+        own = find.identity(armature)
+        rig.mark(armature, described | {"name": own.get("name", "human")}, str(own.get("id", "")))
     return edited
+
+
+def _sharing(target: find.Rig) -> list[Any]:
+    """The armature of a character, and those of its linked duplicates (Alt+D): what they share changed as well."""
+    others = [obj for obj in bpy.data.objects if find.MARK in obj and obj != target.armature and obj.library is None]
+    return [target.armature, *(other for other in others if other.data == target.armature.data)]
 
 
 @lru_cache(maxsize=3)
@@ -126,10 +134,23 @@ def _offsets(record: tuple[dict, dict], rows: slice) -> dict[str, tuple[np.ndarr
 
 
 def _tint(target: find.Rig, records: Mapping[str, Any]) -> None:
-    used = {slot.material for part in target.parts for slot in part.material_slots if slot.material}
-    for material in used:
+    slots = [slot for part in target.parts for slot in part.material_slots if slot.material]
+    for material in {slot.material for slot in slots}:
         name = material.get("hyoid_material")
         if name in records and material.library is None:
+            material = _own(material, slots, target)
             left = materials.update(material, records[name])
             if left is not None and left.users == 0:
                 bpy.data.images.remove(left)
+
+
+def _own(material: Any, slots: list[Any], target: find.Rig) -> Any:
+    """The material, or a copy of it in the slots where the meshes of a duplicate of the character have it, too."""
+    meshes = {part.data for part in target.parts}
+    others = (obj for obj in bpy.data.objects if obj.type == "MESH" and find.PART in obj and obj.data not in meshes)
+    if not any(slot.material == material for other in others for slot in other.material_slots):
+        return material
+    copied = material.copy()
+    for slot in [slot for slot in slots if slot.material == material]:
+        slot.material = copied
+    return copied

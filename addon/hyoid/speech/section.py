@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 
 from .. import panel
+from ..jobs import text
 from . import fields, markers, phones, voices
 
 _MOST_MARKERS = 3000
@@ -44,7 +45,7 @@ class HYOID_PT_talk(panel.Section, bpy.types.Panel):
             column.prop(settings, "seed")
             column.prop(settings, "offset_ms", text="Offset (ms)")
         if _fold(layout, settings, "show_placement"):
-            _draw_placement(layout, settings)
+            _draw_placement(layout, context, settings)
         row = layout.row()
         row.scale_y = 1.4
         row.operator("hyoid.talk", icon="PLAY_SOUND")
@@ -68,7 +69,7 @@ def _draw_voice(layout: Any, context: bpy.types.Context, settings: Any) -> None:
         return
     strip = voices.strip_of(context)
     if strip is None:
-        _tell(column, "Select a sound strip", "INFO")
+        text.draw(column, context, "Select a sound strip in the Video Sequencer", "INFO")
         return
     name = os.path.basename(bpy.path.abspath(strip.sound.filepath)) or strip.name
     _tell(column, name, "SOUND")
@@ -102,12 +103,14 @@ def _draw_target(layout: Any, context: bpy.types.Context, settings: Any) -> None
     else:
         obj = phones.performer(context)
         if obj is None:
-            _tell(column, "Select a character, or choose New", "INFO")
+            text.draw(column, context, "Select a character, or choose New", "INFO")
+        elif phones.hindrance(obj):
+            text.draw(column, context, phones.hindrance(obj), "ERROR")
         else:
             _tell(column, obj.name, "ARMATURE_DATA" if obj.type == "ARMATURE" else "MESH_DATA")
 
 
-def _draw_placement(layout: Any, settings: Any) -> None:
+def _draw_placement(layout: Any, context: bpy.types.Context, settings: Any) -> None:
     column = layout.column(align=True)
     column.prop(settings, "start")
     if settings.start == "FRAME":
@@ -121,6 +124,9 @@ def _draw_placement(layout: Any, settings: Any) -> None:
     if settings.voice == "FILE":
         column.prop(settings, "add_sound")
     column.prop(settings, "add_markers")
+    column = layout.column(align=True)
+    column.prop(context.scene, "sync_mode", text="Playback")
+    column.prop(context.scene, "use_audio_scrub", text="Sound While Scrubbing")
 
 
 def _matches(entry: Any, wanted: str) -> bool:
