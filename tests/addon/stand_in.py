@@ -96,6 +96,7 @@ def stubborn(job):
 
 def run(job):
     behaviour = job.get("behaviour", "good")
+    job.setdefault("source", os.environ.get("STAND_IN_TAKE"))  # what its talk gives, which has no such option
     emit(event="start", verb="run", version="9.9", job={})
     emit(event="progress", fraction=0.25, what="wiggling")
     if behaviour == "slow":

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import zlib
 from pathlib import Path
 from typing import Any
@@ -152,12 +154,21 @@ def _plain(value: Any, kind: str) -> Any:
     return value
 
 
-def fill(group: Any, fields: list[f.Field], values: dict[str, Any]) -> None:
+def fill(group: Any, fields: list[f.Field], text: str) -> None:
     """Put values into a form, as scripts do.
 
+    Args:
+        text: a JSON object, names of options and their values; null leaves an option to the toolkit.
+
     Raises:
-        JobError: there is no such field, or it does not take the value.
+        JobError: it is something else, there is no such field, or it does not take the value.
     """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise JobError(f"The options are not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise JobError('The options are no JSON object. Write them like {"fps": 25}')
     known = {field.name: field for field in fields}
     for name, value in values.items():
         field = known.get(name)
@@ -175,6 +186,10 @@ def fill(group: Any, fields: list[f.Field], values: dict[str, Any]) -> None:
 
 def _set(group: Any, field: f.Field, value: Any) -> None:
     if field.kind not in (f.LIST, f.TABLE):
+        if field.kind in (f.INT, f.FLOAT):
+            low, high = -math.inf if field.low is None else field.low, math.inf if field.high is None else field.high
+            if not low <= value <= high:  # Blender would take the nearest without a word
+                raise ValueError(f"it goes from {low:g} to {high:g}")
         setattr(group, VALUE + field.name, str(value) if field.kind in (f.CHOICE, f.PATH) else value)
         return
     rows = getattr(group, VALUE + field.name)

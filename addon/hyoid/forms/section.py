@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,14 +203,15 @@ class HYOID_OT_run_form(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Submit the job; in background mode do it here and now."""
-        form = registered.get(self.verb)
-        if form is None:
-            known = ", ".join(registered) or "none"
-            self.report({"ERROR"}, f"The toolkit has announced no '{self.verb}'. It has announced: {known}")
-            return {"CANCELLED"}
         try:
+            if self.verb not in registered and bpy.app.background:
+                jobs.ask_now(context)
+            form = registered.get(self.verb)
+            if form is None:
+                known = ", ".join(registered) or "none"
+                raise JobError(f"The toolkit has announced no '{self.verb}'. It has announced: {known}")
             if self.options:
-                properties.fill(getattr(context.scene, form.group), list(form.fields), json.loads(self.options))
+                properties.fill(getattr(context.scene, form.group), list(form.fields), self.options)
             job = run(context, form, self.wait)
         except (JobError, HyoidError, ValueError) as error:
             self.report({"ERROR"}, str(error))

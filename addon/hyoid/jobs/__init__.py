@@ -14,7 +14,7 @@ import atexit
 import bpy
 
 from . import operators, queue, text, ui
-from .places import frame_rate, output_folder, output_path, settings, toolkit
+from .places import ask_now, frame_rate, output_folder, output_path, settings, toolkit
 from .process import JobError
 from .queue import Job, pump, register_handler, submit
 
@@ -24,6 +24,7 @@ draw_text = text.draw
 __all__ = [
     "Job",
     "JobError",
+    "ask_now",
     "draw",
     "draw_text",
     "frame_rate",

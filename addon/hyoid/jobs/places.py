@@ -67,6 +67,19 @@ def make_sure(child: Child) -> None:
         known().put(child.words, finder.ask(child))
 
 
+def ask_now(context: Any) -> None:
+    """Learn what the toolkit can do here and now, for scripts without a window: there nobody has pressed Check.
+
+    Raises:
+        JobError: there is no toolkit, or it cannot be used.
+    """
+    child = Child(toolkit(context), ["schema", "--json"], environment(), before=make_sure)
+    child.ended.wait()
+    if child.error:
+        raise JobError(child.error)
+    a_toolkit_answered()
+
+
 def when_a_toolkit_answered(listen: Callable[[], None] | None) -> None:
     """Have a function called when a toolkit may have told new verbs; None: nobody listens."""
     _listening[:] = [] if listen is None else [listen]
