@@ -2,6 +2,7 @@
 """Scripts and render farms: every operator works without a window or says in one line why not; faults lose nothing."""
 
 import ast
+import re
 import wave
 from pathlib import Path
 
@@ -24,11 +25,7 @@ def answer(request, tmp_path_factory):
     (folder / "empty").mkdir(parents=True)
     (folder / "text").write_text("no program")
     take_npz.write(folder / "take.take.npz", toy.take())
-    with wave.open(str(folder / "vöice '1'.wav"), "wb") as stream:
-        stream.setnchannels(1)
-        stream.setsampwidth(2)
-        stream.setframerate(8000)
-        stream.writeframes(bytes(16000))
+    silence(folder / "vöice '1'.wav")
     program = Path(stand_in.__file__).read_text(encoding="utf-8")
     newer = program.replace('"STAND_IN_PROTOCOL", "1"', '"STAND_IN_PROTOCOL", "7"')
     toolkits = {
@@ -42,6 +39,15 @@ def answer(request, tmp_path_factory):
         toolkits={name: str(path) for name, path in toolkits.items()},
         env={"STAND_IN_TAKE": str(folder / "take.take.npz")},
     )  # fmt: skip
+
+
+def silence(path):
+    """A second of sound without a sound."""
+    with wave.open(str(path), "wb") as stream:
+        stream.setnchannels(1)
+        stream.setsampwidth(2)
+        stream.setframerate(8000)
+        stream.writeframes(bytes(16000))
 
 
 def operators():
@@ -96,3 +102,26 @@ def test_a_character_that_is_deleted_while_its_talk_runs_loses_no_result(answer)
     assert found["same"]
     assert found["again"] == "FINISHED"
     assert found["moves"] == ["heir_rig", True]
+
+
+PAGES = ("import", "mapping", "neck_in_blender", "talk")
+SCRIPT = re.compile(
+    r'--python-expr "(.*?)"|```python\n(import bpy\n.*?)```|`(bpy\.ops\.hyoid\.\w+\([^`]*\))`', re.DOTALL
+)
+
+
+@pytest.mark.parametrize("version", ["3.4", "5.0"])
+def test_scripts_in_the_documents_run(version, tmp_path):
+    pages = {}
+    for page in PAGES:
+        text = (tools.ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+        pages[page] = ["".join(match.groups("")) for match in SCRIPT.finditer(text)]
+    assert all(pages.values())
+    silence(tmp_path / "voice.wav")
+    for name in ("voice", "shot"):
+        take_npz.write(tmp_path / f"{name}.take.npz", toy.take())
+    seen = tools.run(
+        version, "documents", tmp_path, toolkit=str(stand_in.install(tmp_path / "bin")), place=str(tmp_path),
+        pages=pages, env={"STAND_IN_TAKE": str(tmp_path / "voice.take.npz")},
+    )  # fmt: skip
+    assert seen == {"import": ["human_rig"], "mapping": ["Head"], "neck_in_blender": [], "talk": ["human_rig"]}
