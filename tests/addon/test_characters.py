@@ -173,6 +173,7 @@ def test_a_changed_character_equals_a_new_one(version, part, tmp_path):
     assert answer["edit_kept"] > 0.005
     assert answer["same_seed"]
     assert answer["after_reset"] == {}
+    assert answer["set"] == pytest.approx(0.9)
     assert answer["pair"] == {"l-cheek-volume-incr": 0.5, "r-cheek-volume-incr": 0.5}
     assert answer["added"] == ["Cheek: volume", "Nose: base up"]
     assert answer["left"] == ["Nose: base up"]

@@ -14,9 +14,9 @@ import atexit
 import bpy
 
 from . import operators, queue, text, ui
-from .places import ask_now, frame_rate, output_folder, output_path, settings, toolkit
+from .places import ask_now, frame_rate, output_folder, settings, toolkit
 from .process import JobError
-from .queue import Job, pump, register_handler, submit
+from .queue import Job, output_path, pump, register_handler, submit
 
 draw = ui.draw
 draw_text = text.draw

@@ -117,24 +117,6 @@ def output_folder(context: Any) -> Path:
     return folder
 
 
-def output_path(context: Any, stem: str, suffix: str = ".take.npz") -> Path:
-    """A path for a result that does not exist yet: ``STEM-001.take.npz`` in the output folder.
-
-    Raises:
-        JobError: see :func:`output_folder`.
-    """
-    folder = output_folder(context)
-    clean = "".join("_" if letter in '<>:"/\\|?*' or ord(letter) < 32 else letter for letter in stem).strip(". ")
-    short = os.fsencode(clean)[:120].decode("utf-8", "ignore") or "take"
-    from . import queue
-
-    taken = {path for job in queue.jobs() for path in job.files()}
-    number = 1
-    while (path := folder / f"{short}-{number:03d}{suffix}").exists() or path in taken:
-        number += 1
-    return path
-
-
 def frame_rate(context: Any, choices: tuple[int, ...] = (24, 25, 30, 50, 60)) -> int:
     """Frames a second that a new performance is made at: the preferences' choice, else what suits the scene.
 

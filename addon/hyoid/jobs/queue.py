@@ -10,6 +10,7 @@ object is kept between two looks: scenes are found again by an id stored in them
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -294,6 +295,22 @@ def _forget_old() -> None:
         job for job in _jobs
         if not (job.state == CANCELLED or (job.state == DONE and now - job.finished > SECONDS_SHOWN))
     ]  # fmt: skip
+
+
+def output_path(context: Any, stem: str, suffix: str = ".take.npz") -> Path:
+    """A path for a result that does not exist yet: ``STEM-001.take.npz`` in the output folder.
+
+    Raises:
+        JobError: see ``places.output_folder``.
+    """
+    folder = places.output_folder(context)
+    clean = "".join("_" if letter in '<>:"/\\|?*' or ord(letter) < 32 else letter for letter in stem).strip(". ")
+    short = os.fsencode(clean)[:120].decode("utf-8", "ignore") or "take"
+    taken = {path for job in jobs() for path in job.files()}
+    number = 1
+    while (path := folder / f"{short}-{number:03d}{suffix}").exists() or path in taken:
+        number += 1
+    return path
 
 
 def scene_of(job: Job) -> Any:

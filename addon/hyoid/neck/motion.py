@@ -275,7 +275,7 @@ def rest_now(rig: Any, key: bool) -> None:
             rig.armature.keyframe_insert(path)
 
 
-def collapse_now(rig: Any, scene: Any, key: bool) -> float:
+def collapse_now(rig: Any, key: bool) -> float:
     """:func:`collapse` for the pose in the viewport."""
     head = anatomy.collapse(shown_now(rig)[None])
     set_now(rig, np.tile([1.0, 0, 0, 0], (8, 1)), False)

@@ -185,7 +185,7 @@ class HYOID_OT_collapse_neck(_Rewrite, bpy.types.Operator):
             rig = rig_in(context)
             fcurves.check_editable(rig.armature)
             if self.frame_range == "CURRENT":
-                left = motion.collapse_now(rig, context.scene, _keys_here(context, rig))
+                left = motion.collapse_now(rig, _keys_here(context, rig))
                 count = 1
             else:
                 times = self.times(context, rig)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, StringProperty
 
 from ..characters import create, find
 from ..timeline.frames import scene_rate
@@ -18,26 +18,12 @@ from ..toolkit.blender import compat
 from ..toolkit.errors import HyoidError, InputError, UsageError
 from ..toolkit.formats import take_npz
 from ..toolkit.take import Take
-from . import insert
+from . import choices, insert
 from .channels import Placement
 
 SUFFIXES = (".take.npz", ".npz", ".bvh", ".csv", ".glb")
 _showing_phones: list[Callable[[Any, Any, Take, Placement, str], None]] = []
 GLOB = "*.npz;*.bvh;*.csv;*.glb"
-
-MODE_ITEMS = (
-    ("new", "New Action", "Play the take in a new action; the action that played before is kept in the file"),
-    ("replace", "Replace Range", "Change only the frames of the take in the action that plays now"),
-    ("nla", "NLA Strip", "Lay the take over the animation as a strip of the NLA editor, on the track 'Hyoid'"),
-)
-PLACE_ITEMS = (
-    ("PLAYHEAD", "At Playhead", "The take starts at the current frame"),
-    ("FRAME", "At Frame", "The take starts at a frame that you name"),
-)
-KEYS_ITEMS = (
-    ("dense", "Every Frame", "A key on each frame, exactly as in the take"),
-    ("sparse", "Few Keys", "The editable keys that the take holds; every frame where it holds none"),
-)
 
 
 def read(path: str | Path) -> Take:
@@ -184,41 +170,6 @@ def place(
     return "; ".join(filter(None, said))
 
 
-def choices(**more: Any) -> dict[str, Any]:
-    """What an artist chooses for an import, as properties by name: those of the operator, which the panel keeps.
-
-    Args:
-        more: goes to every property.
-    """
-    fade = {"min": 0.0, "soft_max": 2.0, "unit": "TIME_ABSOLUTE", **more}
-    return {
-        "mode": EnumProperty(name="Insert As", items=MODE_ITEMS, default="new", **more),
-        "place": EnumProperty(name="Place", items=PLACE_ITEMS, default="PLAYHEAD", **more),
-        "start": IntProperty(name="Frame", default=1, description="Where the take starts", **more),
-        "blend_in": FloatProperty(
-            name="Blend In", description="Time in which the take fades in over what was there before", **fade
-        ),
-        "blend_out": FloatProperty(
-            name="Blend Out", description="Time in which the take fades out into what was there before", **fade
-        ),
-        "keys": EnumProperty(name="Keys", items=KEYS_ITEMS, default="dense", **more),
-        "whole_frames": BoolProperty(
-            name="Keys on whole frames", default=True, **more,
-            description="Lay keys on the frames of the scene when the take has another frame rate",
-        ),
-        "sound": BoolProperty(
-            name="Sound strip", default=True, description="Put the sound of the take on the timeline", **more
-        ),
-        "markers": BoolProperty(
-            name="Phoneme markers", default=False, description="Mark phones and words on the timeline", **more
-        ),
-        "scene_range": BoolProperty(
-            name="Scene range of the take", default=False, description="Let the scene start and end with the take",
-            **more,
-        ),
-    }  # fmt: skip
-
-
 class HYOID_OT_import_take(bpy.types.Operator):
     """Put a performance from a file on a character, on a mesh with shape keys or on an armature"""
 
@@ -236,7 +187,7 @@ class HYOID_OT_import_take(bpy.types.Operator):
         "create": BoolProperty(
             name="New Character", options={"SKIP_SAVE"}, description="Make the character that the take was made for"
         ),
-        **choices(options={"SKIP_SAVE"}),
+        **choices.properties(options={"SKIP_SAVE"}),
     }  # fmt: skip
 
     @classmethod
@@ -250,7 +201,7 @@ class HYOID_OT_import_take(bpy.types.Operator):
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Take over the choices of the panel; then a file browser, or for a dropped file the same choices."""
         settings = context.scene.hyoid_takes
-        for name in choices():
+        for name in choices.properties():
             if not self.properties.is_property_set(name):
                 setattr(self, name, getattr(settings, name))
         if self.filepath:
@@ -260,9 +211,7 @@ class HYOID_OT_import_take(bpy.types.Operator):
 
     def draw(self, context: Any) -> None:
         """The choices, beside the file browser and in the panel of the last operation."""
-        from . import panel
-
-        panel.draw_options(self.layout, self, choose_target=True)
+        choices.draw(self.layout, self, choose_target=True)
 
     def execute(self, context: Any) -> set[str]:
         """Read the file and put the take into the scene."""

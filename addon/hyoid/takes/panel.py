@@ -12,7 +12,7 @@ from bpy.props import BoolProperty, PointerProperty
 from .. import panel as frame
 from ..characters import find
 from ..toolkit.errors import HyoidError
-from . import importer
+from . import choices, importer
 
 
 def _fits(settings: Any, obj: Any) -> bool:
@@ -29,36 +29,9 @@ class HYOID_PG_takes(bpy.types.PropertyGroup):
             poll=_fits,
             description="What plays the take; empty: the active object, else the only character",
         ),
-        **importer.choices(),
+        **choices.properties(),
         "show_details": BoolProperty(name="Details", default=False, description="Blending, keys, sound and more"),
     }
-
-
-def draw_options(layout: Any, options: Any, *, choose_target: bool) -> None:
-    """The choices of an import, in the file browser (all of them) or in the panel's details."""
-    layout.use_property_split = True
-    layout.use_property_decorate = False
-    if choose_target:
-        column = layout.column()
-        row = column.row()
-        row.enabled = not options.create
-        row.prop_search(options, "target", bpy.context.scene, "objects", icon="OBJECT_DATA")
-        column.prop(options, "create")
-        layout.prop(options, "mode")
-    layout.prop(options, "place")
-    if options.place == "FRAME":
-        layout.prop(options, "start")
-    column = layout.column(align=True)
-    column.prop(options, "blend_in")
-    column.prop(options, "blend_out", text="Out")
-    layout.prop(options, "keys")
-    boxes = layout.column(align=True)
-    boxes.use_property_split = False
-    row = boxes.row()
-    row.enabled = options.keys == "dense"
-    row.prop(options, "whole_frames")
-    for name in ("sound", "markers", "scene_range"):
-        boxes.prop(options, name)
 
 
 class HYOID_PT_import(frame.Section, bpy.types.Panel):
@@ -96,7 +69,7 @@ class HYOID_PT_import(frame.Section, bpy.types.Panel):
         fold.alignment = "LEFT"
         fold.prop(settings, "show_details", emboss=False, icon="TRIA_DOWN" if settings.show_details else "TRIA_RIGHT")
         if settings.show_details:
-            draw_options(layout.box(), settings, choose_target=False)
+            choices.draw(layout.box(), settings, choose_target=False)
 
 
 def draw_menu(menu: Any, _context: Any) -> None:

@@ -60,6 +60,8 @@ def main(addon, args):
     answer["after_reset"] = find.identity(changed.armature)["settings"]
     group.pair_cheek_volume_incr = 0.5
     answer["pair"] = find.identity(changed.armature)["settings"]
+    bpy.ops.hyoid.update_character(setting="age", value=0.9)
+    answer["set"] = find.identity(changed.armature)["settings"]["age"]
     bpy.ops.hyoid.add_detail(detail="nose-base-up")
     answer["added"] = [detail.title for detail in shown(changed.armature)]
     bpy.ops.hyoid.remove_detail(detail="cheek-volume-incr")

@@ -36,9 +36,6 @@ DIPHTHONGS: dict[str, tuple[str, str]] = {
 CLASS: dict[str, str] = {phone: name for name, phones in VISEMES.items() for phone in phones}
 VOWELS = frozenset(["AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"])
 NAMES = frozenset(CLASS) | frozenset(DIPHTHONGS)
-BILABIALS = frozenset(VISEMES["PBM"])
-LABIODENTALS = frozenset(VISEMES["FV"])
-STOPS = frozenset(["P", "B", "T", "D", "K", "G", "CH", "JH"])
 ROUNDED = frozenset(["W", "UW", "UH", "OW", "AO", "OY", "R", "ER", "SH", "ZH", "CH", "JH", "AW"])
 
 
