@@ -14,6 +14,8 @@ RADIANS = 1e-5
 @pytest.mark.parametrize("version", tools.VERSIONS)
 def test_neck(version, tmp_path):
     answer = tools.run(version, "neck_core", tmp_path)
+    warned = [motions for motions, words in answer["warned"].items() if words]
+    assert warned == ["(0, 0, 90)"], answer["warned"]
     # Degrees as an artist reads them: nod down, turn left, tilt to the left shoulder; tilt runs against the bone's Z.
     assert answer["read_back"] == pytest.approx([6, -5, 4], abs=1e-4)
     assert answer["override"] == pytest.approx([6, -5, -4], abs=1e-4)

@@ -26,17 +26,24 @@ _PLAY = 1.12
 
 @dataclass(frozen=True)
 class Range:
-    """How far one joint can go, degrees: nods from ``-up`` to ``down``, turns and tilts to either side."""
+    """How far one joint can go, degrees: nods from ``-up`` to ``down``, turns and tilts to either side.
+
+    A turn brings a tilt of ``coupling`` times its angle along, which a tilt of the joint's own may add to.
+    """
 
     down: float
     up: float
     turn: float
     tilt: float
+    coupling: float = 0.0
 
     def beyond(self, nod: float, turn: float, tilt: float) -> str:
         """What of a pose (degrees) a living neck could not do, in words; empty when it could."""
         found = []
         limit = self.down if nod > 0 else self.up
+        brought = self.coupling * max(-self.turn * _PLAY, min(self.turn * _PLAY, turn))
+        if abs(tilt - brought) < abs(tilt):
+            tilt -= brought
         for name, value, most in (("nod", nod, limit), ("turn", turn, self.turn), ("tilt", tilt, self.tilt)):
             if abs(value) > most * _PLAY:
                 found.append(f"{name} {value:.1f}° of {math.copysign(most, value):g}°")
@@ -46,7 +53,8 @@ class Range:
 def range_of(limits: NeckLimits, joint: str) -> Range:
     """The range of one joint by its bone name."""
     index = JOINTS.index(joint)
-    return Range(*(float(row[index]) for row in (limits.flexion, limits.extension, limits.axial, limits.lateral)))
+    rows = (limits.flexion, limits.extension, limits.axial, limits.lateral, limits.coupling)
+    return Range(*(float(row[index]) for row in rows))
 
 
 def angles(rotation: Quaternion) -> tuple[float, float, float]:

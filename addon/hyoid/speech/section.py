@@ -126,7 +126,7 @@ def _draw_placement(layout: Any, context: bpy.types.Context, settings: Any) -> N
     column.prop(settings, "add_markers")
     column = layout.column(align=True)
     column.prop(context.scene, "sync_mode", text="Playback")
-    column.prop(context.scene, "use_audio_scrub", text="Sound While Scrubbing")
+    column.prop(context.scene, "use_audio_scrub", text="Scrub Sound")
 
 
 def _matches(entry: Any, wanted: str) -> bool:

@@ -11,6 +11,7 @@ import bpy
 
 from .. import panel
 from ..characters import find
+from ..jobs import text
 from ..toolkit.blender import compat
 from ..toolkit.errors import HyoidError
 from . import guess_bones, guess_shapes, mapping, mapping_table
@@ -95,15 +96,15 @@ class HYOID_OT_guess_bone_map(_OnTarget, bpy.types.Operator):
     def run(self, obj: Any) -> str:
         """Fill the table of an armature."""
         found = mapping_table.guess_bone_table(obj)
-        text = f"{len(found.rows)} bones found ({found.style})"
+        said = f"{len(found.rows)} bones found ({found.style})"
         if found.ambiguous:
-            text += f"; unclear and left out: {listed(found.ambiguous)}"
+            said += f"; unclear and left out: {listed(found.ambiguous)}"
         filled = []
         for mesh in mapping_table.bound_meshes(obj) if self.meshes else ():
             if not len(mesh.hyoid_shape_map) and guess_shapes.guess_shapes(mapping_table.key_names(mesh)):
                 mapping_table.guess_shape_table(mesh)
                 filled.append(mesh.name)
-        return text + (f"; shape tables of {listed(filled)} filled" if filled else "")
+        return said + (f"; shape tables of {listed(filled)} filled" if filled else "")
 
 
 class HYOID_OT_clear_map(_OnTarget, bpy.types.Operator):
@@ -206,12 +207,12 @@ class _RowList:
 
     def filter_items(self, _context: Any, data: Any, name: str) -> tuple[list[int], list[int]]:
         """Show the lines that hold the text of the search, by the alphabet if that is asked for."""
-        rows, text = getattr(data, name), self.filter_name.casefold()
+        rows, wanted = getattr(data, name), self.filter_name.casefold()
         order = bpy.types.UI_UL_list.sort_items_by_name(rows, "target") if self.use_filter_sort_alpha else []
-        if not text:
+        if not wanted:
             return [], order
         kept = self.bitflag_filter_item
-        return [kept if text in f"{row_source(row)} {row.target}".casefold() else 0 for row in rows], order
+        return [kept if wanted in f"{row_source(row)} {row.target}".casefold() else 0 for row in rows], order
 
 
 def row_source(row: Any) -> str:
@@ -305,12 +306,9 @@ class HYOID_PT_mapping(panel.Section, bpy.types.Panel):
         if 0 <= place < len(rows):
             _draw_row(layout, obj, rows[place])
         if len(rows):
-            notes = layout.column(align=True)
-            notes.scale_y = 0.8
-            for text in _shape_notes(obj) if mesh else _bone_notes(obj):
-                _wrapped(notes, text, context.region.width)
+            text.draw(layout, context, "\n".join(_shape_notes(obj) if mesh else _bone_notes(obj)))
         else:
-            layout.label(text="Empty: an import guesses it", icon="INFO")
+            text.draw(layout, context, "Empty: an import guesses it", "INFO")
         settings = layout.column()
         for setting in ("widen",) if mesh else ("align", "travel"):
             settings.prop(obj.hyoid_map, setting)
@@ -376,18 +374,6 @@ def _bone_notes(obj: Any) -> list[str]:
     if mapping.stands_on_ik(obj, rows):
         notes.append("Limbs stand on IK: switch them to FK to see their turns")
     return notes
-
-
-def _wrapped(layout: Any, text: str, width: float) -> None:
-    """Labels that break a long text at its spaces."""
-    letters = max(int(width / (7 * bpy.context.preferences.system.ui_scale)) - 4, 20)
-    line = ""
-    for word in text.split():
-        if line and len(line) + len(word) + 1 > letters:
-            layout.label(text=line)
-            line = "  "
-        line = f"{line} {word}" if line.strip() else line + word
-    layout.label(text=line)
 
 
 CLASSES = (

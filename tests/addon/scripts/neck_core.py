@@ -27,6 +27,23 @@ def main(addon, args):
     def apart(first, second):
         return float(2 * np.arcsin(np.clip(np.linalg.norm(first - second, axis=-1) / 2, 0, 1)).max())
 
+    # What the control does with a head that a living person can hold is nothing to warn of; more than that is.
+    joints = importlib.import_module(f"{name}.neck.joints")
+    answer["warned"] = {}
+    for motions in ((50, 0, 0), (-65, 0, 0), (30, 20, 10), (0, -50, 0), (0, 0, 40), (0, 0, 90)):
+        for control, value in zip(joints.PROPERTIES, motions, strict=True):
+            armature[control] = float(value)
+        armature.update_tag()
+        bpy.context.view_layer.update()
+        warned = []
+        for joint in neck.JOINTS:
+            shown_now = joints.angles(joints.shown_rotation(armature.pose.bones[joint]))
+            beyond = joints.range_of(motion.limits_of(rig), joint).beyond(*map(math.degrees, shown_now))
+            warned += [f"{joint} {beyond}"] if beyond else []
+        answer["warned"][str(motions)] = warned
+    for control in joints.PROPERTIES:
+        armature[control] = 0.0
+
     # Per-joint override in degrees, read back, as the bone's quaternion.
     bone = armature.pose.bones["c5c6"]
     bone.hyoid_neck = (6, -5, 4)
