@@ -196,6 +196,8 @@ class HYOID_OT_export_take(frames.RangeOptions, bpy.types.Operator, ExportHelper
         def work() -> str:
             if not self.filepath:
                 raise UsageError("no file is named", expected="a path to write to")
+            if not self.properties.is_property_set("format"):
+                self.format = write.kind_of(self.filepath) or self.format
             entry = write.FORMATS[self.format]
             path = Path(os.path.abspath(bpy.path.abspath(write.with_suffix(self.filepath, entry.suffix))))
             if path.exists() and not self.overwrite:

@@ -52,6 +52,11 @@ def with_suffix(path: str, suffix: str) -> str:
     return path + suffix
 
 
+def kind_of(path: str) -> str:
+    """The first format that writes files with the ending of a path; "" where none does."""
+    return next((kind for kind, entry in FORMATS.items() if path.lower().endswith(entry.suffix)), "")
+
+
 def write_here(path: Path, take: Take, kind: str) -> None:
     """Write a take to a file of a kind that Blender writes by itself.
 

@@ -9,6 +9,7 @@ import bpy
 
 from .. import panel
 from ..characters import find
+from ..jobs import text
 from ..toolkit.characters.neck import JOINTS
 from . import joints, motion
 
@@ -40,9 +41,7 @@ class HYOID_PT_neck(panel.Section, bpy.types.Panel):
         layout = self.layout
         rig = find.active_rig(context)
         if rig is None:
-            column = layout.column(align=True)
-            column.label(text="Select a Hyoid character,", icon="INFO")
-            column.label(text="or create one under Character", icon="BLANK1")
+            text.draw(layout, context, "Select a Hyoid character, or create one under Character", "INFO")
             return
         armature = rig.armature
         layout.operator("hyoid.select_head_control", icon="ORIENTATION_GIMBAL")
@@ -74,7 +73,7 @@ class HYOID_PT_neck_joints(panel.Section, bpy.types.Panel):
         layout = self.layout
         rig = find.active_rig(context)
         if rig is None or any(name not in rig.armature.pose.bones for name in JOINTS):
-            layout.label(text="Some bones of the neck are gone", icon="ERROR")
+            text.draw(layout, context, "Some bones of the neck are gone", "ERROR")
             return
         view = context.scene.hyoid_neck.view
         layout.row(align=True).prop(context.scene.hyoid_neck, "view", expand=True)
@@ -93,10 +92,7 @@ class HYOID_PT_neck_joints(panel.Section, bpy.types.Panel):
                 warnings.append(f"{joints.TITLES[name]}: {beyond}")
             _cells(_row(table, joints.TITLES[name], bone, bool(beyond)), view, bone, limit, shown)
         if warnings:
-            box = layout.box().column(align=True)
-            box.label(text="Beyond a living neck:", icon="ERROR")
-            for text in warnings:
-                box.label(text=text, icon="BLANK1")
+            text.draw(layout.box(), context, "\n".join(["Beyond a living neck:", *warnings]), "ERROR")
         column = layout.column(align=True)
         column.operator("hyoid.redistribute_neck", text="Spread from Head", icon="MOD_LENGTH")
         column.operator("hyoid.collapse_neck", text="Gather into Control", icon="TRIA_UP")

@@ -100,7 +100,7 @@ def main(addon, args):
     path = os.path.join(folder, "Ünïcode 'take'")
     bpy.ops.hyoid.export_take(filepath=path, format="TAKE", frame_range="CUSTOM", first=1, last=last)
     answer["file"] = compared(take_npz.read(path + ".take.npz"), thin)
-    bpy.ops.hyoid.export_take(filepath=path, format="CSV", frame_range="CUSTOM", first=1, last=last)
+    bpy.ops.hyoid.export_take(filepath=path + ".csv", frame_range="CUSTOM", first=1, last=last)
     table = curves_csv.read(path + ".csv")
     answer["table"] = float(max(np.abs(table.curve(name) - thin.curve(name)).max() for name in thin.curve_names))
     answer["left"] = sorted(os.listdir(folder))
