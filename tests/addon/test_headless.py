@@ -101,6 +101,9 @@ def test_a_character_that_is_deleted_while_its_talk_runs_loses_no_result(answer)
     assert "The result lies in" in found["error"]
     assert found["same"]
     assert found["again"] == "FINISHED"
+    first, second = found["names"]
+    assert first != second
+    assert found["hidden"] == []
     assert found["moves"] == ["heir_rig", True]
 
 

@@ -9,6 +9,7 @@ object is kept between two looks: scenes are found again by an id stored in them
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -283,6 +284,7 @@ def _where(job: Job) -> str:
 
 
 def _end(job: Job, state: str, error: str) -> None:
+    _release(job)
     job.state, job.error = state, error
     job.finished = job.finished or time.monotonic()
     if state == FAILED:
@@ -300,17 +302,35 @@ def _forget_old() -> None:
 def output_path(context: Any, stem: str, suffix: str = ".take.npz") -> Path:
     """A path for a result that does not exist yet: ``STEM-001.take.npz`` in the output folder.
 
+    It is claimed until the job is over, by a hidden file: other Blenders may write into the same folder.
+
     Raises:
-        JobError: see ``places.output_folder``.
+        JobError: there is no toolkit to write it, or see ``places.output_folder``.
     """
+    places.toolkit(context)
     folder = places.output_folder(context)
     clean = "".join("_" if letter in '<>:"/\\|?*' or ord(letter) < 32 else letter for letter in stem).strip(". ")
     short = os.fsencode(clean)[:120].decode("utf-8", "ignore") or "take"
-    taken = {path for job in jobs() for path in job.files()}
-    number = 1
-    while (path := folder / f"{short}-{number:03d}{suffix}").exists() or path in taken:
+    number = 0
+    while True:
         number += 1
-    return path
+        path = folder / f"{short}-{number:03d}{suffix}"
+        with contextlib.suppress(FileExistsError):
+            _claim(path).touch(exist_ok=False)
+            if not path.exists():
+                return path
+            _claim(path).unlink()
+
+
+def _claim(path: Path) -> Path:
+    return path.with_name(f".{path.name}.claim")
+
+
+def _release(job: Job) -> None:
+    """Give up the claims on the files of a job: they are written, or nobody will."""
+    for path in job.files():
+        with contextlib.suppress(OSError):
+            _claim(path).unlink()
 
 
 def scene_of(job: Job) -> Any:
@@ -373,6 +393,7 @@ def end_all() -> None:
     for job in _jobs:
         if job.child is not None:
             job.child.join(5.0)
+        _release(job)
         if job.folder is not None:
             shutil.rmtree(job.folder, ignore_errors=True)
     _jobs.clear()

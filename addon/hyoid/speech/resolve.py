@@ -191,11 +191,12 @@ def start(context: bpy.types.Context, holder: bpy.types.Object, entry: phones.Hy
     ranges = [_whole_frames(piece, entry) for piece in edit.changed_ranges(before, track, seconds)]
     if not ranges:
         return "No phoneme was changed: drag markers on the timeline, then press Re-solve"
+    options = {name: value for name, value in json.loads(entry.options).items() if name not in _SAME_AUDIO}
+    options["audio"] = _audio(entry, options, jobs.output_folder(context))
     output = jobs.output_path(context, entry.name)
     path = output.with_name(output.name.replace(".take.npz", ".events.csv"))
     _write(path, track)
-    options = {name: value for name, value in json.loads(entry.options).items() if name not in _SAME_AUDIO}
-    options |= {"audio": _audio(entry, options, output.parent), "events": str(path), "output": [str(output)]}
+    options |= {"events": str(path), "output": [str(output)]}
     payload = {**find.named(holder), "talk": entry.uid, "ranges": ranges, "said": _said(changes), "keys": entry.density}
     label = f"Re-solve: {entry.name[:40]}"
     job = jobs.submit(context, "talk", options, label=label, handler=HANDLER, payload=payload, wait=wait)

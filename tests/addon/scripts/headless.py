@@ -95,6 +95,10 @@ def deleted(addon, args):
     answer = {"started": called("talk", audio=args["voice"], text="so", frame=7)}
     queue._wait_for = real
     job = queue.jobs()[-1]
+    # Another Blender asks for a name in the same folder meanwhile.
+    names = [Path(job.options["output"][0]), queue.output_path(bpy.context, Path(args["voice"]).stem)]
+    answer["names"] = [path.name for path in names]
+    queue._claim(names[1]).unlink()
     bpy.ops.hyoid.remove_character()
     bare = contents()
     deadline = time.monotonic() + 30
@@ -105,6 +109,7 @@ def deleted(addon, args):
     bpy.ops.hyoid.create_character(part="head", name="heir")
     answer["again"] = called("import_job_result", job=job.id)
     armature = bpy.context.view_layer.objects.active
+    answer["hidden"] = [path.name for path in Path(args["output"]).glob(".*")]
     answer["moves"] = [armature.name, bool(armature.animation_data and armature.animation_data.action)]
     return answer
 
