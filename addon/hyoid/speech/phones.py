@@ -19,6 +19,9 @@ from ..takes import placed
 from ..toolkit.speech import edit
 from ..toolkit.take import Event
 
+_LOCAL = {"LIBRARY_OVERRIDABLE"}
+_ADDED = {"LIBRARY_OVERRIDABLE", "USE_INSERTION"}
+"""So that an override of a linked character can speak."""
 STRONGEST = 4.0
 """The toolkit's limit of an event's strength."""
 
@@ -63,7 +66,7 @@ class HyoidTalk(bpy.types.PropertyGroup):
         "sound": bpy.props.StringProperty(),
         "mode": bpy.props.StringProperty(),
         "density": bpy.props.StringProperty(default="dense"),
-        "phones": bpy.props.CollectionProperty(type=HyoidPhone),
+        "phones": bpy.props.CollectionProperty(type=HyoidPhone, override=_ADDED),
         "active": bpy.props.IntProperty(name="Phoneme", description="The chosen sound of speech"),
         "shown": bpy.props.BoolProperty(),
         "count": bpy.props.IntProperty(),
@@ -75,7 +78,7 @@ class HyoidTalks(bpy.types.PropertyGroup):
     """The talks of a character."""
 
     __annotations__ = {
-        "talks": bpy.props.CollectionProperty(type=HyoidTalk),
+        "talks": bpy.props.CollectionProperty(type=HyoidTalk, override=_ADDED),
     }
 
 
@@ -251,7 +254,7 @@ def register() -> None:
     """Give objects their talks."""
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.Object.hyoid_talk = bpy.props.PointerProperty(type=HyoidTalks)
+    bpy.types.Object.hyoid_talk = bpy.props.PointerProperty(type=HyoidTalks, override=_LOCAL)
 
 
 def unregister() -> None:
