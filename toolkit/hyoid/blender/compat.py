@@ -341,10 +341,13 @@ def id_type(owner: Any) -> str:
 
 
 def user_folder(package: str) -> Path:
-    """Where an add-on may keep files of its own: its extension's folder from 4.2 on, else one in the configuration."""
+    """Where an add-on may keep files of its own: its extension's folder from 4.2 on, else one in the configuration.
+
+    It need not be there yet: Blender answers with the current folder when it is to make one and cannot.
+    """
     if package.startswith("bl_ext."):
-        return Path(bpy.utils.extension_path_user(package, create=True))
-    return Path(bpy.utils.user_resource("CONFIG", path="hyoid", create=True))
+        return Path(bpy.utils.extension_path_user(package))
+    return Path(bpy.utils.user_resource("CONFIG", path="hyoid"))
 
 
 def draw_progress(layout: Any, fraction: float, text: str, slider: tuple[Any, str, int]) -> None:
