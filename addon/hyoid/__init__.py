@@ -7,6 +7,7 @@ The add-on holds no heavy library. What needs one runs in a child process, the `
 from __future__ import annotations
 
 import importlib
+import sys
 
 bl_info = {
     "name": "Hyoid",
@@ -30,6 +31,10 @@ MODULES = (
     "jobs",
 )
 """Each has ``register()`` and ``unregister()``; sections of the panel stand in this order."""
+
+if "register" in globals():  # Blender reloads this file alone when a newer zip was installed over it
+    for _name in [name for name in sys.modules if name.startswith(f"{__package__}.")]:
+        del sys.modules[_name]
 
 
 def _modules():

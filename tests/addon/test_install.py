@@ -14,7 +14,7 @@ pytestmark = pytest.mark.blender
 
 @pytest.mark.parametrize("version", tools.VERSIONS)
 def test_the_zip_installs_and_finds_its_human(version, tmp_path):
-    answer = tools.run(version, "hello", tmp_path)
+    answer = tools.run(version, "hello", tmp_path, anew=True)
     assert answer["panel"]
     assert answer["vertices"] == 8035
     assert not answer["scipy"]  # Blender's Python has none
@@ -23,7 +23,7 @@ def test_the_zip_installs_and_finds_its_human(version, tmp_path):
 
 @pytest.mark.parametrize("version", tools.VERSIONS)
 def test_switched_off_or_removed_it_leaves_nothing_behind(version, tmp_path):
-    answer = tools.run(version, "lifecycle", tmp_path, use=True)
+    answer = tools.run(version, "lifecycle", tmp_path, anew=True, use=True)
     assert answer["brings"]["classes"] > 5  # or the comparison compares nothing
     assert answer["brings"]["properties"] > 0
     assert answer["disabled"] == {}
@@ -39,7 +39,14 @@ def test_switched_off_or_removed_it_leaves_nothing_behind(version, tmp_path):
 
 def test_an_active_virtual_environment_with_the_toolkit_is_no_obstacle(tmp_path):
     # Debian's Blender uses the Python of the PATH: there, "import hyoid" finds the toolkit
-    answer = tools.run("3.4", "hello", tmp_path, env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
+    answer = tools.run(
+        "3.4", "hello", tmp_path, anew=True, env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    )
     assert answer["panel"]
     assert answer["enabled"]
     assert answer["toolkit_too"]
+
+
+@pytest.mark.parametrize("version", ["3.4", "4.2", "5.0"])
+def test_a_newer_zip_over_the_add_on_that_is_on_brings_all_of_its_code(version, tmp_path):
+    assert tools.run(version, "upgraded", tmp_path, anew=True) == {"newer": True, "works": True}

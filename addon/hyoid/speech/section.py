@@ -16,6 +16,7 @@ from . import fields, markers, phones, voices
 
 _MOST_MARKERS = 3000
 """Beyond so many phones the panel does not count changes at every redraw."""
+_SAME_RATE = 1e-3
 
 
 class HYOID_PT_talk(panel.Section, bpy.types.Panel):
@@ -178,6 +179,12 @@ class HYOID_PT_phonemes(bpy.types.Panel):
             self.layout.operator("hyoid.show_phonemes", text="Show Markers", icon="HIDE_OFF")
             return
         layout, (_, talk) = self.layout, place
+        rate = fields.scene_rate(context.scene)
+        if abs(rate - talk.rate) > _SAME_RATE:
+            words = (
+                f"Made at {talk.rate:.4g} frames a second; the scene has {rate:.4g} now. Talk again to fit the sound"
+            )
+            text.draw(layout, context, words, "ERROR")
         now = phones.at_frame(talk, context.scene.frame_current)
         row = layout.row(align=True)
         row.operator("hyoid.step_phoneme", text="", icon="PREV_KEYFRAME").direction = "PREVIOUS"
@@ -198,8 +205,8 @@ class HYOID_PT_phonemes(bpy.types.Panel):
         column = layout.column()
         column.scale_y = 1.2
         changed = markers.count_changes(context.scene, talk) if len(talk.phones) < _MOST_MARKERS else 0
-        text = f"Re-solve ({changed} changed)" if changed else "Re-solve"
-        column.operator("hyoid.resolve_phonemes", text=text, icon="FILE_REFRESH")
+        said = f"Re-solve ({changed} changed)" if changed else "Re-solve"
+        column.operator("hyoid.resolve_phonemes", text=said, icon="FILE_REFRESH")
 
 
 def _name(talk: phones.HyoidTalk, number: int) -> str:
