@@ -43,6 +43,7 @@ def main(addon, args):
     answer["saved"] = str(jobs.output_folder(bpy.context).relative_to(args["home"]))
     preferences.output_folder = "//results"
     answer["chosen"] = str(jobs.output_folder(bpy.context).relative_to(args["home"]))
+    preferences.toolkit = args["toolkits"]["good"]
     names = [jobs.output_path(bpy.context, stem).name for stem in ('a/b:c"d', "ü" * 200, "..", "")]
     answer["names"] = [[name, len(name.encode())] for name in names]
     (folder / "hyoid").rmdir()
