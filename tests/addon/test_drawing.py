@@ -41,4 +41,5 @@ def test_every_panel_draws_without_and_with_a_character(version, tmp_path):
     assert answer["faults"] == {}
     assert answer["drawn"]["HYOID_PT_root (empty)"] > 20
     assert answer["drawn"]["HYOID_PT_form_wiggle (empty)"] > 20
+    assert answer["drawn"]["HYOID_PT_phonemes (talk at another rate)"] > 10
     assert answer["drawn"]["preferences"] > 10

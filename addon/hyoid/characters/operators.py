@@ -213,7 +213,8 @@ class HYOID_OT_duplicate_character(_OnCharacter, bpy.types.Operator):
         rig, layer = find.active_rig(context), context.view_layer
         whole = [rig.armature, *rig.parts]
         if not all(obj.visible_get(view_layer=layer) and not obj.hide_select for obj in whole):
-            self.report({"ERROR"}, f"Parts of '{rig.armature.name}' are hidden or cannot be selected: show them first")
+            words = "cannot be selected: show them (eye icon, local view)"
+            self.report({"ERROR"}, f"Parts of '{rig.armature.name}' {words}")
             return {"CANCELLED"}
         for obj in layer.objects:
             obj.select_set(obj in whole)

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import panel
 from ..jobs import text
+from ..timeline import frames
 from . import fields, markers, phones, voices
 
 _MOST_MARKERS = 3000
@@ -179,7 +180,7 @@ class HYOID_PT_phonemes(bpy.types.Panel):
             self.layout.operator("hyoid.show_phonemes", text="Show Markers", icon="HIDE_OFF")
             return
         layout, (_, talk) = self.layout, place
-        rate = fields.scene_rate(context.scene)
+        rate = frames.scene_rate(context.scene)
         if abs(rate - talk.rate) > _SAME_RATE:
             words = (
                 f"Made at {talk.rate:.4g} frames a second; the scene has {rate:.4g} now. Talk again to fit the sound"

@@ -99,13 +99,14 @@ def main(addon, args):
     bpy.ops.hyoid.check_toolkit()
     preferences.show_checks = True
     group = bpy.context.scene.hyoid_form_wiggle
-    section.properties.fill(group, list(section.registered["wiggle"].fields), {"set": {"a": 1}, "words": ["b"]})
+    section.properties.fill(group, list(section.registered["wiggle"].fields), '{"set": {"a": 1}, "words": ["b"]}')
     group.show_advanced = True
     jobs_in_every_state(addon, args)
     answer = {"faults": {}, "drawn": {}}
     places = [("empty", None)]
     if hasattr(bpy.ops.hyoid, "create_character"):
         places.append(("character", lambda: bpy.ops.hyoid.create_character()))
+        places.append(("talk at another rate", lambda: talked(addon)))
     for place, prepare in places:
         if prepare:
             prepare()
@@ -115,6 +116,14 @@ def main(addon, args):
     draw(type(preferences), "preferences", answer, preferences)
     json.dumps(answer)
     return answer
+
+
+def talked(addon):
+    """Let the character have said a word, at another frame rate than the scene has."""
+    event = importlib.import_module(addon.__name__ + ".toolkit.take").Event
+    events = [event("phone", "SIL", 0.0, 0.2), event("phone", "AA", 0.2, 0.6)]
+    phones = importlib.import_module(addon.__name__ + ".speech.phones")
+    phones.add(phones.performer(bpy.context), "talk", events, 1.0, 1.0, 60.0, {}, "", "replace")
 
 
 def draw(kind, name, answer, owner=None):
