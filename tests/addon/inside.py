@@ -8,21 +8,33 @@ the work folder. ``python inside.py -- FOLDER`` with bpy, or ``blender -b --pyth
 import importlib
 import json
 import os
+import shutil
 import sys
 import traceback
 from pathlib import Path
 
 
-def install(zip_path):
-    """Install and enable the add-on; its module."""
+def install(zip_path, there):
+    """Install the add-on, unless it is there already, and switch it on; its module."""
     import bpy
 
-    if bpy.app.version >= (4, 2):
+    extension = bpy.app.version >= (4, 2)
+    module = "bl_ext.user_default.hyoid" if extension else "hyoid"
+    if extension and not there:
         bpy.ops.extensions.package_install_files(filepath=zip_path, repo="user_default", enable_on_install=True)
-        return importlib.import_module("bl_ext.user_default.hyoid")
-    bpy.ops.preferences.addon_install(filepath=zip_path)
-    bpy.ops.preferences.addon_enable(module="hyoid")
-    return importlib.import_module("hyoid")
+    elif not there:
+        bpy.ops.preferences.addon_install(filepath=zip_path)
+    if there or not extension:
+        bpy.ops.preferences.addon_enable(module=module)
+    return importlib.import_module(module)
+
+
+def keep(work, place):
+    """Copy what was installed, for the next Blender of this version."""
+    part = place.with_name(place.name + ".part")
+    for name in ("resources", "scripts"):
+        shutil.copytree(work / name, part / name, dirs_exist_ok=True)
+    part.rename(place)
 
 
 def main():
@@ -34,7 +46,9 @@ def main():
         exec(compile(Path(job["script"]).read_text(encoding="utf-8"), job["script"], "exec"), names)
         if "before" in names:
             names["before"](job["args"])
-        addon = install(job["zip"]) if job["zip"] else None
+        addon = install(job["zip"], job["there"]) if job["zip"] else None
+        if addon and job["keep"]:
+            keep(folder, Path(job["keep"]))
         answer = names["main"](addon, job["args"])
         (folder / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
         code = 0

@@ -32,11 +32,17 @@ def build():
 
 
 @functools.cache
-def built_zip() -> Path:
-    """The zip, built once a process from what lies in the checkout; gone when the process ends."""
+def kept() -> Path:
+    """A folder for what one process of tests makes once; it goes when the process ends."""
     folder = Path(tempfile.mkdtemp(prefix="hyoid-addon-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return build().build(folder)
+    return folder
+
+
+@functools.cache
+def built_zip() -> Path:
+    """The zip, built once a process from what lies in the checkout."""
+    return build().build(kept() / "zip")
 
 
 def command_of(version: str) -> tuple[list[str], dict[str, str]]:
@@ -73,18 +79,28 @@ def absent(reason: str) -> None:
 
 def run(
     version: str, script: str, folder: Path, *, timeout: float = 120, env: dict[str, str] | None = None,
-    install: bool = True, **args,
+    install: bool = True, anew: bool = False, **args,
 ):  # fmt: skip
     """Install the zip in a Blender with empty settings and call ``main(addon, args)`` of ``scripts/SCRIPT.py``.
 
-    Without ``install`` the Blender stays bare, and the script gets None for the add-on.
+    Without ``install`` the Blender stays bare, and the script gets None for the add-on. Unless it is to be installed
+    ``anew``, a Blender finds the files that the first of its version installed, and switches the add-on on.
     """
     words, environment = command_of(version)
     work = folder / f"blender-{version}"
+    installed = kept() / f"installed-{version}"
+    first = install and not anew and not work.exists()
+    there = first and installed.is_dir()
+    if there:
+        shutil.copytree(installed, work, copy_function=os.link)
     work.mkdir(parents=True, exist_ok=True)
     answer = work / "answer.json"
     answer.unlink(missing_ok=True)
-    job = {"zip": str(built_zip()) if install else "", "script": str(SCRIPTS / f"{script}.py"), "args": args}
+    keep = first and not there
+    job = {
+        "zip": str(built_zip()) if install else "", "there": there, "keep": str(installed) if keep else "",
+        "script": str(SCRIPTS / f"{script}.py"), "args": args,
+    }  # fmt: skip
     (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
     places = {"BLENDER_USER_RESOURCES": "resources", "BLENDER_USER_SCRIPTS": "scripts", "BLENDER_USER_CONFIG": "config"}
     for variable, name in places.items():
