@@ -6,9 +6,9 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 from hyoid import errors
@@ -31,12 +31,14 @@ def test_help_is_fast_and_imports_nothing_heavy(words):
     )
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-        seconds.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert done.returncode == 0, done.stderr
         assert "usage: hyoid" in done.stdout
-    # The promise is 0.3 s on a quiet machine; the fastest of five is what the code needs when others are busy.
+    # The promise is 0.3 s. Seconds of the processor count, which on a quiet machine are those of the clock: a busy
+    # machine makes others wait, and even these grow there, so the fastest of five is taken.
     assert min(seconds) < 0.3
 
 

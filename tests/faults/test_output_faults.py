@@ -39,7 +39,7 @@ def test_a_full_disk(small_disk, performance):
         assert done.stderr.count("\n") == 1, (suffix, done.stderr)
         assert "full" in done.stderr, (suffix, done.stderr)
         assert os.listdir(small_disk) == [], suffix
-        assert time.perf_counter() - start < 20, suffix
+        assert time.perf_counter() - start < 60, suffix  # it neither hangs nor tries again and again
 
 
 def start(performance: Path, target: Path) -> subprocess.Popen[str]:
