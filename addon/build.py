@@ -13,6 +13,7 @@ add-on's package is called ``hyoid`` or ``bl_ext.user_default.hyoid``, and nothi
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import re
@@ -198,7 +199,9 @@ def _package_file() -> bytes:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "dist" / "addon", help="where the zip goes")
     try:
-        main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist" / "addon")
+        main(parser.parse_args().folder)
     except ValueError as error:
         sys.exit(f"hyoid: error: {error}")
