@@ -17,7 +17,11 @@ def main(addon, args):
         "mapping": "takes.mapping", "insert": "takes.insert", "channels": "takes.channels", "take": "toolkit.take",
         "retarget": "takes.retarget", "table": "takes.mapping_table", "arkit": "toolkit.characters.arkit",
     }.items()}  # fmt: skip
-    return globals()[args["case"]](work, args)
+    answers = {}
+    for name, case in args["cases"].items():
+        bpy.ops.wm.read_homefile(use_factory_startup=True)
+        answers[name] = globals()[case["case"]](work, case)
+    return answers
 
 
 def take_of(work, seconds=1.0, fps=24.0):
