@@ -78,6 +78,7 @@ def test_bad_ends_are_told_in_plain_words(answer):
     assert "Out of memory?" in ends["killed"][1]
     assert "ended without a result" in ends["garbage"][1]
     assert "ended without a result" in ends["silent"][1]
+    assert ends["notes"] == [False, True]  # what was written for a job goes with it when it fails
 
 
 def test_a_fault_of_the_add_on_stops_nothing_and_keeps_the_result(answer):

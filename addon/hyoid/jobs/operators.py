@@ -54,6 +54,21 @@ class HYOID_OT_dismiss_job(_OfJob, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class HYOID_OT_dismiss_failed_jobs(bpy.types.Operator):
+    """Take all error messages away; files that were written stay"""
+
+    bl_idname = "hyoid.dismiss_failed_jobs"
+    bl_label = "Dismiss All Errors"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Forget the jobs that failed."""
+        for job in queue.jobs():
+            if job.state == queue.FAILED:
+                queue.dismiss(job)
+        return {"FINISHED"}
+
+
 class HYOID_OT_show_job_log(_OfJob, bpy.types.Operator):
     """Show everything that the toolkit said during this job, in a window of its own"""
 
@@ -130,6 +145,7 @@ class HYOID_OT_copy_text(bpy.types.Operator):
 CLASSES = (
     HYOID_OT_cancel_job,
     HYOID_OT_dismiss_job,
+    HYOID_OT_dismiss_failed_jobs,
     HYOID_OT_show_job_log,
     HYOID_OT_import_job_result,
     HYOID_OT_copy_text,

@@ -3,8 +3,8 @@
 """The queue: jobs wait, run in child processes, and hand their results to the scene that asked for them.
 
 A timer looks at the children five times a second. It is a timer and not a modal operator because Blender saves no
-automatic copies while a modal operator runs, and because a timer lives on when another file is loaded. No Blender
-object is kept between two looks: scenes are found again by an id stored in them, then by name.
+automatic copies while a modal operator runs (tried in 3.4), and because a timer lives on when another file is loaded.
+No Blender object is kept between two looks: scenes are found again by an id stored in them, then by name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Job:
     Attributes:
         state: waiting, running, ready (finished, its result not imported yet), done, failed or cancelled.
         result: what the verb gave. message: what was done with it. error: why it failed, for an artist.
+        made: files that were written for the job; they go when it gives no result.
         lost: the result is there, but its scene or character is not: it can be imported elsewhere.
     """
 
@@ -55,6 +56,7 @@ class Job:
     scene_name: str
     file: str
     generation: int
+    made: tuple[Path, ...] = ()
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     state: str = WAITING
     result: dict[str, Any] | None = None
@@ -133,6 +135,7 @@ def submit(
     label: str,
     handler: str = "",
     payload: dict[str, Any] | None = None,
+    made: Sequence[Path] = (),
     wait: bool = False,
 ) -> Job:
     """Run a verb of the toolkit for the scene of ``context``.
@@ -143,6 +146,7 @@ def submit(
         label: what the panel calls it.
         handler: registered name of what is done with the result; "" does nothing.
         payload: plain values that the handler gets.
+        made: files that were written for this job (words, phonemes); they are removed when it gives no result.
         wait: come back when it is over; always so in background mode.
 
     Raises:
@@ -152,7 +156,7 @@ def submit(
     scene = context.scene
     job = Job(
         verb, _plain(options), label, handler, json.loads(json.dumps(payload or {}, default=str)), _id_of(scene),
-        scene.name, bpy.data.filepath, _generation,
+        scene.name, bpy.data.filepath, _generation, tuple(made),
     )  # fmt: skip
     _jobs.append(job)
     if wait or bpy.app.background:
@@ -285,6 +289,10 @@ def _where(job: Job) -> str:
 
 def _end(job: Job, state: str, error: str) -> None:
     _release(job)
+    if state != DONE and job.result is None:
+        for path in job.made:
+            with contextlib.suppress(OSError):
+                path.unlink()
     job.state, job.error = state, error
     job.finished = job.finished or time.monotonic()
     if state == FAILED:

@@ -18,6 +18,9 @@ MOST_BARS = 8
 
 def draw(layout: Any, context: Any) -> None:
     """Draw every job that runs, waits, failed, or just ended."""
+    failed = [job for job in queue.jobs() if job.state == queue.FAILED]
+    if len(failed) > 1:
+        layout.operator("hyoid.dismiss_failed_jobs", text=f"Dismiss All {len(failed)} Errors", icon="X")
     for job in queue.jobs():
         box = layout.box()
         if job.state == queue.RUNNING:

@@ -199,7 +199,9 @@ def start(context: bpy.types.Context, holder: bpy.types.Object, entry: phones.Hy
     options |= {"events": str(path), "output": [str(output)]}
     payload = {**find.named(holder), "talk": entry.uid, "ranges": ranges, "said": _said(changes), "keys": entry.density}
     label = f"Re-solve: {entry.name[:40]}"
-    job = jobs.submit(context, "talk", options, label=label, handler=HANDLER, payload=payload, wait=wait)
+    job = jobs.submit(
+        context, "talk", options, label=label, handler=HANDLER, payload=payload, made=[path], wait=wait
+    )  # fmt: skip
     return getattr(job, "message", "") if wait or bpy.app.background else ""
 
 

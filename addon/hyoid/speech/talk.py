@@ -137,7 +137,8 @@ def start(context: bpy.types.Context, settings: Any, wait: bool = False) -> str:
         "markers": settings.add_markers, "voice": voice.sound, "options": {**options, "output": []},
     }  # fmt: skip
     label = f"Talk: {Path(voice.path).stem[:40]}"
-    job = jobs.submit(context, "talk", options, label=label, handler=HANDLER, payload=payload, wait=wait)
+    made = [Path(options["text"])] if words is not None else []
+    job = jobs.submit(context, "talk", options, label=label, handler=HANDLER, payload=payload, made=made, wait=wait)
     return getattr(job, "message", "") if wait or bpy.app.background else ""
 
 

@@ -33,7 +33,7 @@ class Queue:
     def fall(self, scene, payload, result):
         raise ZeroDivisionError("a fault of ours")
 
-    def submit(self, behaviour, handler="keep", word="", **options):
+    def submit(self, behaviour, handler="keep", word="", made=(), **options):
         self.count += 1
         output = Path(self.args["output"]) / f"r'{self.count}\".take.npz"
         places = self.queue.places
@@ -42,9 +42,11 @@ class Queue:
         real, self.queue._wait_for = self.queue._wait_for, lambda job: None  # as if there were a window
         try:
             places.toolkit(context)
+            label = f"{behaviour} {self.count}"
+            payload = {"word": word}
             return self.jobs.submit(
-                context, "wiggle", options, label=f"{behaviour} {self.count}", handler=handler, payload={"word": word}
-            )
+                context, "wiggle", options, label=label, handler=handler, payload=payload, made=made
+            )  # fmt: skip
         finally:
             self.queue._wait_for = real
 
@@ -115,6 +117,11 @@ def bad_ends(q):
     answer = {}
     for behaviour in ("fail", "crash", "killed", "garbage", "silent", "nothing"):
         answer[behaviour] = q.run(q.submit(behaviour, handler="keep" if behaviour != "nothing" else "missing"))[0]
+    notes = [Path(q.args["output"]) / f"{name}.words.txt" for name in ("fail", "good")]
+    for note in notes:
+        note.write_text("words", encoding="utf-8")
+        q.run(q.submit(note.name.partition(".")[0], made=[note]))
+    answer["notes"] = [note.is_file() for note in notes]
     job = q.submit("good", handler="fall")
     answer["handler"] = q.run(job)[0]
     answer["handler log"] = "ZeroDivisionError" in job.log
