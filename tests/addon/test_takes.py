@@ -36,7 +36,7 @@ def answer(tmp_path_factory):
         (folder / "damaged.take.npz").write_bytes(b"hello")
         (folder / "cut.bvh").write_text("HIERARCHY\nROOT")
         (folder / "empty.csv").write_text("")
-        names = ("missing.take.npz", "damaged.take.npz", "cut.bvh", "empty.csv", "scene.fbx")
+        names = ("missing.take.npz", "damaged.take.npz", "cut.bvh", "empty.csv", "scene.fbx", "voice.wav")
         bad = {name: str(folder / name) for name in names} | {"nothing": ""}
         try:
             return tools.run(version, "take_core", folder, take=str(take), strange=str(strange), bad=bad)
@@ -155,7 +155,8 @@ def test_faults_are_told_in_words(measured):
     said = measured["errors"]
     expected = {
         "missing.take.npz": "there is no such file", "damaged.take.npz": "is not a sound .npz file",
-        "cut.bvh": "line 2", "empty.csv": "empty.csv: ", "scene.fbx": "File > Import", "nothing": "no file is chosen",
+        "cut.bvh": "line 2", "empty.csv": "empty.csv: ", "scene.fbx": "File > Import", "voice.wav": "section Talk",
+        "nothing": "no file is chosen",
         "target": "no object 'nobody'", "cannot": "'bystander' (empty) cannot play a take",
     }  # fmt: skip
     for name, text in expected.items():

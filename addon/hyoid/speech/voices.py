@@ -17,7 +17,7 @@ from ..toolkit.blender import compat
 from ..toolkit.errors import InputError, UsageError
 from . import fields
 
-_PAUSES = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".mp4", ".mkv", ".mov", ".opus")
+_SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".mp4", ".mkv", ".mov", ".opus")
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def file_of(sound: bpy.types.Sound, folder: Path) -> str:
     data = sound.packed_file.data
     suffix = Path(place).suffix.lower()
     name = Path(bpy.path.clean_name(Path(place).stem) or "voice").name[:40]
-    target = folder / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}{suffix if suffix in _PAUSES else '.wav'}"
+    target = folder / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}{suffix if suffix in _SOUNDS else '.wav'}"
     if not target.is_file() or target.stat().st_size != len(data):
         folder.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")

@@ -36,7 +36,9 @@ def read(path: str | Path) -> Take:
     if not path.name:
         raise UsageError("no file is chosen")
     if not path.name.lower().endswith(SUFFIXES):
+        heard = path.suffix.lower() in bpy.path.extensions_audio | bpy.path.extensions_movie
         hint = "Use Blender's own import (File > Import) for scenes and models"
+        hint = "Choose a recording of a voice in the section Talk" if heard else hint
         raise UsageError(f"a {path.suffix or 'file without an ending'} holds no take", path=path,
                          expected="a .take.npz, .bvh, .csv or .glb", hint=hint)  # fmt: skip
     if not path.is_file():
