@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 
 from .jobs import check
+from .jobs.places import RATES
 from .toolkit.blender import compat
 
 
@@ -37,7 +38,7 @@ class HyoidPreferences(bpy.types.AddonPreferences):
         "a performance is placed by time",
         items=[
             ("SCENE", "As the scene", "The rate that is nearest to that of the scene"),
-            *((str(rate), f"{rate} fps", "") for rate in (24, 25, 30, 50, 60)),
+            *((str(rate), f"{rate} fps", "") for rate in RATES),
         ],
         default="SCENE",
     )

@@ -42,6 +42,7 @@ def main():
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     code = 1
     try:
+        sys.path.append(str(Path(job["script"]).parent))  # scripts share evaluated.py
         names = {"__name__": "script", "__file__": job["script"]}
         exec(compile(Path(job["script"]).read_text(encoding="utf-8"), job["script"], "exec"), names)
         if "before" in names:

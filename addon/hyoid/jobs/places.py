@@ -15,12 +15,15 @@ from typing import Any
 
 import bpy
 
+from ..timeline.frames import scene_rate
 from ..toolkit.blender import compat
 from ..toolkit.errors import HyoidError
 from . import finder
 from .process import Child, JobError
 
 ADDON = __package__.rpartition(".")[0]
+RATES = (24, 25, 30, 50, 60)
+"""Frames a second that the toolkit makes performances at."""
 _DEFAULTS = SimpleNamespace(
     toolkit="", output_folder="", frame_rate="SCENE", at_once=1, keep_files=False, show_checks=False
 )
@@ -117,20 +120,19 @@ def output_folder(context: Any) -> Path:
     return folder
 
 
-def frame_rate(context: Any, choices: tuple[int, ...] = (24, 25, 30, 50, 60)) -> int:
+def frame_rate(context: Any) -> int:
     """Frames a second that a new performance is made at: the preferences' choice, else what suits the scene.
 
     That is the scene's own rate or one within 2 % of it (23.976 is 24), else the next finer one.
     """
     chosen = settings(context).frame_rate
-    if chosen != "SCENE" and int(chosen) in choices:
+    if chosen != "SCENE":
         return int(chosen)
-    render = context.scene.render
-    rate = render.fps / render.fps_base
-    near = min(choices, key=lambda choice: abs(choice - rate))
+    rate = scene_rate(context.scene)
+    near = min(RATES, key=lambda choice: abs(choice - rate))
     if abs(near - rate) < 0.02 * rate:
         return near
-    return next((choice for choice in sorted(choices) if choice >= rate), max(choices))
+    return next((choice for choice in RATES if choice >= rate), RATES[-1])
 
 
 def _user() -> str:

@@ -14,8 +14,6 @@ import bpy
 
 from ..toolkit.blender import compat
 
-RATES = (24, 25, 30, 50, 60)
-
 
 @dataclass(frozen=True)
 class Number:

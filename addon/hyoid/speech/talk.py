@@ -122,7 +122,7 @@ def start(context: bpy.types.Context, settings: Any, wait: bool = False) -> str:
     words = voices.words_of(settings)
     output = jobs.output_path(context, Path(voice.path).stem)
     options: dict[str, Any] = {
-        "audio": voice.path, "output": [str(output)], "fps": jobs.frame_rate(context, fields.RATES),
+        "audio": voice.path, "output": [str(output)], "fps": jobs.frame_rate(context),
         **{name: _plain(getattr(settings, name)) for name in fields.OPTIONS}, **character,
     }  # fmt: skip
     if voice.start or voice.end is not None:

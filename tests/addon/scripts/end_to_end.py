@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+from evaluated import world_points
 
 
 def main(addon, args):
@@ -51,10 +52,5 @@ def look(args):
 
 
 def shown(evaluated):
-    mesh = evaluated.to_mesh()
-    points = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.vertices.foreach_get("co", points)
-    world = np.array(evaluated.matrix_world)
-    points = points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
-    evaluated.to_mesh_clear()
+    points = world_points(evaluated)
     return np.stack([points[:, 0], points[:, 2], -points[:, 1]], -1).astype(np.float32)

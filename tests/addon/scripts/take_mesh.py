@@ -6,6 +6,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+from evaluated import world_points
 from mathutils import Matrix
 
 
@@ -25,21 +26,10 @@ def main(addon, args):
             scene.frame_set(int(frame), subframe=frame - int(frame))
             graph = bpy.context.evaluated_depsgraph_get()
             for mesh in rig.parts:
-                vertices.setdefault(mesh[find.PART], []).append(_shown(mesh.evaluated_get(graph)))
+                vertices.setdefault(mesh[find.PART], []).append(world_points(mesh.evaluated_get(graph)))
         path = str(Path(args["out"]) / f"{case['name']}.npz")
         np.savez(path, **{name: np.stack(frames) for name, frames in vertices.items()})
         rate = [scene.render.fps, scene.render.fps_base]
         answer[case["name"]] = {"path": path, "limits": float(rig.armature["neck_limits"]), "fps": rate}
         create.remove(rig)
     return answer
-
-
-def _shown(evaluated):
-    """The vertices (n, 3) of an evaluated object in the world."""
-    mesh = evaluated.to_mesh()
-    points = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.vertices.foreach_get("co", points)
-    world = np.array(evaluated.matrix_world)
-    points = points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
-    evaluated.to_mesh_clear()
-    return points
