@@ -89,10 +89,11 @@ def _run(arguments: list[str], screen: console.Console, debug: bool) -> int:
 
     if not arguments or arguments[0] not in SUMMARIES:
         _top_parser().parse_args(arguments or ["--help"])
-    verb = arguments[0]
+    words = 2 if " ".join(arguments[:2]) in SUMMARIES else 1  # `rig fit` is a verb of its own
+    verb = " ".join(arguments[:words])
     module = load_verb(verb)
     parser = verb_parser(verb, module.Job)
-    options = vars(parser.parse_args(arguments[1:]))
+    options = vars(parser.parse_args(arguments[words:]))
     time_limit = options.pop("time_limit")
     if options.pop("end_with_stdin"):
         _end_with_stdin()
@@ -128,7 +129,7 @@ def load_verb(verb: str) -> Any:
     """
     if verb not in SUMMARIES:
         raise UsageError(f"'{verb}' is not a verb", expected=f"one of {', '.join(SUMMARIES)}")
-    return importlib.import_module(f"hyoid.verbs.{verb}")
+    return importlib.import_module(f"hyoid.verbs.{verb.replace(' ', '_')}")
 
 
 def _top_parser() -> argparse.ArgumentParser:

@@ -33,6 +33,19 @@ def data_folder(name: str) -> Path:
     raise InputError(f"the bundled '{name}' folder is not there", path=_PACKAGE, hint="Install hyoid again")
 
 
+def cache_folder() -> Path:
+    """Where converted data may be kept between runs: ``$HYOID_CACHE``, else the user's cache folder; it may not exist.
+
+    Whoever writes there uses :func:`part_file` and goes on without when it cannot: farms mount it read-only.
+    """
+    own = os.environ.get("HYOID_CACHE")
+    if own:
+        return Path(own)
+    if _WINDOWS:
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "hyoid"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hyoid"
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file as a hexadecimal string, read in blocks of 1 MiB."""
     digest = hashlib.sha256()

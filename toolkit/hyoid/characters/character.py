@@ -57,7 +57,8 @@ class Shapes:
     Attributes:
         names: (shapes,); the 52 ARKit names first, in the order of :data:`hyoid.characters.arkit.NAMES`, then
             ``larynxUp``, ``larynxDown`` (10 mm of travel at weight 1; weights may pass 1) and ``larynxSize``
-            (weight 1 adds one more template bump, weight -1 flattens it).
+            (weight 1 adds one more template bump, weight -1 flattens it), then shapes of the source's own that have
+            curves, then those of the correctives.
         starts: (shapes + 1,) int64. vertices: (n,) int32. offsets: (n, 3) float32, metres.
     """
 
@@ -75,6 +76,23 @@ class Driver:
     curve: str
     axis: tuple[float, float, float]
     degrees: float
+
+
+@dataclass(frozen=True)
+class Corrective:
+    """A shape that follows the rotation of one joint.
+
+    The weight of ``shape`` is ``sum(features * (R - I))`` for the joint's rotation matrix R relative to its parent, in
+    model axes (elementwise over rows and columns). It has no curve: nobody keys it, whoever poses the joint gets it.
+
+    Attributes:
+        shape: a name in ``Character.shapes``, after those that have curves. joint: a joint's name.
+        features: (3, 3) float64.
+    """
+
+    shape: str
+    joint: str
+    features: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -104,8 +122,10 @@ class Character:
         heads, tails: (J, 3) float32: where a joint turns and where its bone ends.
         weight_joints: (V, 8) int32, weights: (V, 8) float32, rows sum to 1, largest first.
         drivers: joints that follow curves (the eyes follow eyeLook*).
+        correctives: shapes that follow joints (volume of the neck when it bends).
         landmarks: named vertex indices (``lip_upper``, ``lip_lower``, ``chin``, ``nose_tip``, ``crown``, ``larynx``).
         materials: by name. licence: an SPDX identifier. settings: the identity that was asked for.
+        digest: the SHA-256 of the data that it was made from, for provenance; empty for the bundled human.
     """
 
     name: str
@@ -127,6 +147,8 @@ class Character:
     neck: NeckLimits
     materials: Mapping[str, Material]
     landmarks: Mapping[str, int]
+    correctives: tuple[Corrective, ...] = ()
+    digest: str = ""
 
     def joint(self, name: str) -> int:
         """The index of a joint by name."""

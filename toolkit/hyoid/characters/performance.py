@@ -40,7 +40,8 @@ def perform(character: Character, take: Take, start: int = 0, stop: int | None =
     """Frames ``start`` to ``stop`` of a take on a character; what the character does not have is left out.
 
     ``larynxHeight`` (millimetres) goes to ``larynxUp`` and ``larynxDown``, ``larynxSize`` (1 = own) to the shape of
-    that name, and ``character.drivers`` turn joints (the eyes) on top of the take's own rotations.
+    that name, ``character.drivers`` turn joints (the eyes) on top of the take's own rotations, and the shapes of
+    ``character.correctives`` follow the joints.
     """
     frames = slice(start, take.frames if stop is None else min(stop, take.frames))
     curves = take.curves[frames]
@@ -65,7 +66,18 @@ def perform(character: Character, take: Take, start: int = 0, stop: int | None =
     for joint, driven in _driven(character, named).items():
         index = character.joint(joint)
         turns[:, index] = rotations.multiply(turns[:, index], rotations.from_rotation_vector(driven))
+    _correct(character, turns, weights, columns)
     return Performance(weights, turns, take.root[frames].astype(np.float32))
+
+
+def _correct(character: Character, turns: np.ndarray, weights: np.ndarray, columns: dict[str, int]) -> None:
+    """Write the weights of the correctives, which follow the rotations (frames, joints, 4), into ``weights``."""
+    matrices: dict[str, np.ndarray] = {}
+    for corrective in character.correctives:
+        if corrective.joint not in matrices:
+            matrices[corrective.joint] = rotations.to_matrix(turns[:, character.joint(corrective.joint)]) - np.eye(3)
+        moved = matrices[corrective.joint].reshape(len(turns), 9) @ corrective.features.reshape(9)
+        weights[:, columns[corrective.shape]] = moved
 
 
 def _driven(character: Character, curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -118,7 +118,8 @@ def write_sidecar(output: Path, provenance: Provenance) -> None:
 def with_character(take: Take, character: Character) -> Take:
     """The take with the character that shows it among its sources, so that an export states that licence too."""
     data = data_folder("rigs") / character.name / f"{character.name}.npz"
-    entry = Source("character", character.name, sha256_of(data) if data.is_file() else "", character.licence)
+    digest = character.digest or (sha256_of(data) if data.is_file() else "")
+    entry = Source("character", character.name, digest, character.licence)
     others = tuple(known for known in take.provenance.sources if known.role != "character")
     return replace(take, provenance=replace(take.provenance, sources=(*others, entry)))
 

@@ -96,18 +96,13 @@ def settings(name: str) -> dict[str, Any]:
     """Every identity setting of a character: range and default.
 
     Raises:
-        UsageError: there is no such character.
+        UsageError, InputError: there is no such character, or its data cannot be read.
     """
-    from hyoid.characters import bundled
+    from dataclasses import asdict
 
-    if name != "human":
-        raise UsageError(f"there is no character '{name}'", expected="human")
-    defaults = bundled.defaults()
-    table = {}
-    for setting in bundled.setting_names():
-        low, high = bundled.setting_range(setting)
-        table[setting] = {"low": low, "high": high, "default": defaults.get(setting, 0.0)}
-    return {"character": name, "settings": table}
+    from hyoid import characters
+
+    return {"character": name, "settings": {key: asdict(entry) for key, entry in characters.settings_of(name).items()}}
 
 
 def show(result: dict[str, Any]) -> str:

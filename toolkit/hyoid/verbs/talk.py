@@ -80,7 +80,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         if job.events_out.resolve() in {path.resolve() for path in (job.audio, *job.output)}:
             raise UsageError("is named twice", path=job.events_out, expected="a file of its own for the event track")
         files.check_writable(job.events_out)
-    if job.set or job.character not in characters.NAMES:
+    if job.set or job.character != "human":
         characters.load(job.character, job.set, part=job.part)  # a wrong name or setting is told before the work
     take = solve(
         job.audio,
