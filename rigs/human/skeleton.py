@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from hyoid.geometry import harmonic
 from scipy import sparse
-from scipy.interpolate import BSpline, CubicSpline
-from scipy.sparse.linalg import spsolve
+from scipy.interpolate import CubicSpline
 
 from rigs.human.makehuman import Base, end_vertices
 
@@ -130,34 +130,6 @@ def hinge(adult: np.ndarray) -> np.ndarray:
     return np.concatenate([left, right])
 
 
-def level_field(faces: np.ndarray, vertices: np.ndarray, head: np.ndarray, neck: np.ndarray) -> np.ndarray:
-    """A smooth height on the skin, 0 on the trunk to 1 on the head: harmonic between the two.
-
-    Args:
-        faces: quads of the body. vertices: (n, 3). head, neck: (n,) MakeHuman weight of the head's bones, and of neck
-            and head together.
-    """
-    edges = np.concatenate([faces[:, [i, (i + 1) % 4]] for i in range(4)])
-    edges = np.unique(np.sort(edges, axis=1), axis=0)
-    pull = 1 / np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
-    count = len(vertices)
-    adjacency = sparse.coo_matrix((pull, edges.T), shape=(count, count))
-    adjacency = (adjacency + adjacency.T).tocsr()
-    laplacian = sparse.diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency
-    fixed = (head > _HEAD_FULL) | (neck < _NECK_NONE)
-    level = np.where(head > _HEAD_FULL, 1.0, 0.0)
-    free = np.flatnonzero(~fixed)
-    level[free] = spsolve(laplacian[free][:, free].tocsc(), -laplacian[free][:, np.flatnonzero(fixed)] @ level[fixed])
-    return level
-
-
-def spline_weights(level: np.ndarray) -> np.ndarray:
-    """Nine clamped quadratic B-splines (n, 9) over a height 0..1: trunk, seven vertebrae, head; rows sum to 1."""
-    knots = np.concatenate([[0, 0], np.linspace(0, 1, 8), [1, 1]])
-    basis = BSpline.design_matrix(np.clip(level, 0, 1), knots, 2).toarray()
-    return np.where(basis < 1e-12, 0, basis)
-
-
 def merge_bones(rig: Mapping[str, dict], kept: list[str]) -> dict[str, str]:
     """For every MakeHuman bone outside neck and head: the kept bone that takes its weights."""
     target = {}
@@ -196,8 +168,8 @@ def skin_weights(
     neck_share = raw[:, [bones.index(b) for b in bones if b in neck_bones]].sum(1)
     jaw_share = raw[:, [bones.index(b) for b in JAW_BONES]].sum(1)
     faces = base.faces[base.groups == "body"]
-    level = level_field(faces, adult[BODY], head_share[BODY], neck_share[BODY])
-    spline = spline_weights(level)
+    level = harmonic.level_field(faces, adult[BODY], head_share[BODY] > _HEAD_FULL, neck_share[BODY] < _NECK_NONE)
+    spline = harmonic.spline_weights(level)
     trunk = np.zeros((len(level), len(names)))
     for i, bone in enumerate(bones):
         if bone not in neck_bones:
