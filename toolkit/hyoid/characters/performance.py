@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from hyoid.characters import facs
 from hyoid.characters.arkit import LARYNX_SHAPES, SHAPE_MILLIMETRES
 from hyoid.characters.character import Character, Shapes
 from hyoid.geometry import rotations
@@ -39,16 +40,17 @@ class Performance:
 def perform(character: Character, take: Take, start: int = 0, stop: int | None = None) -> Performance:
     """Frames ``start`` to ``stop`` of a take on a character; what the character does not have is left out.
 
+    Action units (``AU12``) become the shapes that show them (:mod:`hyoid.characters.facs`).
     ``larynxHeight`` (millimetres) goes to ``larynxUp`` and ``larynxDown``, ``larynxSize`` (1 = own) to the shape of
     that name, ``character.drivers`` turn joints (the eyes) on top of the take's own rotations, and the shapes of
     ``character.correctives`` follow the joints.
     """
     frames = slice(start, take.frames if stop is None else min(stop, take.frames))
-    curves = take.curves[frames]
+    names, curves = facs.expanded(take.curve_names, take.curves[frames], character.shapes.names)
     count = len(curves)
     weights = np.zeros((count, len(character.shapes.names)), np.float32)
     columns = {name: i for i, name in enumerate(character.shapes.names)}
-    named = {name: curves[:, i] for i, name in enumerate(take.curve_names)}
+    named = {name: curves[:, i] for i, name in enumerate(names)}
     for name, values in named.items():
         if name in columns and name not in LARYNX_SHAPES:
             weights[:, columns[name]] = values
