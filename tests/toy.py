@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hyoid.characters import arkit
-from hyoid.characters.character import Character, Driver, Material, NeckLimits, Part, Shapes
+from hyoid.characters.character import Character, Corrective, Driver, Material, NeckLimits, Part, Shapes
 from hyoid.take import AudioReference, CharacterReference, Event, Provenance, Source, Take
 
 NECK = ("c7t1", "c6c7", "c5c6", "c4c5", "c3c4", "c2c3", "c1c2", "oc1")
@@ -91,6 +93,32 @@ def character(rows: int = 24, columns: int = 20) -> Character:
         materials={"skin": Material("skin", (0.8, 0.6, 0.5, 1)), "eye": Material("eye", (1, 1, 1, 1), 0.1)},
         landmarks={"lip_upper": 245, "lip_lower": 225, "chin": 205, "larynx": 165},
     )  # fmt: skip
+
+
+def corrected(base: Character | None = None, joints: tuple[str, ...] = ("c5c6", "c1c2"), full: bool = False):
+    """The character with correctives on some joints: two mixed ones each, or a full set of nine one-hot ones.
+
+    The shapes move the skin around the joint by up to some centimetres, smoothly, and in part the left eye.
+    """
+    base = character() if base is None else base
+    random = np.random.default_rng(11)
+    names, correctives, moved, offsets = list(base.shapes.names), [], [base.shapes.vertices], [base.shapes.offsets]
+    starts = base.shapes.starts.tolist()
+    for joint in joints:
+        height = base.heads[base.joint_names.index(joint), 1]
+        near = np.exp(-(((base.vertices[:, 1] - height) / 0.06) ** 2))
+        near[base.parts[1].vertices] = 0.2
+        rows = np.flatnonzero(near > 1e-3).astype(np.int32)
+        for number in range(9 if full else 2):
+            features = np.eye(9)[number].reshape(3, 3) if full else random.normal(0, 0.6, (3, 3))
+            names.append(f"corrective_{joint}_{number}")
+            correctives.append(Corrective(names[-1], joint, features))
+            wave = np.sin(base.vertices[rows] @ random.normal(0, 25, (3, 3))) * 0.02
+            moved.append(rows)
+            offsets.append((near[rows, None] * wave).astype(np.float32))
+            starts.append(starts[-1] + len(rows))
+    shapes = Shapes(tuple(names), np.array(starts), np.concatenate(moved), np.concatenate(offsets))
+    return replace(base, shapes=shapes, correctives=tuple(correctives))
 
 
 def take(frames: int = 40, fps: float = 30.0, audio: AudioReference | None = None) -> Take:

@@ -14,8 +14,8 @@ from . import compat
 COARSE = 30_000
 """A body with fewer vertices is a base mesh that gains from a Subdivision modifier."""
 
-_FOLLOWING = (-10.0, 10.0)
-"""Sliders of keys that the body's keys drive: all that Blender knows, or strong takes leave teeth behind."""
+FOLLOWING = (-10.0, 10.0)
+"""Sliders of keys that drivers move: all that Blender knows, or strong takes leave teeth behind."""
 _RANGES = {"larynxUp": (0.0, 3.0), "larynxDown": (0.0, 3.0), "larynxSize": (-1.0, 3.0)}
 
 
@@ -40,7 +40,7 @@ def build(
         made.parent = armature
         made["hyoid_part"] = part["name"]
         _groups(made, part, arrays, character["joints"])
-        _keys(made, part, arrays, character["shapes"], every=part is body)
+        _keys(made, part, arrays, character, every=part is body)
         modifier = made.modifiers.new("Armature", "ARMATURE")
         modifier.object = armature
         if subdivide and len(objects[0].data.vertices if objects else mesh.vertices) < COARSE:
@@ -94,12 +94,15 @@ def _groups(made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], join
         groups[index].add(vertex[start:stop].tolist(), float(weight[start]), "REPLACE")
 
 
-def _keys(made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], names: list[str], every: bool) -> None:
+def _keys(
+    made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], character: dict[str, Any], every: bool
+) -> None:
+    following = {corrective["shape"] for corrective in character["correctives"]}
     first, last = part["vertices"]
     starts, moved, offsets = arrays["shape_starts"], arrays["shape_vertices"], arrays["shape_offsets"]
     rest = arrays["vertices"][first:last]
     wanted = []
-    for index, name in enumerate(names):
+    for index, name in enumerate(character["shapes"]):
         rows = slice(int(starts[index]), int(starts[index + 1]))
         inside = (moved[rows] >= first) & (moved[rows] < last)
         if every or inside.any():
@@ -109,7 +112,7 @@ def _keys(made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], names:
     made.shape_key_add(name="Basis", from_mix=False)
     for name, vertices, offset in wanted:
         key = made.shape_key_add(name=name, from_mix=False)
-        key.slider_min, key.slider_max = _RANGES.get(name, (0.0, 1.0)) if every else _FOLLOWING
+        key.slider_min, key.slider_max = slider_range(name) if every and name not in following else FOLLOWING
         key.value = 0.0
         points = rest.copy()
         points[vertices] += offset
@@ -117,6 +120,11 @@ def _keys(made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], names:
     made.data.shape_keys.name = made.name
     made.data.shape_keys.use_relative = True
     made.active_shape_key_index = 0
+
+
+def slider_range(name: str) -> tuple[float, float]:
+    """Lowest and highest value of the slider of one of the body's keys."""
+    return _RANGES.get(name, (0.0, 1.0))
 
 
 def _flat(values: np.ndarray) -> np.ndarray:

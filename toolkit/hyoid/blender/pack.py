@@ -14,6 +14,7 @@ import numpy as np
 from hyoid.blender import neck_control
 from hyoid.characters import arkit
 from hyoid.characters.character import Character
+from hyoid.characters.lighter import lighter
 from hyoid.errors import OutputError
 from hyoid.report import Report
 from hyoid.take import Take
@@ -54,7 +55,9 @@ def record(character: Character) -> tuple[dict[str, Any], dict[str, np.ndarray]]
 
     Arrays: ``vertices`` (V, 3), ``faces`` (F, 4), ``uv`` (U, 2), ``face_uv`` (F, 4), ``heads`` and ``tails`` (J, 3),
     ``parents`` (J,), ``weight_joints`` and ``weights`` (V, 8), ``shape_starts``, ``shape_vertices``, ``shape_offsets``.
+    Correctives are reduced to what files need, see ``characters.lighter``.
     """
+    character = lighter(character)
     arrays = {
         "vertices": to_blender(character.vertices),
         "faces": character.faces,
@@ -96,6 +99,14 @@ def record(character: Character) -> tuple[dict[str, Any], dict[str, np.ndarray]]
                 "degrees": float(driver.degrees),
             }
             for driver in character.drivers
+        ],
+        "correctives": [
+            {
+                "shape": corrective.shape,
+                "joint": corrective.joint,
+                "features": np.asarray(corrective.features, np.float64).tolist(),
+            }
+            for corrective in character.correctives
         ],
         "neck_ranges": {
             "head_turn": float(neck_limits.axial.sum()),
@@ -165,10 +176,11 @@ def _take(
         arrays[f"frames_{index}"], arrays[f"values_{index}"] = frames, np.asarray(values, np.float32)
         channels.append({"kind": kind, "target": target, "linear": True})
 
+    follows = {corrective.shape for corrective in character.correctives}
     for curve in take.curve_names:
         if curve in PROPERTY_CURVES:
             add("property", PROPERTY_CURVES[curve], take.curve(curve), curve)
-        elif curve in character.shapes.names:
+        elif curve in character.shapes.names and curve not in follows:
             add("shape", curve, take.curve(curve), curve)
     turned = to_blender(take.rotations)
     for index, joint in enumerate(take.joint_names):

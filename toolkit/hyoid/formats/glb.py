@@ -16,6 +16,7 @@ import numpy as np
 import hyoid
 from hyoid.characters import arkit, neck, performance
 from hyoid.characters.character import Character, Material, Part
+from hyoid.characters.lighter import lighter
 from hyoid.characters.performance import Performance
 from hyoid.errors import InputError
 from hyoid.formats.checks import finite, valid_take
@@ -45,6 +46,7 @@ def write(path: Path, character: Character, take: Take | None = None, *, morph_n
     for name in ("vertices", "uv", "weights", "heads"):
         finite(f"the character's {name}", getattr(character, name))
     finite("the character's shapes", character.shapes.offsets)
+    character = lighter(character)
     performed = None if take is None else performance.perform(character, take)
     scales = _scales(character, performed)
     buffer = Buffer()
@@ -93,6 +95,8 @@ def _asset(character: Character, take: Take | None) -> dict[str, Any]:
     if take is not None:
         # The file shows joints with what curves add to them; a reader has to know, or it would add it twice.
         identity |= {"part": take.character.part, "drivers": [asdict(driver) for driver in character.drivers]}
+        if character.correctives:  # their weights follow the joints: a reader makes no curves of them
+            identity["correctives"] = [corrective.shape for corrective in character.correctives]
         extras |= {
             "fps": take.fps,
             "frames": take.frames,

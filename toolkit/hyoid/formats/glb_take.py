@@ -74,6 +74,8 @@ def _take(glb: glb_read.Glb, path: Path, fps: float | None, animation: int | str
     _restore_larynx(curves, document, notes)
     names, turns, root = read_skeleton(document, nodes, tracks, moments, Accessors(glb, path))
     names, turns = _without_drivers(names, turns, curves, notes)
+    for name in _correctives(notes):
+        curves.pop(name, None)
     frames = len(moments)
     stacked = np.stack(list(curves.values()), -1) if curves else np.zeros((frames, 0))
     return Take(
@@ -261,6 +263,13 @@ def _restore_larynx(curves: dict[str, np.ndarray], document: Mapping[str, Any], 
         curves["larynxHeight"] = SHAPE_MILLIMETRES * np.asarray(height)
     if size is not None:
         curves["larynxSize"] = 1 + size
+
+
+def _correctives(notes: Mapping[str, Any]) -> list[str]:
+    """Names of the shapes that follow joints, as our writer noted them."""
+    character = notes.get("character")
+    names = character.get("correctives") if isinstance(character, dict) else None
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _without_drivers(

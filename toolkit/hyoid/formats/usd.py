@@ -21,6 +21,7 @@ import numpy as np
 
 import hyoid
 from hyoid.characters.character import Character, Part
+from hyoid.characters.lighter import lighter
 from hyoid.formats import companions, usd_materials
 from hyoid.formats.checks import finite, valid_take
 from hyoid.take import Take
@@ -53,6 +54,7 @@ def write(path: Path, character: Character, take: Take | None = None) -> None:
     for name in ("vertices", "uv", "weights", "heads"):
         finite(f"the character's {name}", getattr(character, name), path)
     finite("the character's shapes", character.shapes.offsets, path)
+    character = lighter(character)
     # A layer of the right format in memory: the file appears by one export, whatever happens before.
     layer = Sdf.Layer.CreateAnonymous(path.suffix)
     stage = Usd.Stage.Open(layer)

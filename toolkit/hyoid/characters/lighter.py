@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fewer correctives for files: per joint as few as keep every vertex where it was, whatever the joint does.
+
+A body model has nine correctives a joint, one for each number of its rotation matrix (SMPL-X: 486 shapes). What they do
+together is a linear map from those nine numbers to offsets; a few singular vectors of that map do nearly the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from hyoid.characters.character import Character, Corrective, Shapes
+
+TOLERANCE = 5e-5
+"""Metres: how far any vertex may be off, at any rotation of any one joint."""
+
+_LARGEST_TURN = 2 * np.sqrt(2)
+"""The Frobenius norm of R - I for a half turn; no rotation has a larger one."""
+
+_FEW = 3
+"""A joint with no more correctives than this is left as it is."""
+
+_LARGEST_WEIGHT = 8.0
+"""Blender's sliders end at 10: correctives whose weights could pass this are enlarged and weighed less."""
+
+
+def lighter(character: Character, tolerance: float = TOLERANCE) -> Character:
+    """The character with fewer correctives that do the same to within ``tolerance`` metres, by joint.
+
+    Shapes that no corrective moves keep their places; the correctives' shapes follow in the order of their joints.
+    A character whose joints have few correctives each is given back itself.
+    """
+    by_joint: dict[str, list[Corrective]] = {}
+    for corrective in character.correctives:
+        by_joint.setdefault(corrective.joint, []).append(corrective)
+    wild = any(np.linalg.norm(entry.features) * _LARGEST_TURN > _LARGEST_WEIGHT for entry in character.correctives)
+    if not wild and all(len(entries) <= _FEW for entries in by_joint.values()):
+        return character
+    shapes = character.shapes
+    index = {name: row for row, name in enumerate(shapes.names)}
+    gone = {entry.shape for entry in character.correctives}
+    names = [name for name in shapes.names if name not in gone]
+    rows = [slice(int(shapes.starts[index[n]]), int(shapes.starts[index[n] + 1])) for n in names]
+    pieces = [(shapes.vertices[row], shapes.offsets[row]) for row in rows]
+    correctives = []
+    for joint, entries in by_joint.items():
+        for number, (features, vertices, offsets) in enumerate(_reduced(shapes, index, entries, tolerance)):
+            name = f"corrective_{joint}_{number}"
+            names.append(name)
+            pieces.append((vertices, offsets))
+            correctives.append(Corrective(name, joint, features))
+    starts = np.concatenate([[0], np.cumsum([len(vertices) for vertices, _ in pieces])]).astype(np.int64)
+    made = Shapes(
+        tuple(names), starts,
+        np.concatenate([vertices for vertices, _ in pieces]).astype(np.int32),
+        np.concatenate([offsets for _, offsets in pieces]).astype(np.float32),
+    )  # fmt: skip
+    return replace(character, shapes=made, correctives=tuple(correctives))
+
+
+def _reduced(
+    shapes: Shapes, index: dict[str, int], entries: list[Corrective], tolerance: float
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Features (3, 3), vertices (n,) and offsets (n, 3) of the shapes that stand for all correctives of one joint."""
+    rows = [slice(int(shapes.starts[index[e.shape]]), int(shapes.starts[index[e.shape] + 1])) for e in entries]
+    touched = np.unique(np.concatenate([shapes.vertices[row] for row in rows]))
+    if not len(touched):
+        return []
+    moves = np.zeros((9, len(touched), 3))  # what each number of R - I does to the vertices
+    for entry, row in zip(entries, rows, strict=True):
+        at = np.searchsorted(touched, shapes.vertices[row])
+        moves[:, at] += np.asarray(entry.features, np.float64).reshape(9, 1, 1) * shapes.offsets[row]
+    u, sizes, directions = np.linalg.svd(moves.reshape(9, -1), full_matrices=False)
+    fields = (sizes[:, None] * directions).reshape(-1, len(touched), 3)
+    # A vertex is off by at most the norm of what is left out there, times the norm of R - I. Half of what is allowed
+    # goes to the directions that are left out, half to vertices that hardly move in those that stay.
+    left = np.sqrt(np.cumsum((fields[::-1] ** 2).sum(-1), axis=0))[::-1] * _LARGEST_TURN
+    kept = int((left.max(1) > tolerance / 2).sum())
+    found = []
+    for number in range(kept):
+        length = np.linalg.norm(fields[number], axis=-1)
+        moved = length * _LARGEST_TURN > tolerance / 2 / np.sqrt(kept)
+        found.append((u[:, number].reshape(3, 3), touched[moved], fields[number][moved].astype(np.float32)))
+    return found
