@@ -50,7 +50,9 @@ def test_doubled_vertices_give_finite_heights_within_the_ends():
     vertices, faces = _tube()
     vertices[40] = vertices[41]
     level = harmonic.level_field(faces, vertices, vertices[:, 1] >= 1, vertices[:, 1] <= 0)
-    assert np.isfinite(level).all() and level.min() >= 0 and level.max() <= 1
+    assert np.isfinite(level).all()
+    assert level.min() >= 0
+    assert level.max() <= 1
 
 
 def test_an_empty_region_is_refused():
@@ -61,8 +63,9 @@ def test_an_empty_region_is_refused():
 
 def test_splines_sum_to_one_and_start_and_end_whole():
     weights = harmonic.spline_weights(np.linspace(-0.1, 1.1, 100))
-    assert weights.shape == (100, 9) and weights.min() >= 0
+    assert weights.shape == (100, 9)
+    assert weights.min() >= 0
     np.testing.assert_allclose(weights.sum(1), 1, atol=1e-12)
-    assert weights[0, 0] == 1 and weights[-1, 8] == 1
+    np.testing.assert_array_equal(weights[[0, -1], [0, 8]], 1)
     # No step of the height makes a jump: three splines share every point.
     assert np.abs(np.diff(weights, axis=0)).max() < 0.2
