@@ -229,7 +229,7 @@ class Foreign:
         (collections.Counter("a"), r"collections\.Counter"),
         (np.matrix([[1.0]]), "matrix"),
         (np.array([os.system], object), "system"),
-        (io.BytesIO(b"x"), r"io\.BytesIO"),
+        (types.SimpleNamespace(a=1), "SimpleNamespace"),
         (np.array, "numpy"),
         ({"fine": 1, "deep": [(Foreign(os.system, "touch hacked"),)]}, "system"),
     ],
