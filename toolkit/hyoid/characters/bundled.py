@@ -232,7 +232,6 @@ def load(settings: Mapping[str, float], part: str, subdivision: int) -> Characte
     rows = topology.larynx_rows
     rest, shapes = larynx.bake(throat, vertices, rows, topology.shapes)
     materials = looks.tinted(_materials(rig), defaults() | checked)
-    neck = {key: np.array(rig["neck"][key], float) for key in ("flexion", "extension", "lateral", "axial", "coupling")}
     names, parents = tuple(archive["joint_names"].tolist()), archive["joint_parents"]
     kept = _used_joints(parents, topology) if part == "head" else np.arange(len(parents))
     places = np.full(len(parents) + 1, -1, np.int32)  # the last row answers for the parent -1
@@ -243,7 +242,7 @@ def load(settings: Mapping[str, float], part: str, subdivision: int) -> Characte
         joint_names=tuple(np.array(names)[kept].tolist()), parents=places[parents[kept]],
         heads=heads[kept].astype(np.float32), tails=tails[kept].astype(np.float32),
         weight_joints=places[topology.weight_joints], weights=topology.weights, drivers=_drivers(rig),
-        neck=NeckLimits(**neck), materials=materials, landmarks=topology.landmarks,
+        neck=neck_limits(), materials=materials, landmarks=topology.landmarks,
     )  # fmt: skip
 
 
@@ -258,6 +257,14 @@ def _used_joints(parents: np.ndarray, topology: _Topology) -> np.ndarray:
         if used[joint] and parents[joint] >= 0:
             used[parents[joint]] = True
     return np.flatnonzero(used)
+
+
+def neck_limits() -> NeckLimits:
+    """Range of motion and coupling of the eight joints, the same for every character that has no table of its own."""
+    values = _rig()["neck"]
+    return NeckLimits(
+        **{name: np.array(values[name], float) for name in ("flexion", "extension", "lateral", "axial", "coupling")}
+    )
 
 
 @cache
