@@ -74,12 +74,18 @@ class Skin:
     Args:
         rest: (V, 3) metres. weights: (V, J) sparse, rows sum to 1.
         shapes: (3 V, K) offsets, or None; sparse, or dense where most of them move everything (identities).
+        poses: how many go together. Many dense shapes are read once for all of them: more is faster then.
     """
 
     def __init__(
-        self, rest: np.ndarray, weights: sparse.csr_matrix, shapes: sparse.csr_matrix | np.ndarray | None = None
+        self,
+        rest: np.ndarray,
+        weights: sparse.csr_matrix,
+        shapes: sparse.csr_matrix | np.ndarray | None = None,
+        poses: int = _POSES,
     ) -> None:
         self.rest = np.asarray(rest, np.float32)
+        self._poses = poses
         self._blocks = []
         for start in range(0, len(self.rest), _BLOCK):
             rows = slice(start, min(start + _BLOCK, len(self.rest)))
@@ -98,8 +104,8 @@ class Skin:
         """
         poses = len(transforms)
         result = np.empty((poses, len(self.rest), 3), np.float32)
-        for start in range(0, poses, _POSES):
-            chunk = slice(start, min(start + _POSES, poses))
+        for start in range(0, poses, self._poses):
+            chunk = slice(start, min(start + self._poses, poses))
             matrices = transforms[chunk].astype(np.float32).transpose(1, 2, 3, 0)
             weights = None if shape_weights is None else np.ascontiguousarray(shape_weights[chunk].T, np.float32)
             for block in self._blocks:
