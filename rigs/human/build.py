@@ -25,7 +25,7 @@ from scipy import sparse
 if __name__ == "__main__":  # started by its path: the packages of the repository are two folders up
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from rigs.human import atlas, cut, eyes, fixes, hairs, looks, makehuman, skeleton, teeth
+from rigs.human import atlas, correctives, cut, eyes, fixes, hairs, looks, makehuman, skeleton, teeth
 from rigs.human.makehuman import Base, Target
 
 FOLDER = Path(__file__).resolve().parent
@@ -208,7 +208,12 @@ def build(source: makehuman.Source, folder: Path, maps: bool = True) -> None:
         locals_.add(f"{label}-", negative)
         locals_.add(f"{label}+", positive)
 
-    landmarks = tomllib.loads((folder / "rig.toml").read_text(encoding="utf-8"))["landmarks"]
+    settings = tomllib.loads((folder / "rig.toml").read_text(encoding="utf-8"))
+    landmarks = settings["landmarks"]
+    body = skeleton.BODY
+    fitted = correctives.fit(
+        adult[body], base.faces[base.groups == "body"], weights[body], names, heads @ adult, settings["neck"]
+    )
     head, kept_body = head_parts(parts, heads[names.index("c7t1")] @ adult, adult)
     head_landmarks = np.searchsorted(kept_body, list(landmarks.values()))
     assert (kept_body[head_landmarks] == list(landmarks.values())).all(), "a landmark was cut off"
@@ -227,6 +232,7 @@ def build(source: makehuman.Source, folder: Path, maps: bool = True) -> None:
         **csr_arrays("tails", tails[:, kept]),
         **fine_arrays("face", shapes, kept),
         **fine_arrays("rest", {"lips": closing}, kept),
+        **corrective_arrays(fitted, kept),
         **locals_.arrays("local"),
         **macro_arrays(macros, kept, renumber),
     }
@@ -273,6 +279,23 @@ def fine_arrays(prefix: str, shapes: dict[str, np.ndarray], kept: np.ndarray) ->
         assert np.abs(steps).max() < 2**15, f"{name} moves too far for 16 bits"
         packer.add(name, Target(np.arange(len(kept)), steps.astype(np.int16)))
     return packer.arrays(prefix)
+
+
+def corrective_arrays(fitted: correctives.Fitted, kept: np.ndarray) -> dict[str, np.ndarray]:
+    """The shapes that follow the neck's joints, and what of a joint's rotation each follows."""
+    shapes = {}
+    for number, (joint, _, offsets) in enumerate(fitted.shapes):
+        dense = np.zeros((kept.max() + 1, 3))
+        seen = np.linalg.norm(offsets, axis=1) > correctives.SMALLEST
+        dense[fitted.rows[seen]] = offsets[seen]
+        count = sum(other == joint for other, _, _ in fitted.shapes[:number])
+        shapes[f"corrective_{joint}_{count}"] = dense
+    return {
+        **fine_arrays("corrective", shapes, kept),
+        "corrective_joints": np.array([joint for joint, _, _ in fitted.shapes]),
+        "corrective_features": np.array([features for _, features, _ in fitted.shapes], np.float32),
+        "corrective_length": np.array(fitted.length, np.float32),
+    }
 
 
 def character_weights(

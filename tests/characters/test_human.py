@@ -44,7 +44,8 @@ def test_the_record_is_consistent(part, level):
     assert human.weights.shape == human.weight_joints.shape == (vertices, 8)
     np.testing.assert_allclose(human.weights.sum(1), 1, atol=1e-6)
     assert (np.diff(human.weights, axis=1) <= 0).all(), "weights are not sorted"
-    assert human.shapes.names == (*arkit.NAMES, *arkit.LARYNX_SHAPES)
+    followers = tuple(corrective.shape for corrective in human.correctives)
+    assert human.shapes.names == (*arkit.NAMES, *arkit.LARYNX_SHAPES, *followers)
     for start, stop in zip(human.shapes.starts[:-1], human.shapes.starts[1:], strict=True):
         assert stop > start, "an empty shape"
         assert (np.diff(human.shapes.vertices[start:stop]) > 0).all()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyoid.characters import arkit, larynx, looks
-from hyoid.characters.character import Character, Driver, Material, NeckLimits, Part, Shapes
+from hyoid.characters.character import Character, Corrective, Driver, Material, NeckLimits, Part, Shapes
 from hyoid.errors import InputError, UsageError
 from hyoid.files import data_folder
 from hyoid.geometry.stencils import Stencil
@@ -87,6 +87,7 @@ class _Topology:
     weight_joints: np.ndarray
     weights: np.ndarray
     shapes: Shapes
+    correctives: Shapes
     landmarks: Mapping[str, int]
     larynx_rows: np.ndarray
 
@@ -231,8 +232,9 @@ def load(settings: Mapping[str, float], part: str, subdivision: int) -> Characte
     throat = larynx.from_identity(rig["larynx"], defaults() | checked, vertices, topology.landmarks)
     rows = topology.larynx_rows
     rest, shapes = larynx.bake(throat, vertices, rows, topology.shapes)
+    names, parents = archive["joint_names"].tolist(), archive["joint_parents"]
+    shapes = _with_correctives(shapes, topology.correctives, heads, names)
     materials = looks.tinted(_materials(rig), defaults() | checked)
-    names, parents = tuple(archive["joint_names"].tolist()), archive["joint_parents"]
     kept = _used_joints(parents, topology) if part == "head" else np.arange(len(parents))
     places = np.full(len(parents) + 1, -1, np.int32)  # the last row answers for the parent -1
     places[kept] = np.arange(len(kept))
@@ -243,6 +245,7 @@ def load(settings: Mapping[str, float], part: str, subdivision: int) -> Characte
         heads=heads[kept].astype(np.float32), tails=tails[kept].astype(np.float32),
         weight_joints=places[topology.weight_joints], weights=topology.weights, drivers=_drivers(rig),
         neck=neck_limits(), materials=materials, landmarks=topology.landmarks,
+        correctives=_correctives(),
     )  # fmt: skip
 
 
@@ -326,8 +329,8 @@ def _topology(part: str, subdivision: int) -> _Topology:
     throat = neutral[landmarks["larynx"]]
     near = np.linalg.norm((neutral - throat) * [1, 0.6, 0.5], axis=1) < 0.05
     return _Topology(
-        stencil, faces, uv.astype(np.float32), face_uv, parts, joints, values, _face_shapes(stencil),
-        landmarks, np.flatnonzero(near),
+        stencil, faces, uv.astype(np.float32), face_uv, parts, joints, values, _shapes("face", stencil),
+        _shapes("corrective", stencil), landmarks, np.flatnonzero(near),
     )  # fmt: skip
 
 
@@ -408,13 +411,12 @@ def _prune(weights: Stencil, most: int = 8) -> tuple[np.ndarray, np.ndarray]:
     return joints, values.astype(np.float32)
 
 
-def _face_shapes(stencil: Stencil) -> Shapes:
-    """The 52 facial shapes on the vertices of a stencil."""
-    targets = _targets("face")
-    assert targets.names[: len(arkit.NAMES)] == arkit.NAMES
+def _shapes(prefix: str, stencil: Stencil) -> Shapes:
+    """A group of stored shapes on the vertices of a stencil."""
+    targets = _targets(prefix)
     starts, vertices, values = [0], [], []
     offsets = np.zeros((stencil.count, 3))
-    for index in range(len(arkit.NAMES)):
+    for index in range(len(targets.names)):
         entries = slice(targets.starts[index], targets.starts[index + 1])
         moved = targets.vertices[entries]
         offsets[moved] = FINE_STEP * targets.steps[entries].astype(np.float64)
@@ -423,4 +425,25 @@ def _face_shapes(stencil: Stencil) -> Shapes:
         values.append((stencil.take(rows) @ offsets).astype(np.float32))
         starts.append(starts[-1] + len(rows))
         offsets[moved] = 0
-    return Shapes(arkit.NAMES, np.array(starts), np.concatenate(vertices), np.concatenate(values))
+    return Shapes(targets.names, np.array(starts), np.concatenate(vertices), np.concatenate(values))
+
+
+def _with_correctives(shapes: Shapes, correctives: Shapes, heads: np.ndarray, names: list[str]) -> Shapes:
+    """All shapes of a person; those that follow the neck are as large as its neck is long."""
+    length = np.linalg.norm(heads[names.index("oc1")] - heads[names.index("c7t1")])
+    scale = np.float32(length / _archive()["corrective_length"])
+    return Shapes(
+        (*shapes.names, *correctives.names),
+        np.concatenate([shapes.starts, shapes.starts[-1] + correctives.starts[1:]]),
+        np.concatenate([shapes.vertices, correctives.vertices]),
+        np.concatenate([shapes.offsets, scale * correctives.offsets]),
+    )
+
+
+@cache
+def _correctives() -> tuple[Corrective, ...]:
+    archive = _archive()
+    entries = zip(
+        _targets("corrective").names, archive["corrective_joints"].tolist(), archive["corrective_features"], strict=True
+    )
+    return tuple(Corrective(shape, joint, features.astype(np.float64)) for shape, joint, features in entries)
