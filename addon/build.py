@@ -36,15 +36,15 @@ it. A Blender on the system's Python may find the toolkit under that name: ``too
 SHARED = (
     "errors.py", "files.py", "report.py", "take.py", "take_edit.py", "take_keys.py",
     "characters/__init__.py", "characters/arkit.py", "characters/bundled.py", "characters/character.py",
-    "characters/larynx.py", "characters/lighter.py", "characters/looks.py", "characters/neck.py",
+    "characters/facs.py", "characters/larynx.py", "characters/lighter.py", "characters/looks.py", "characters/neck.py",
     "geometry/__init__.py", "geometry/rotations.py", "geometry/stencils.py",
     "formats/__init__.py", "formats/bvh.py", "formats/checks.py", "formats/curves_csv.py", "formats/npz.py",
     "formats/glb_accessors.py", "formats/glb_read.py", "formats/glb_skeleton.py", "formats/glb_take.py",
     "formats/rows.py", "formats/sounds.py", "formats/take_npz.py",
     "speech/__init__.py", "speech/edit.py", "speech/phones.py", "speech/visemes.py",
-    "blender/__init__.py", "blender/animation.py", "blender/assemble.py", "blender/compat.py", "blender/controls.py",
-    "blender/correctives.py",    "blender/materials.py", "blender/meshes.py", "blender/neck_control.py", "blender/pack.py", "blender/rig.py",
-    "blender/stage.py",
+    "blender/__init__.py", "blender/action_units.py", "blender/animation.py", "blender/assemble.py",
+    "blender/compat.py", "blender/controls.py", "blender/correctives.py", "blender/materials.py", "blender/meshes.py",
+    "blender/neck_control.py", "blender/pack.py", "blender/rig.py", "blender/stage.py",
 )  # fmt: skip
 SUFFIXES = (".json", ".png", ".py", ".toml")
 """What may lie in the folder of the add-on. Anything else is a leftover, and stops the build."""

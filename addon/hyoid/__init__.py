@@ -26,6 +26,7 @@ MODULES = (
     "speech",
     "takes",
     "neck",
+    "action_units",
     "export",
     "forms",
     "jobs",

@@ -9,16 +9,23 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 from ..toolkit import characters
-from ..toolkit.blender.rig import CONTROL
-from ..toolkit.characters.character import Character
+from ..toolkit.blender import action_units
+from ..toolkit.blender.rig import CONTROL, FACTS
+from ..toolkit.characters.character import Character, Driver, NeckLimits
 
 MARK = "hyoid_character"
 PART = "hyoid_part"
+FOLLOWING = (action_units.PREFIX, "corrective_")
+"""How the names of shape keys begin that follow action units and joints."""
+
+_OWN_KEYS = ("larynxUp", "larynxDown", "larynxSize", "jaw")
 
 
 @dataclass
@@ -28,6 +35,15 @@ class Rig:
     armature: bpy.types.Object
     body: bpy.types.Object
     parts: list[bpy.types.Object]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What has to be known of a rig to read it; see :class:`Character`."""
+
+    joint_names: tuple[str, ...]
+    drivers: tuple[Driver, ...]
+    neck: NeckLimits
 
 
 def rig_of(obj: bpy.types.Object | None) -> Rig | None:
@@ -100,8 +116,42 @@ def record_of(rig: Rig) -> Character:
 
     Raises:
         UsageError: the mark names a character or a setting that this version does not know.
+        InputError: the file of the character is not there any more, or was damaged.
     """
     return _loaded(str(rig.armature.get(MARK, "")))
+
+
+def facts_of(rig: Rig) -> Facts:
+    """Joints, drivers and neck of a character, as the armature says; from its source where an older version made it.
+
+    Raises:
+        UsageError, InputError: see :func:`record_of`.
+    """
+    text = str(rig.armature.get(FACTS, ""))
+    found = _facts(text) if text else None
+    if found is None:
+        record = record_of(rig)
+        found = Facts(record.joint_names, record.drivers, record.neck)
+    return found
+
+
+def is_bundled(armature: bpy.types.Object) -> bool:
+    """Whether a character is the bundled human, whose sliders make another person of it."""
+    return identity(armature).get("character", "human") == "human"
+
+
+def file_of(armature: bpy.types.Object) -> Path | None:
+    """The ``.character.npz`` that a character was made from, whether it is still there or not; None for others."""
+    name = str(identity(armature).get("character", ""))
+    return Path(bpy.path.abspath(name)) if name.endswith(characters.FILE_SUFFIX) else None
+
+
+def is_own_key(name: str) -> bool:
+    """Whether drivers of the character move a shape key of its body: nobody keys it, and no table maps to it.
+
+    Larynx, jaw and action units follow properties of the armature, correctives its bones.
+    """
+    return name in _OWN_KEYS or name.startswith(FOLLOWING)
 
 
 def root_bone(armature: bpy.types.Object) -> bpy.types.PoseBone | None:
@@ -135,6 +185,17 @@ def _parsed(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+@lru_cache(maxsize=64)
+def _facts(text: str) -> Facts | None:
+    found = _parsed(text)
+    try:
+        drivers = [Driver(d["joint"], d["curve"], tuple(d["axis"]), float(d["degrees"])) for d in found["drivers"]]
+        limits = NeckLimits(**{name: np.array(values, np.float64) for name, values in found["neck"].items()})
+        return Facts(tuple(found["joints"]), tuple(drivers), limits)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 @lru_cache(maxsize=8)

@@ -12,9 +12,9 @@ def exceeded(rig: find.Rig, take: Take) -> list[str]:
     """One line for each neck joint that goes beyond its limit; empty when the limits leave the take as it is.
 
     Raises:
-        UsageError: see ``find.record_of``.
+        UsageError: see ``find.facts_of``.
     """
-    box = neck_control.box(find.record_of(rig).neck)
+    box = neck_control.box(find.facts_of(rig).neck)
     found = neck_control.beyond(box, take.joint_names, take.rotations)
     return [
         f"{joint} {motion} {abs(angle):.0f} degrees at {frame / take.fps:.2f} s; its limit is {abs(limit):.0f}"

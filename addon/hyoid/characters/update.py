@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 
 from ..toolkit import characters
-from ..toolkit.blender import compat, materials, pack, rig
+from ..toolkit.blender import action_units, compat, materials, pack, rig
 from . import find
 
 _BY_HAND = 5e-6  # metres: a key that is farther from the toolkit's was edited
@@ -94,7 +94,7 @@ def _reshape(part: Any, old: tuple[dict, dict], new: tuple[dict, dict]) -> list[
     edited = []
     offsets_before, offsets_after = _offsets(old, rows), _offsets(new, rows)
     for key in mesh.shape_keys.key_blocks:
-        name = "jawOpen" if key.name == "jaw" else key.name
+        name = "jawOpen" if key.name == "jaw" else action_units.base_of(key.name) or key.name
         shape_before, shape_after = before.copy(), after.copy()
         if name in offsets_before:
             moved, offset = offsets_before[name]

@@ -23,9 +23,6 @@ from ..toolkit.geometry import rotations
 from . import sample
 
 _STILL = 1e-6
-_OWN_SHAPES = ("larynxUp", "larynxDown", "larynxSize", "jaw")
-"""Shape keys that follow custom properties of the armature."""
-
 _RESTING = {"location": 0.0, "scale": 1.0}
 
 
@@ -47,7 +44,7 @@ def performance(
     owners = [armature] if keys is None else [armature, keys]
     for owner in owners:
         fcurves.check_editable(owner, mixed=False)
-    record = find.record_of(rig)
+    record = find.facts_of(rig)
     paths = _paths(armature)
     seen = evaluate.evaluate(scene, armature, keys, frames, paths=paths, progress=progress)
     curves = sample.curves_of(seen.weights)
@@ -71,7 +68,7 @@ def performance(
         shared = compat.has_slots()
         face = compat.fcurve_owner(keys, action if shared else _face_action(name))
         for block in list(keys.key_blocks)[1:]:
-            if block.name not in _OWN_SHAPES and not block.mute:
+            if not find.is_own_key(block.name) and not block.mute:
                 path = f'key_blocks["{bpy.utils.escape_identifier(block.name)}"].value'
                 count += put(path, "Face", seen.weights[block.name][:, None], face)
     for owner in owners:

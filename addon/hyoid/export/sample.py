@@ -19,7 +19,7 @@ from ..characters import find
 from ..takes import mapping_table, placed
 from ..timeline import evaluate
 from ..timeline.frames import scene_rate
-from ..toolkit.blender import compat
+from ..toolkit.blender import action_units, compat
 from ..toolkit.blender.pack import to_blender
 from ..toolkit.characters import arkit
 from ..toolkit.characters.neck import JOINTS
@@ -154,9 +154,11 @@ def frames_of(scene: Any, first: float, last: float, fps: float | None) -> tuple
 def curves_of(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Curves of a take from the values of shape keys: ARKit weights, the larynx in millimetres and as a size.
 
-    The key ``jaw`` opens the jaw on top of ``jawOpen`` with the same offsets, so the two add up.
+    The key ``jaw`` opens the jaw on top of ``jawOpen`` with the same offsets, so the two add up, and so does what
+    action units add.
     """
-    curves = {name: weights[name] for name in arkit.NAMES if name in weights}
+    added = {action_units.base_of(key): values for key, values in weights.items() if action_units.base_of(key)}
+    curves = {name: weights[name] + added.get(name, 0) for name in arkit.NAMES if name in weights}
     if "jaw" in weights and "jawOpen" in curves:
         curves["jawOpen"] = curves["jawOpen"] + weights["jaw"]
     if "larynxUp" in weights:
@@ -175,7 +177,7 @@ def _columns(curves: dict[str, np.ndarray], frames: int) -> np.ndarray:
 
 def _joints(rig: Any, shown: evaluate.Evaluated, curves: dict[str, np.ndarray]) -> tuple[tuple[str, ...], np.ndarray]:
     """Names and rotations (n, J, 4) float32 of the neck's joints and of every other joint that is not at rest."""
-    record = find.record_of(rig)
+    record = find.facts_of(rig)
     names, turned = [], []
     for name in record.joint_names:
         if name not in shown.bones:

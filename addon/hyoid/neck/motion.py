@@ -56,7 +56,7 @@ def shown_now(rig: Any) -> np.ndarray:
 
 def limits_of(rig: Any) -> Any:
     """The neck's ranges of motion of a character."""
-    return find.record_of(rig).neck
+    return find.facts_of(rig).neck
 
 
 def distributed(rig: Any, head: np.ndarray) -> np.ndarray:

@@ -170,8 +170,10 @@ def _target(context: bpy.types.Context, settings: Any) -> tuple[bpy.types.Object
     if rig is None:
         return obj, {}
     mark = find.identity(rig.armature)
-    known = {"set": mark.get("settings", {}), "part": mark.get("part", "full")}
-    return rig.armature, known
+    if find.is_bundled(rig.armature):
+        return rig.armature, {"set": mark.get("settings", {}), "part": mark.get("part", "full")}
+    path = find.file_of(rig.armature)
+    return rig.armature, {"character": str(path)} if path is not None and path.is_file() else {}
 
 
 def _start_frame(scene: bpy.types.Scene, settings: Any, voice: voices.Voice) -> float:

@@ -11,10 +11,11 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..characters import find, limits
+from ..characters import find, limits, update
 from ..timeline.frames import scene_rate
 from ..toolkit import take_edit
-from ..toolkit.blender import animation, pack
+from ..toolkit.blender import action_units, animation, pack
+from ..toolkit.characters import facs
 from ..toolkit.errors import UsageError
 from ..toolkit.geometry.rotations import identity
 from ..toolkit.take import Take
@@ -89,6 +90,7 @@ def channels_for(target: Any, take: Take, keys: str, notes: list[str]) -> list[C
     if rig is not None:
         take = retarget.human_take(take)
         notes += free_neck(rig, take)
+        notes += _action_units(rig, take)
         made = channels_for_rig(rig, take, keys)
         _note_missing(made, take, notes)
         return made
@@ -98,6 +100,7 @@ def channels_for(target: Any, take: Take, keys: str, notes: list[str]) -> list[C
             f"{what} cannot play a take", expected="a Hyoid character, a mesh with shape keys, an armature"
         )
     made = []
+    take = facs.expand(take)
     for obj in _together(target):
         write = mapping.channels_for_mesh if obj.type == "MESH" else mapping.channels_for_armature
         made += write(obj, take)
@@ -121,6 +124,20 @@ def free_neck(rig: find.Rig, take: Take) -> list[str]:
     return [f"the limits of the neck are now off, as the take goes beyond them ({beyond[0]})"]
 
 
+def _action_units(rig: find.Rig, take: Take) -> list[str]:
+    """Give a character controls for action units if the take moves any and it has none; what to say of that."""
+    moved = any(facs.unit(name) is not None and take.curve(name).any() for name in take.curve_names)
+    if not moved or action_units.units(rig.armature) or rig.body.data.shape_keys is None:
+        return []
+    reason = update.hindrance(rig)
+    if reason:
+        return [f"its action units are left out: {reason}"]
+    action_units.add(
+        rig.armature, rig.parts, pack.action_units([key.name for key in rig.body.data.shape_keys.key_blocks])
+    )
+    return ["controls for action units were added"]
+
+
 def channels_for_rig(rig: find.Rig, take: Take, keys: str = "dense") -> list[Channel]:
     """What a take moves on a Hyoid character: shape keys of the body, larynx properties, bones, the root.
 
@@ -130,6 +147,7 @@ def channels_for_rig(rig: find.Rig, take: Take, keys: str = "dense") -> list[Cha
     every = np.arange(take.frames) / take.fps
     armature, shapes = rig.armature, rig.body.data.shape_keys
     made: list[Channel] = []
+    units = action_units.units(armature)
 
     def sampled(channel: str, dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = take.keys.get(channel) if keys == "sparse" else None
@@ -141,6 +159,8 @@ def channels_for_rig(rig: find.Rig, take: Take, keys: str = "dense") -> list[Cha
             control = pack.PROPERTY_CURVES[name]
             if control in armature:
                 made.append(Channel(armature, f'["{control}"]', 0, "Controls", times, values))
+        elif facs.unit(name) in units:
+            made.append(Channel(armature, f'["{facs.unit(name)}"]', 0, "Action Units", times, values))
         elif shapes is not None and name in shapes.key_blocks:
             path = f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
             made.append(Channel(shapes, path, 0, "Face", times, values))
@@ -210,7 +230,7 @@ def _note_missing(made: list[Channel], take: Take, notes: list[str]) -> None:
     lost = [
         name
         for name in take.curve_names
-        if bpy.utils.escape_identifier(pack.PROPERTY_CURVES.get(name, name)) not in paths
+        if bpy.utils.escape_identifier(pack.PROPERTY_CURVES.get(name, facs.unit(name) or name)) not in paths
     ]
     lost = [name for name in lost if name not in ("breath", "swallow") and take.curve(name).any()]
     lost += [name for name in take.joint_names if f'"{bpy.utils.escape_identifier(name)}"' not in paths]

@@ -11,6 +11,7 @@ from typing import Any
 
 import bpy
 
+from ..characters import find
 from ..toolkit.errors import InputError, UsageError
 from ..toolkit.files import write_bytes
 from . import guess_bones, guess_shapes, shape_names, visemes
@@ -103,9 +104,10 @@ CLASSES = (HYOID_PG_shape_row, HYOID_PG_bone_row, HYOID_PG_map)
 
 
 def key_names(obj: Any) -> list[str]:
-    """The shape keys of a mesh object but its basis."""
+    """The shape keys of a mesh object but its basis, and those that drivers of a Hyoid character move."""
     keys = getattr(obj.data, "shape_keys", None) if obj is not None and obj.type == "MESH" else None
-    return [] if keys is None else [key.name for key in keys.key_blocks if key != keys.reference_key]
+    names = [] if keys is None else [key.name for key in keys.key_blocks if key != keys.reference_key]
+    return [name for name in names if not name.startswith(find.FOLLOWING)]
 
 
 def shape_rows(obj: Any) -> tuple[guess_shapes.Row, ...]:

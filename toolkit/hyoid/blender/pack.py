@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hyoid.blender import neck_control
-from hyoid.characters import arkit
+from hyoid.characters import arkit, facs
 from hyoid.characters.character import Character
 from hyoid.characters.lighter import lighter
 from hyoid.errors import OutputError
@@ -45,6 +46,8 @@ def pack(
         "take": None,
     }
     if take is not None:
+        if job["format"] != ".blend":  # other programs have no controls of action units
+            take = facs.expand(take, character.shapes.names)
         job["take"], take_arrays = _take(character, take, name, options["keys"], report)
         arrays |= take_arrays
     return job, arrays
@@ -108,6 +111,10 @@ def record(character: Character) -> tuple[dict[str, Any], dict[str, np.ndarray]]
             }
             for corrective in character.correctives
         ],
+        "neck": {
+            name: [float(value) for value in getattr(neck_limits, name)]
+            for name in ("flexion", "extension", "lateral", "axial", "coupling")
+        },
         "neck_ranges": {
             "head_turn": float(neck_limits.axial.sum()),
             "head_nod": float(max(neck_limits.flexion.sum(), neck_limits.extension.sum())),
@@ -119,6 +126,18 @@ def record(character: Character) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         "landmarks": {key: int(value) for key, value in character.landmarks.items()},
     }
     return described, arrays
+
+
+def action_units(shapes: Collection[str]) -> dict[str, dict[str, Any]]:
+    """By action unit that a face with these shapes can show its ``title`` and the ``weights`` of shapes at its most."""
+    found = {}
+    for name in facs.RECIPES:
+        weights = facs.recipe(name, tuple(shapes))
+        if weights.keys() & set(shapes):
+            side = {"L": ", left side", "R": ", right side"}.get(name[-1], "")
+            title = f"{facs.NAMES[name.rstrip('LR')].capitalize()}{side}"
+            found[name] = {"title": title, "weights": weights}
+    return found
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -176,10 +195,13 @@ def _take(
         arrays[f"frames_{index}"], arrays[f"values_{index}"] = frames, np.asarray(values, np.float32)
         channels.append({"kind": kind, "target": target, "linear": True})
 
+    units = _units(character, take)
     follows = {corrective.shape for corrective in character.correctives}
     for curve in take.curve_names:
         if curve in PROPERTY_CURVES:
             add("property", PROPERTY_CURVES[curve], take.curve(curve), curve)
+        elif facs.unit(curve) in units:
+            add("property", str(facs.unit(curve)), take.curve(curve), curve)
         elif curve in character.shapes.names and curve not in follows:
             add("shape", curve, take.curve(curve), curve)
     turned = to_blender(take.rotations)
@@ -194,12 +216,19 @@ def _take(
         "fps": float(take.fps),
         "frames": take.frames,
         "channels": channels,
+        "action_units": units,
         "events": [{"kind": event.kind, "name": event.name, "start": event.start} for event in take.events],
         "audio": _audio(take, report),
         "within_limits": not neck_control.beyond(neck_control.box(character.neck), take.joint_names, take.rotations),
         "provenance": json.dumps(_provenance(take), sort_keys=True),
     }
     return job, arrays
+
+
+def _units(character: Character, take: Take) -> dict[str, dict[str, Any]]:
+    """The action units for which a file gets controls: every one that the face can show, if the take moves any."""
+    found = action_units(character.shapes.names)
+    return found if any(facs.unit(name) in found and take.curve(name).any() for name in take.curve_names) else {}
 
 
 def _audio(take: Take, report: Report) -> dict[str, Any] | None:

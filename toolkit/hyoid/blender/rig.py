@@ -22,8 +22,14 @@ CONTROL = "head_control"
 MARK = "hyoid_character"
 """Custom property of the armature object: a JSON record with character, name, settings, part and id."""
 
+FACTS = "hyoid_rig"
+"""Custom property of the armature object: a JSON record with joints, drivers and neck, for whoever reads the rig."""
+
 SHORTEST = 0.004
 """Metres; Blender deletes bones of no length."""
+
+HEADS = ("oc1", "head", "Head")
+"""What the joint that carries the skull is called: in Hyoid's necks, else in body models."""
 
 _UP = np.array([0.0, 0.0, 1.0])
 _LEFT = np.array([1.0, 0.0, 0.0])
@@ -36,9 +42,9 @@ _COLOURS = {
     "Arms.L": "THEME04", "Hands.L": "THEME04", "Legs.L": "THEME04",
     "Arms.R": "THEME01", "Hands.R": "THEME01", "Legs.R": "THEME01",
 }  # fmt: skip
-_LIMBS = (("Hands", ("wrist", "hand", "metacarpal", "finger", "thumb")),
-          ("Arms", ("clavicle", "shoulder", "upperarm", "lowerarm", "arm", "elbow")),
-          ("Legs", ("upperleg", "lowerleg", "leg", "foot", "toe", "knee")))  # fmt: skip
+_LIMBS = (("Hands", ("wrist", "hand", "metacarpal", "finger", "thumb", "index", "middle", "ring", "pinky")),
+          ("Arms", ("clavicle", "collar", "shoulder", "upperarm", "lowerarm", "arm", "elbow")),
+          ("Legs", ("hip", "upperleg", "lowerleg", "leg", "foot", "toe", "knee", "ankle")))  # fmt: skip
 
 
 def build(character: dict[str, Any], arrays: dict[str, np.ndarray], collection: Any, *, control: bool = False) -> Any:
@@ -150,7 +156,7 @@ def _sort(armature: Any, joints: list[str], parents: np.ndarray, control: bool) 
     under_head: set[str] = set()
     for index, name in enumerate(joints):
         above = joints[parents[index]] if parents[index] >= 0 else ""
-        if above == "oc1" or above in under_head:
+        if above in HEADS or above in under_head:
             under_head.add(name)
         members.setdefault(_collection_of(name, name in under_head), []).append(name)
     if control and CONTROL in armature.data.bones:
@@ -167,12 +173,25 @@ def _collection_of(name: str, under_head: bool) -> str:
         return "Head" if name == "oc1" else "Neck"
     if under_head:
         return "Face"
-    stem, _, side = name.rpartition(".")
-    if side in ("L", "R"):
-        for title, beginnings in _LIMBS:
-            if stem.lower().startswith(beginnings):
-                return f"{title}.{side}"
+    if name in HEADS or name == "neck":
+        return "Neck" if name == "neck" else "Head"
+    stem, side = _side_of(name)
+    for title, beginnings in _LIMBS:
+        if side and stem.startswith(beginnings):
+            return f"{title}.{side}"
     return "Spine"
+
+
+def _side_of(name: str) -> tuple[str, str]:
+    """A name without its side, in lower case, and ``L``, ``R`` or nothing: ``foot.L``, ``left_foot``, ``L_Foot``."""
+    low = name.lower()
+    for side in "LR":
+        word = {"L": "left_", "R": "right_"}[side]
+        if low.endswith(f".{side.lower()}"):
+            return low[:-2], side
+        if low.startswith((word, f"{side.lower()}_")):
+            return low.partition("_")[2], side
+    return low, ""
 
 
 def _ring(collection: Any) -> Any:
@@ -226,6 +245,7 @@ def mark(armature: Any, character: dict[str, Any], identifier: str) -> None:
         "id": identifier,
     }
     armature[MARK] = json.dumps(record, sort_keys=True)
+    armature[FACTS] = json.dumps({key: character[key] for key in ("joints", "drivers", "neck")}, sort_keys=True)
     armature["hyoid_licence"] = character["licence"]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from . import animation, assemble, compat, materials, meshes, rig, stage
+from . import action_units, animation, assemble, compat, materials, meshes, rig, stage
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ def build(scene: Any, job: dict[str, Any], arrays: dict[str, Any], folder: Path,
     objects = meshes.build(character, arrays, armature, collection, made_materials, subdivide)
     body, take = objects[0], job["take"]
     assemble.join(armature, character, objects, jaw=editable, limited=take is None or take["within_limits"])
+    if take is not None and take["action_units"]:
+        action_units.add(armature, objects, take["action_units"])
     rig.mark(armature, character, uuid.uuid5(uuid.NAMESPACE_URL, job["path"]).hex)
 
     heard = False

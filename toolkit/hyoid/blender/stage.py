@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 
 from . import compat
+from .rig import HEADS
 
 _BACKGROUND = (0.055, 0.06, 0.07, 1.0)
 
@@ -51,7 +52,8 @@ def set_views(armature: Any, vertices: np.ndarray) -> None:
 def _head(armature: Any, vertices: np.ndarray) -> tuple[np.ndarray, float]:
     """Centre and height of the head, from the lowest skull joint to the crown."""
     bones = armature.data.bones
-    base = np.array((bones.get("oc1") or bones[-1]).head_local)
+    skull = next((bones[name] for name in HEADS if name in bones), bones[-1])
+    base = np.array(skull.head_local)
     near = vertices[np.linalg.norm(vertices[:, :2] - base[:2], axis=-1) < 0.2]
     crown = float(near[:, 2].max()) if len(near) else float(vertices[:, 2].max())
     size = max((crown - base[2]) * 1.45, 0.05)  # the chin lies below the joint by nearly half of what is above it
