@@ -276,18 +276,28 @@ def estimate(names: Sequence[str], curves: np.ndarray) -> dict[str, np.ndarray]:
         if name in names:
             targets[:, index] = curves[:, list(names).index(name)]
     matrix = np.array([[RECIPES[name].get(shape, 0.0) for shape in arkit.NAMES] for name in _BASIS])
-    gram, wanted = matrix @ matrix.T, targets @ matrix.T
-    result = np.zeros((len(curves), len(_BASIS)))
+    result = within_unit(matrix @ matrix.T, targets @ matrix.T)
+    return {name: result[:, index].astype(np.float32) for index, name in enumerate(_BASIS) if result[:, index].any()}
+
+
+def within_unit(gram: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Weights (frames, n) in 0..1 of a least-squares problem in its normal equations, by coordinate descent.
+
+    Args:
+        gram: (n, n), products of the unknowns' columns. wanted: (frames, n), products with what is to be explained.
+    """
+    result = np.zeros(wanted.shape)
+    size = np.diagonal(gram)
     for _ in range(_ROUNDS):
         largest = 0.0
-        for index in range(len(_BASIS)):
-            step = (wanted[:, index] - result @ gram[:, index]) / gram[index, index]
+        for index in np.flatnonzero(size > 1e-15):
+            step = (wanted[:, index] - result @ gram[:, index]) / size[index]
             better = np.clip(result[:, index] + step, 0, 1)
             largest = max(largest, float(np.abs(better - result[:, index]).max(initial=0)))
             result[:, index] = better
         if largest < 1e-5:
             break
-    return {name: result[:, index].astype(np.float32) for index, name in enumerate(_BASIS) if result[:, index].any()}
+    return result
 
 
 def emotion(name: str, strength: float = 1.0) -> Mapping[str, float]:
