@@ -14,8 +14,11 @@ from hyoid.formats.checks import valid_take
 FLIPS = 200
 
 
-def survives(read: Callable[[Path], Any], good: Path) -> None:
-    """Cut a good file at each twentieth of its length, and flip 200 bits one by one: HyoidError or a sound take."""
+def survives(read: Callable[[Path], Any], good: Path, sound: Callable[[Any], Any] = valid_take) -> None:
+    """Cut a good file at each twentieth of its length, and flip 200 bits one by one: HyoidError or a sound record.
+
+    ``sound`` raises when what was read is not sound.
+    """
     whole = good.read_bytes()
     damaged = [whole[: len(whole) * step // 20] for step in range(20)]
     dice = random.Random(20)
@@ -28,7 +31,7 @@ def survives(read: Callable[[Path], Any], good: Path) -> None:
     for data in damaged:
         bad.write_bytes(data)
         try:
-            valid_take(read(bad))
+            sound(read(bad))
         except HyoidError as error:
             refused += 1
             if str(bad) not in str(error):

@@ -3,12 +3,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hyoid.characters import bundled
+from hyoid.characters.character import Shapes
 from hyoid.errors import UsageError
-from hyoid.formats import glb_read, take_npz
+from hyoid.files import sha256_of
+from hyoid.formats import character_npz, glb_read, take_npz
+from hyoid.formats.npz import read_npz, write_npz
 from hyoid.report import SILENT
-from hyoid.verbs import rig
+from hyoid.verbs import check, convert, info, rig
+
+from tests import toy
 
 
 def run(**options):
@@ -61,3 +69,75 @@ def test_an_expression_is_held_in_every_output(tmp_path):
     assert take.curve("jawOpen")[0] == pytest.approx(0.2)
     with pytest.raises(UsageError, match=r"no shape 'grin'.*smile"):
         rig.run(rig.Job.model_validate({"shape": {"grin": 1}, "output": [tmp_path / "b.glb"]}), SILENT)
+
+
+def test_a_character_file_is_a_character_everywhere(tmp_path, monkeypatch):
+    """Written once, it stands for the name of a character: in rig, in what shows a take, in info and check."""
+    monkeypatch.setenv("HYOID_CACHE", str(tmp_path / "cache"))
+    hero = tmp_path / "hero.character.npz"
+    run(output=[hero], part="head", set={"age": 0.9})
+    result = run(character=str(hero), output=[tmp_path / "a.glb"], shape={"smile": 1.0}, subdivision=0)
+    assert result["shapes"] >= 55
+    # Skin texture and teeth came along.
+    assert glb_read.summary(glb_read.read(tmp_path / "a.glb"))["images"] >= 6
+    assert run(character=str(hero), list=True)["settings"] == {}
+    assert "none" in rig.show(run(character=str(hero), list=True))
+    take_npz.write(tmp_path / "a.take.npz", toy.take(5))
+    job = convert.Job.model_validate(
+        {"source": tmp_path / "a.take.npz", "outputs": [tmp_path / "b.glb", tmp_path / "b.take.npz"],
+         "character": str(hero), "set": {}}
+    )  # fmt: skip
+    convert.run(job, SILENT)
+    take = take_npz.read(tmp_path / "b.take.npz")
+    assert take.character.name == str(hero)
+    assert [source.sha256 for source in take.provenance.sources if source.role == "character"] == [sha256_of(hero)]
+    found = info.run(info.Job(file=hero), SILENT)
+    assert found["contents"]["settings"] == {"age": 0.9}
+    assert found["licence"]["commercial"] == "yes"
+    assert check.run(check.Job(files=[hero], strict=False), SILENT)["files"][0]["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("licence", "answer"), [("LicenseRef-FLAME-2020", "no"), ("LicenseRef-HACK", "ask"), ("MIT", "yes")]
+)
+def test_what_is_made_of_a_model_tells_its_licence(tmp_path, licence, answer):
+    """The geometry of a research model must never look free, in whatever file it lies."""
+    path = tmp_path / "a.character.npz"
+    character_npz.write(path, replace(toy.character(), licence=licence))
+    outputs = [tmp_path / "b.character.npz", tmp_path / "b.glb", tmp_path / "b.usdc"]
+    result = run(character=str(path), output=outputs)
+    for file in (path, *outputs):
+        assert info.run(info.Job(file=file), SILENT)["licence"]["commercial"] == answer, file
+    assert ("commercial use" in rig.show(result)) == (answer != "yes")
+
+
+def test_a_damaged_character_file_is_listed_problem_by_problem(tmp_path):
+    path = tmp_path / "a.character.npz"
+    character_npz.write(path, toy.character())
+    arrays = read_npz(path)
+    arrays["weights"] = 0.5 * arrays["weights"]
+    arrays["parents"] = arrays["parents"] + 3
+    write_npz(path, arrays)
+    result = check.run(check.Job(files=[path], strict=False), SILENT)
+    assert result["exit_code"] == 3
+    problems = result["files"][0]["problems"]
+    assert len(problems) == 3
+    assert any("do not sum to 1" in text for text in problems)
+    assert any("stands before its parent" in text for text in problems)
+
+
+def test_every_character_holds_presets_its_own_shapes_and_action_units(tmp_path):
+    plain = toy.character().shapes
+    own = Shapes((*plain.names, "wink"), np.append(plain.starts, plain.starts[-1]), plain.vertices, plain.offsets)
+    path = tmp_path / "a.character.npz"
+    character_npz.write(path, replace(toy.character(), shapes=own))
+    take = tmp_path / "a.take.npz"
+    run(character=str(path), output=[take], shape={"wink": 0.5, "AU12": "c", "smile": 1.0})
+    held = take_npz.read(take)
+    assert held.curve("wink")[0] == 0.5
+    assert held.curve("AU12")[0] == pytest.approx(0.6)  # C of A to E
+    assert held.curve("mouthSmileLeft")[0] > 0
+    with pytest.raises(UsageError, match=r"no shape 'winc'.*Did you mean wink"):
+        run(character=str(path), output=[take], shape={"winc": 0.5})
+    with pytest.raises(UsageError, match="AU46"):
+        run(character=str(path), output=[take], shape={"AU46": 0.5})

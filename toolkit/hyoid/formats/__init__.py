@@ -51,6 +51,7 @@ FORMATS: dict[str, Format] = {
         ),
         Format(".fbx", "FBX", False, True, ("curves", "joints", "root", "geometry")),
         Format(".abc", "Alembic point cache", False, True, ("geometry",)),
+        Format(".character.npz", "a character as one file, for --character", False, True, ("geometry", "provenance")),
         Format(".mp4", "rendered preview with sound", False, True, ("audio",)),
         Format(".png", "rendered picture", False, True, ()),
     )

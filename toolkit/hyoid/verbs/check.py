@@ -19,7 +19,9 @@ class Job(JobModel):
     """Files to check."""
 
     files: list[Path] = Field(
-        min_length=1, description="take, bvh, csv, glb, usd, video, sound or TOML job", json_schema_extra=positional()
+        min_length=1,
+        description="take, character, mesh, bvh, csv, glb, usd, video, sound or TOML job",
+        json_schema_extra=positional(),
     )
     strict: bool = Field(False, description="warnings count as problems")
 
@@ -85,6 +87,11 @@ def _check(path: Path, problems: list[str], warnings: list[str]) -> str:
     if name.endswith((".take.npz", ".bvh", ".csv")):
         _check_take(path, problems, warnings)
         return "performance"
+    if name.endswith(".character.npz"):
+        from hyoid.formats import character_checks, character_npz
+
+        problems += character_checks.problems(character_npz.read_unchecked(path)[0])
+        return "character"
     if name.endswith(".glb"):
         from hyoid.formats import glb_read
 

@@ -29,7 +29,8 @@ class Job(JobModel):
     """A file to look into."""
 
     file: Path = Field(
-        description="take, bvh, csv, glb, usd, blend, fbx, abc, mp4, png or sound", json_schema_extra=positional()
+        description="take, character, mesh (obj, ply, stl), bvh, csv, glb, usd, blend, fbx, abc, mp4, png or sound",
+        json_schema_extra=positional(),
     )
     events: bool = Field(default=False, description="also list every event of a take (phonemes, words, blinks)")
 
@@ -59,7 +60,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     provenance = contents.pop("provenance", None) or _sidecar(path)
     sources = [_source(entry) for entry in (provenance or {}).get("sources", [])]
     licence = contents.pop("character_licence", None)
-    if licence and not any(source.role == "character" for source in sources):
+    if licence and not any(source.role == "character" and source.licence == licence for source in sources):
         sources.append(Source("character", str(contents.get("character", "")), "", licence))
     verdict = None
     if sources or kind not in ("sound", "picture", "video", "csv", "bvh"):
@@ -74,6 +75,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 def _reader(path: Path, events: bool) -> tuple[str, Callable[[Path], dict[str, Any]]]:
     """The type of a file and what looks into it."""
     name = path.name.lower()
+    if name.endswith(".character.npz"):
+        return "character", _character
     if name.endswith((".take.npz", ".bvh", ".csv")):
         return name.rsplit(".", 1)[1].replace("npz", "take"), lambda path: _take(path, events)
     if name.endswith(".glb"):
@@ -124,6 +127,43 @@ def _take(path: Path, events: bool) -> dict[str, Any]:
     from hyoid import formats
 
     return take_facts(formats.read_take(path), events=events)
+
+
+def _character(path: Path) -> dict[str, Any]:
+    import dataclasses
+
+    from hyoid.characters import arkit
+    from hyoid.formats import character_npz
+    from hyoid.formats.character_checks import valid_character
+
+    character, provenance = character_npz.read_unchecked(path)
+    valid_character(character, path)
+    own = character.shapes.names[len(arkit.NAMES) + len(arkit.LARYNX_SHAPES) :]
+    followers = {entry.shape for entry in character.correctives}
+    pictures = {
+        place
+        for material in character.materials.values()
+        for place in (material.colour_map, material.normal_map, material.roughness_map)
+        if place
+    }
+    return {
+        "character": character.name,
+        "character_licence": character.licence,
+        "stated_licence": character.licence,
+        "settings": dict(character.settings),
+        "parts": {part.name: part.vertices.stop - part.vertices.start for part in character.parts},
+        "vertices": len(character.vertices),
+        "faces": len(character.faces),
+        "shapes": len(character.shapes.names),
+        "own_shapes": [name for name in own if name not in followers],
+        "correctives": len(character.correctives),
+        "joints": list(character.joint_names),
+        "height": round(float(character.vertices[:, 1].max() - character.vertices[:, 1].min()), 4),
+        "materials": list(character.materials),
+        "pictures": len(pictures),
+        "made_from_sha256": character.digest,
+        "provenance": json.loads(json.dumps(dataclasses.asdict(provenance), default=str)),
+    }
 
 
 def _glb(path: Path) -> dict[str, Any]:

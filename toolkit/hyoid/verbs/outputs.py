@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from hyoid import __version__
 from hyoid.characters.character import Character
 from hyoid.errors import UsageError
 from hyoid.files import check_writable, data_folder, part_file, sha256_of, write_bytes
@@ -19,6 +20,7 @@ from hyoid.verbs.job import OutputOptions
 # Rough cost of each output, so that the bar moves evenly.
 _COST = {".mp4": 20.0, ".blend": 6.0, ".fbx": 8.0, ".abc": 10.0, ".usdc": 2.0, ".usda": 4.0, ".glb": 1.0, ".png": 2.0}
 NEEDS_TAKE = (".take.npz", ".csv", ".mp4")
+CHARACTER = ".character.npz"
 
 
 def check_outputs(outputs: Sequence[Path], *, has_take: bool = True, recording: Path | None = None) -> None:
@@ -57,6 +59,7 @@ def export(
     options: OutputOptions | None = None,
     time: float | None = None,
     sheet: bool = False,
+    provenance: Provenance | None = None,
 ) -> list[str]:
     """Write every output, each through a part file, and say what was written.
 
@@ -67,6 +70,7 @@ def export(
         options: how pictures look, which keys a .blend has, which columns a .csv; None takes the defaults.
         time: the second of a still picture; None lets the preview choose.
         sheet: a picture shows a contact sheet of telling moments.
+        provenance: what made the character, for a .character.npz; None says that it was loaded.
 
     Raises:
         OutputError, MissingToolError: see the writers.
@@ -86,7 +90,11 @@ def export(
         stage = report.stage(done / total, (done + cost) / total)
         stage.progress(0.0, f"writing {output.name}")
         with part_file(output) as part:
-            if isinstance(shown, Character) and _shows_character(output):
+            if isinstance(shown, Character) and _suffix(output) == CHARACTER:
+                from hyoid.formats import character_npz
+
+                character_npz.write(part, shown, provenance or made_of(shown))
+            elif isinstance(shown, Character) and _shows_character(output):
                 _write_character(part, shown, take, stage, options, time, sheet)
             elif take is not None:
                 _write_take(part, take, options)
@@ -117,11 +125,23 @@ def write_sidecar(output: Path, provenance: Provenance) -> None:
 
 def with_character(take: Take, character: Character) -> Take:
     """The take with the character that shows it among its sources, so that an export states that licence too."""
-    data = data_folder("rigs") / character.name / f"{character.name}.npz"
-    digest = character.digest or (sha256_of(data) if data.is_file() else "")
-    entry = Source("character", character.name, digest, character.licence)
+    entry = source_of(character)
     others = tuple(known for known in take.provenance.sources if known.role != "character")
     return replace(take, provenance=replace(take.provenance, sources=(*others, entry)))
+
+
+def source_of(character: Character) -> Source:
+    """A character as an entry of provenance."""
+    digest = character.digest
+    if not digest:
+        data = data_folder("rigs") / character.name / f"{character.name}.npz"
+        digest = sha256_of(data) if data.is_file() else ""
+    return Source("character", character.name, digest, character.licence)
+
+
+def made_of(character: Character) -> Provenance:
+    """The provenance of a character that was loaded and not changed."""
+    return Provenance(__version__, "rig", {"set": dict(character.settings)}, (source_of(character),))
 
 
 def _shows_character(path: Path) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hyoid.errors import UsageError
 from hyoid.report import Report
 from hyoid.verbs.job import OutputOptions, Outputs, PictureOptions, positional, short
 
 if TYPE_CHECKING:
+    from hyoid.characters.character import Character
     from hyoid.take import Take
 
 RESULT = "files"
@@ -27,9 +28,23 @@ class Job(PictureOptions):
     subdivision: int = Field(0, ge=0, le=2, description="levels of smoothing of the mesh (4 times the points each)")
     shape: dict[str, float] = Field(
         {},
-        description="expression that it holds: an ARKit shape, larynxHeight (mm) or a preset (smile, blink)",
+        description="expression that it holds: an ARKit shape, one of its own, larynxHeight (mm), a preset (smile,"
+        " blink) or an action unit (AU12=C)",
     )
     list: bool = Field(False, description="list every setting with its range, and write nothing")
+
+    @field_validator("shape", mode="before")
+    @classmethod
+    def _letters(cls, value: Any) -> Any:
+        """Intensities of action units may be letters, A to E."""
+        from hyoid.characters.facs import INTENSITIES
+
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: INTENSITIES.get(str(item).upper(), item) if str(name).upper().startswith("AU") else item
+            for name, item in value.items()
+        }
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -47,15 +62,16 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     if not job.output:
         raise UsageError("there is no output", expected="-o FILE", hint=f"Type 'hyoid rig {job.character} -o hero.glb'")
     outputs.check_outputs(job.output, has_take=bool(job.shape))
-    take = held(job) if job.shape else None
     report.progress(0.0, "building the character")
     character = characters.load(job.character, job.set, part=job.part, subdivision=job.subdivision)
+    take = held(job, character) if job.shape else None
     options = OutputOptions.model_validate({"width": job.width, "height": job.height, "view": job.view})
     written = outputs.export(character, take, job.output, report.stage(0.2, 1.0), options=options)
     return {
         "outputs": written,
         "character": character.name,
         "licence": character.licence,
+        "commercial": commercial(character),
         "vertices": len(character.vertices),
         "faces": len(character.faces),
         "joints": len(character.joint_names),
@@ -63,29 +79,49 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     }
 
 
-def held(job: Job) -> Take:
+def commercial(character: Character) -> str:
+    """Whether what is made of a character may be used commercially, as one line; empty when it plainly may."""
+    from hyoid import licences
+    from hyoid.take import Source
+
+    verdict = licences.verdict([Source("character", character.name, character.digest, character.licence)])
+    free = verdict["commercial"] == licences.YES and not verdict["duties"]
+    return "" if free else licences.sentence(verdict)
+
+
+def held(job: Job, character: Character) -> Take:
     """A performance of one frame: the expression that the job asks for, presets resolved to their curves.
 
     Raises:
-        UsageError: there is no such shape or preset.
+        UsageError: the character has no such shape, and there is no such preset or action unit.
     """
+    import difflib
+
     import numpy as np
 
     from hyoid import __version__
-    from hyoid.characters import arkit, bundled
+    from hyoid.characters import arkit, bundled, facs
     from hyoid.take import CharacterReference, Provenance, Take
 
-    curves = np.zeros((1, len(arkit.CURVES)), np.float32)
-    curves[0, arkit.CURVES.index("larynxSize")] = 1
     presets = bundled.presets()
+    followers = {entry.shape for entry in character.correctives}
+    shapes = [name for name in character.shapes.names if name not in (*arkit.LARYNX_SHAPES, *followers)]
+    known = list(dict.fromkeys((*presets, *arkit.CURVES, *shapes)))
+    values: dict[str, float] = {"larynxSize": 1.0}
     for name, value in job.shape.items():
-        if name not in presets and name not in arkit.CURVES:
-            known = ", ".join((*presets, *arkit.CURVES))
-            raise UsageError(f"there is no shape '{name}'", expected=f"one of {known}")
-        for curve, weight in presets.get(name, {name: 1.0}).items():
-            curves[0, arkit.CURVES.index(curve)] = value * weight
+        unit = facs.unit(name)
+        if unit is not None:
+            facs.recipe(unit)  # one that cannot be shown is told
+        elif name not in known:
+            near = difflib.get_close_matches(name, known, 5, 0.5)
+            hint = f"Did you mean {', '.join(near)}" if near else "Action units are called AU1 to AU46"
+            raise UsageError(f"there is no shape '{name}'", expected=f"one of {', '.join(known)}", hint=hint)
+        curves = presets.get(name, {unit or name: 1.0})
+        values |= {curve: values.get(curve, 0.0) * (curve != "larynxSize") + value * curves[curve] for curve in curves}
+    names = tuple(dict.fromkeys((*arkit.CURVES, *values)))
     return Take(
-        fps=30.0, curve_names=arkit.CURVES, curves=curves, joint_names=(), rotations=np.zeros((1, 0, 4), np.float32),
+        fps=30.0, curve_names=names, curves=np.array([[values.get(name, 0.0) for name in names]], np.float32),
+        joint_names=(), rotations=np.zeros((1, 0, 4), np.float32),
         root=np.zeros((1, 3), np.float32), confidence=np.ones(1, np.float32),
         character=CharacterReference(job.character, job.set, job.part),
         provenance=Provenance(__version__, "rig", {"shape": dict(job.shape)}),
@@ -109,8 +145,11 @@ def show(result: dict[str, Any]) -> str:
     """The list of settings in columns, or what was written."""
     if "settings" not in result:
         counts = ", ".join(f"{result[key]} {key}" for key in ("vertices", "faces", "joints", "shapes"))
-        return "\n".join([*result["outputs"], f"{result['character']} ({result['licence']}): {counts}"])
+        lines = [*result["outputs"], f"{result['character']} ({result['licence']}): {counts}", result["commercial"]]
+        return "\n".join(filter(None, lines))
     table = result["settings"]
+    if not table:
+        return f"'{result['character']}' has none: it is one identity"
     width = max(map(len, table))
     lines = [f"{len(table)} settings of '{result['character']}', to be used as --set NAME=VALUE", ""]
     lines += [
