@@ -8,13 +8,14 @@ a jaw, eyes that turn, a larynx, a tongue that comes out, and paint.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from hyoid.characters import Setting, arkit, bundled, eyes, ict_data, larynx, neck_insert
-from hyoid.characters.character import Character, Part, Shapes
+from hyoid.characters import Setting, arkit, bundled, eyes, head_paint, ict_data, larynx, neck_insert
+from hyoid.characters.character import Character, Material, Part, Shapes
 from hyoid.characters.ict_data import LANDMARKS_68, Model
 from hyoid.characters.neck import JOINTS
 from hyoid.characters.plain_materials import materials
@@ -93,7 +94,7 @@ def load(path: Path, settings: Mapping[str, float]) -> Character:
         face_uv=face_uv, parts=parts, shapes=shapes, joint_names=names, parents=parents,
         heads=(METRES * heads).astype(np.float32), tails=(METRES * tails).astype(np.float32),
         weight_joints=weight_joints, weights=weights, drivers=(), neck=bundled.neck_limits(),
-        materials=materials("skin", "gums", "teeth", "lashes"), landmarks=LANDMARKS, digest=model.digest,
+        materials=_materials(model, faces, uv, face_uv), landmarks=LANDMARKS, digest=model.digest,
     )  # fmt: skip
     return eyes.add(character, _eyes(model.neutral, person))
 
@@ -133,6 +134,20 @@ def _topology(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[P
         parts.append(Part(name, material, slice(vertex, next_vertex), slice(face, next_face)))
         vertex, face = next_vertex, next_face
     return faces.astype(np.int32), uv.astype(np.float32), face_uv.reshape(-1, 4).astype(np.int32), tuple(parts)
+
+
+def _materials(model: Model, faces: np.ndarray, uv: np.ndarray, face_uv: np.ndarray) -> dict[str, Material]:
+    """Plain materials, painted where a cache can be written."""
+    found = materials("skin", "gums", "teeth", "lashes")
+    paint = {
+        "skin": head_paint.skin_map(model.neutral[_kept()], faces, uv, face_uv),
+        "lashes": head_paint.lash_map(),
+    }
+    white = (1.0, 1.0, 1.0, 1.0)
+    for name, picture in paint.items():
+        if picture is not None:
+            found[name] = replace(found[name], colour=white, colour_map=picture, plain=found[name].colour)
+    return found
 
 
 def _joints(neutral: np.ndarray, person: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
