@@ -210,10 +210,8 @@ def build(source: makehuman.Source, folder: Path, maps: bool = True) -> None:
 
     settings = tomllib.loads((folder / "rig.toml").read_text(encoding="utf-8"))
     landmarks = settings["landmarks"]
-    body = skeleton.BODY
-    fitted = correctives.fit(
-        adult[body], base.faces[base.groups == "body"], weights[body], names, heads @ adult, settings["neck"]
-    )
+    people = [adult, *(makehuman.evaluate(base, macros, person) for person in correctives.PEOPLE)]
+    fitted = correctives.fit(people, base.faces[base.groups == "body"], weights, names, heads, settings["neck"])
     head, kept_body = head_parts(parts, heads[names.index("c7t1")] @ adult, adult)
     head_landmarks = np.searchsorted(kept_body, list(landmarks.values()))
     assert (kept_body[head_landmarks] == list(landmarks.values())).all(), "a landmark was cut off"
@@ -294,7 +292,8 @@ def corrective_arrays(fitted: correctives.Fitted, kept: np.ndarray) -> dict[str,
         **fine_arrays("corrective", shapes, kept),
         "corrective_joints": np.array([joint for joint, _, _ in fitted.shapes]),
         "corrective_features": np.array([features for _, features, _ in fitted.shapes], np.float32),
-        "corrective_length": np.array(fitted.length, np.float32),
+        "corrective_triangles": np.searchsorted(kept, fitted.triangles).astype(np.uint16),
+        "corrective_need": np.array(fitted.need, np.float32),
     }
 
 

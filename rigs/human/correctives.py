@@ -3,20 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from hyoid.characters import neck
+from hyoid.characters import bundled, neck
 from hyoid.characters.character import NeckLimits
 from hyoid.geometry import rotations
 from hyoid.geometry.meshes import triangulate
 from hyoid.systems.hack import train
+from scipy import sparse
 from scipy.spatial import cKDTree
 
 from rigs.human import skeleton
 
-POSES = 1200  # and as many mirrored ones
+PEOPLE: tuple[dict[str, float], ...] = (
+    {"gender": 0.0, "muscle": 1.0, "age": 0.7},
+    {"gender": 0.0, "muscle": 0.9, "age": 1.0},
+    {"gender": 1.0, "weight": 0.9, "age": 0.7},
+    {"gender": 1.0, "weight": 0.2, "age": 0.7},
+)
+"""Whom the shapes serve beside the default adult."""
+POSES = 500  # of each person, and as many mirrored ones
 REACH = 1.05  # of the range of motion that the samples fill
 _COLUMNS = ("flexion", "extension", "lateral", "axial", "coupling")
 SMALLEST = 2e-5  # metres: a vertex that a shape moves less is left out of it
@@ -26,29 +34,45 @@ SMALLEST = 2e-5  # metres: a vertex that a shape moves less is left out of it
 class Fitted:
     """Shapes (joint, features (3, 3), offsets (N, 3) metres) over the body vertices ``rows`` (N,).
 
-    ``length`` is that of the neck, metres: the shapes of another person are longer and shorter with the neck.
+    ``triangles`` (n, 3) are body vertices of the neck, for the ``need`` of another person (bundled.corrective_need).
     """
 
     shapes: list[tuple[str, np.ndarray, np.ndarray]]
     rows: np.ndarray
-    length: float
+    triangles: np.ndarray
+    need: float
 
 
 def fit(
-    adult: np.ndarray, faces: np.ndarray, weights: np.ndarray, names: list[str], heads: np.ndarray, table: Mapping
+    adults: Sequence[np.ndarray],
+    faces: np.ndarray,
+    weights: np.ndarray,
+    names: list[str],
+    heads: sparse.csr_matrix,
+    table: Mapping,
 ) -> Fitted:
-    """The pose correctives of one adult.
+    """The pose correctives that serve some people best, each with a part of the sampled poses.
 
     Args:
-        adult: (n, 3) metres, body. faces: its quads. weights: (n, joints). heads: (joints, 3).
-        table: range of motion, ``[neck]`` of rig.toml.
+        adults: (vertices, 3) metres each, the first is the reference. faces: quads of the body.
+        weights: (vertices, joints). heads: (joints, vertices) rows. table: range of motion, ``[neck]`` of rig.toml.
     """
     limits = NeckLimits(*(np.array(table[key], float) for key in _COLUMNS))
-    skin, rows = neck_skin(adult, faces, weights, names, heads)
-    found, moved = train.offsets(train.Target(skin), sample(limits, POSES, 1), mirrored(skin.rest))
+    features, offsets, reference = [], [], None
+    for number, adult in enumerate(adults):
+        skin, rows = neck_skin(adult[skeleton.BODY], faces, weights[skeleton.BODY], names, heads @ adult)
+        need = bundled.corrective_need(skin.rest, skin.neck, skin.heads)
+        if reference is None:
+            reference = skin, rows, need, mirrored(skin.rest)
+        found, moved = train.offsets(train.Target(skin), sample(limits, POSES, number), reference[3])
+        features.append(found)
+        offsets.append(moved * (reference[2] / need))
+    found, moved = np.concatenate(features), np.concatenate(offsets)
     shapes = train.compress(train.ridge(found, moved), found, moved)
-    length = float(np.linalg.norm(skin.heads[7] - skin.heads[0]))
-    return Fitted([(neck.JOINTS[shape.joint], shape.features, shape.offsets) for shape in shapes], rows, length)
+    named = [(neck.JOINTS[shape.joint], shape.features, shape.offsets) for shape in shapes]
+    assert reference is not None, "nobody to fit to"
+    skin, rows, need, _ = reference
+    return Fitted(named, rows, rows[skin.neck], need)
 
 
 def neck_skin(

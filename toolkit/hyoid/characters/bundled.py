@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyoid.characters import arkit, larynx, looks
+from hyoid.characters import larynx, looks
 from hyoid.characters.character import Character, Corrective, Driver, Material, NeckLimits, Part, Shapes
 from hyoid.errors import InputError, UsageError
 from hyoid.files import data_folder
@@ -233,7 +233,7 @@ def load(settings: Mapping[str, float], part: str, subdivision: int) -> Characte
     rows = topology.larynx_rows
     rest, shapes = larynx.bake(throat, vertices, rows, topology.shapes)
     names, parents = archive["joint_names"].tolist(), archive["joint_parents"]
-    shapes = _with_correctives(shapes, topology.correctives, heads, names)
+    shapes = _with_correctives(shapes, topology.correctives, base, heads, names)
     materials = looks.tinted(_materials(rig), defaults() | checked)
     kept = _used_joints(parents, topology) if part == "head" else np.arange(len(parents))
     places = np.full(len(parents) + 1, -1, np.int32)  # the last row answers for the parent -1
@@ -428,10 +428,34 @@ def _shapes(prefix: str, stencil: Stencil) -> Shapes:
     return Shapes(targets.names, np.array(starts), np.concatenate(vertices), np.concatenate(values))
 
 
-def _with_correctives(shapes: Shapes, correctives: Shapes, heads: np.ndarray, names: list[str]) -> Shapes:
-    """All shapes of a person; those that follow the neck are as large as its neck is long."""
-    length = np.linalg.norm(heads[names.index("oc1")] - heads[names.index("c7t1")])
-    scale = np.float32(length / _archive()["corrective_length"])
+def corrective_need(points: np.ndarray, triangles: np.ndarray, heads: np.ndarray) -> float:
+    """How far the skin of a neck has to move to make up for the volume that bending costs; only ratios mean something.
+
+    A bend changes the volume by the section times the way from the joints to its middle; the skin spreads that over its
+    area.
+
+    Args:
+        points: (n, 3) metres. triangles: (m, 3) of the neck. heads: (8, 3) its joints.
+    """
+    a, b, c = (points[triangles[:, corner]] for corner in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    middle = area @ (a + b + c) / (3 * area.sum())
+    chain = heads[-1] - heads[0]
+    axis = chain / np.linalg.norm(chain)
+    away = middle - heads[0] - ((middle - heads[0]) @ axis) * axis
+    out = 0.5 * (a + b) - heads[0]  # the mean distance of the skin from the chain: half of a round section's radius
+    radius = area @ np.linalg.norm(out - (out @ axis)[:, None] * axis, axis=1) / area.sum()
+    return float(away[2] * radius / np.linalg.norm(chain))
+
+
+def _with_correctives(
+    shapes: Shapes, correctives: Shapes, base: np.ndarray, heads: np.ndarray, names: list[str]
+) -> Shapes:
+    """All shapes of a person; those that follow the neck are as large as its proportions ask."""
+    archive = _archive()
+    chain = heads[[names.index(joint) for joint in _rig()["neck"]["joints"]]]
+    need = corrective_need(base, archive["corrective_triangles"].astype(np.int64), chain)
+    scale = np.float32(max(need, 0.0) / archive["corrective_need"])
     return Shapes(
         (*shapes.names, *correctives.names),
         np.concatenate([shapes.starts, shapes.starts[-1] + correctives.starts[1:]]),

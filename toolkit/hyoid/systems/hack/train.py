@@ -19,7 +19,7 @@ from scipy.sparse.linalg import splu
 
 from hyoid.geometry import rotations
 from hyoid.geometry.skinning import skin_transforms, world_transforms
-from hyoid.geometry.volume import boundary_loops, closed_volume, volume_gradient
+from hyoid.geometry.volume import boundary_loops, closed_volume, turned_over, volume_gradient
 
 JOINTS = 8
 _DRIVING = range(1, JOINTS)
@@ -28,6 +28,8 @@ _HOLD = 1.0  # how strongly skin that is partly trunk or head stays where blendi
 _FREE = 1e-3  # the same for skin of the neck
 _BULGE = 1.0  # how much more volume is made up where the skin is pressed together than where it is stretched
 _ROUNDS = 4
+_UNFOLDS = 10
+_STEEP = 0.8  # the cosine between a triangle and its turned self from which on it is unfolded
 _ANY_DIRECTION = np.sqrt(np.arange(2.0, 11.0))
 
 
@@ -93,6 +95,8 @@ class Target:
         """Target positions (poses, N, 3) and blended transforms (poses, N, 3, 4) of poses (poses, 8, 4)."""
         transforms = blended(self.skin, joints)
         points = apply(transforms, self.skin.rest)
+        for _ in range(_UNFOLDS):
+            points = self._unfolded(points, transforms)
         missing = self._rest_volume - closed_volume(points, self.neck, self.loops)
         # Skin that is pressed together bulges, skin that is stretched is drawn in.
         stretch = np.log(np.maximum(self._areas(points), 1e-12) / self._rest_area)
@@ -103,6 +107,25 @@ class Target:
             missing = self._rest_volume - closed_volume(points, self.neck, self.loops)
             points = points + (missing / np.einsum("pva,pva->p", slope, bulge))[:, None, None] * bulge
         return points, transforms
+
+    def _unfolded(self, points: np.ndarray, transforms: np.ndarray) -> np.ndarray:
+        """Points whose triangles stand steeply against their turn, and those around them, moved between neighbours."""
+        steep = turned_over(self.skin.rest, points, self.skin.triangles, transforms[..., :3])
+        fold = np.clip((_STEEP - steep) / _STEEP, 0, 1)
+        share = np.zeros(points.shape[:2])
+        for corner in range(3):
+            rows = self.skin.triangles[:, corner]
+            np.maximum.at(share, (slice(None), rows), fold)
+        near = sparse.identity(points.shape[1]) - self._laplacian
+        for _ in range(3):
+            share = np.maximum(share, 0.8 * (near @ share.T).T)
+        share = share * (self._hold < 100)
+        for _ in range(3):
+            points = points + 0.5 * share[..., None] * (self._each(near, points) - points)
+        return points
+
+    def _each(self, matrix: sparse.csr_matrix, points: np.ndarray) -> np.ndarray:
+        return (matrix @ _columns(points)).reshape(points.shape[1], -1, 3).transpose(1, 0, 2)
 
     def _areas(self, points: np.ndarray) -> np.ndarray:
         """(poses, N): the area around each vertex, smoothed."""
