@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import bpy
 
-from . import operators, section, settings
+from .. import jobs
+from . import from_files, operators, section, settings
 
-_CLASSES = (*operators.CLASSES, section.HYOID_PT_character)
+_CLASSES = (*operators.CLASSES, *from_files.CLASSES, section.HYOID_PT_character)
 
 
 def _add_menu(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
@@ -23,6 +24,7 @@ def register() -> None:
     for entry in _CLASSES:
         bpy.utils.register_class(entry)
     bpy.types.VIEW3D_MT_add.append(_add_menu)
+    jobs.register_handler(from_files.HANDLER, from_files.finish)
 
 
 def unregister() -> None:

@@ -12,6 +12,7 @@ import bpy
 
 from ..toolkit import characters
 from ..toolkit.blender import assemble, materials, meshes, pack, rig
+from ..toolkit.characters.character import Character
 from . import find
 
 
@@ -26,9 +27,18 @@ def create(context: bpy.types.Context, settings: dict[str, float], part: str, na
     Raises:
         UsageError: an unknown setting or part.
     """
-    character = characters.load("human", settings, part=part)
+    return put(context, characters.load("human", settings, part=part), name, "human")
+
+
+def put(context: bpy.types.Context, character: Character, name: str, source: str) -> find.Rig:
+    """Add a character of any source to the scene of a context; active object, selection and mode stay as they are.
+
+    Args:
+        name: what its objects are called after; a number follows where that name is taken.
+        source: what ``characters.load`` finds it by.
+    """
     described, arrays = pack.record(character)
-    described["name"] = free_name(name)
+    described["name"], described["source"] = free_name(name), source
     collection = bpy.data.collections.new(f"Hyoid {described['name']}")
     collection["hyoid_collection"] = True
     context.scene.collection.children.link(collection)
@@ -41,6 +51,18 @@ def create(context: bpy.types.Context, settings: dict[str, float], part: str, na
     found = find.rig_of(armature)
     assert found is not None
     return found
+
+
+def show(context: bpy.types.Context, made: find.Rig) -> None:
+    """Let the artist see a new character: in a local view too, and active, unless some mode is on."""
+    space = context.space_data
+    if space is not None and space.type == "VIEW_3D" and space.local_view is not None:
+        for obj in (made.armature, *made.parts):
+            obj.local_view_set(space, True)
+    if context.mode == "OBJECT":
+        for other in context.view_layer.objects:
+            other.select_set(other == made.armature)
+        context.view_layer.objects.active = made.armature
 
 
 def separate(scene: bpy.types.Scene, made: find.Rig) -> None:

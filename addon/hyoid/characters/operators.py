@@ -64,26 +64,16 @@ class HYOID_OT_create_character(bpy.types.Operator):
             return {"CANCELLED"}
         if self.location == "CURSOR":
             rig.armature.location = context.scene.cursor.location
-        _show_in_local_view(context, rig)
-        if context.mode == "OBJECT":
-            for other in context.view_layer.objects:
-                other.select_set(other == rig.armature)
-            context.view_layer.objects.active = rig.armature
+        create.show(context, rig)
         name = find.identity(rig.armature)["name"]
         self.report({"INFO"}, f"Created '{name}'")
         return {"FINISHED"}
 
 
-def _show_in_local_view(context: bpy.types.Context, rig: find.Rig) -> None:
-    """Where the artist looks at a few objects alone, the new ones are among them."""
-    space = context.space_data
-    if space is not None and space.type == "VIEW_3D" and space.local_view is not None:
-        for obj in (rig.armature, *rig.parts):
-            obj.local_view_set(space, True)
-
-
 class _OnCharacter:
-    """Base of operators that need a character at hand."""
+    """Base of operators that need a character at hand; some of them one that can become somebody else."""
+
+    changes_identity = True
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -93,6 +83,8 @@ class _OnCharacter:
             cls.poll_message_set("Select a Hyoid character, or create one")
             return False
         reason = update.hindrance(rig)
+        if not reason and cls.changes_identity and not find.is_bundled(rig.armature):
+            reason = "This character was not made by Blender's sliders: it stays who it is"
         if reason:
             cls.poll_message_set(reason)
         return not reason
@@ -199,6 +191,7 @@ class HYOID_OT_duplicate_character(_OnCharacter, bpy.types.Operator):
     bl_idname = "hyoid.duplicate_character"
     bl_label = "Duplicate Character"
     bl_options = {"REGISTER", "UNDO"}
+    changes_identity = False
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -235,6 +228,7 @@ class HYOID_OT_remove_character(_OnCharacter, bpy.types.Operator):
     bl_idname = "hyoid.remove_character"
     bl_label = "Remove Character"
     bl_options = {"REGISTER", "UNDO"}
+    changes_identity = False
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Remove it."""

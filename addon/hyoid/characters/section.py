@@ -8,7 +8,7 @@ import bpy
 
 from .. import panel
 from ..jobs import text
-from . import details, find, settings, update
+from . import details, find, from_files, settings, update
 
 _BUILD = ("gender", "age", "muscle", "weight", "height", "proportions")
 _ORIGIN = ("african", "asian", "caucasian")
@@ -38,6 +38,9 @@ class HYOID_PT_character(panel.Section, bpy.types.Panel):
         row = row.row(align=True)
         row.operator("hyoid.duplicate_character", text="", icon="DUPLICATE", emboss=False)
         row.operator("hyoid.remove_character", text="", icon="TRASH", emboss=False)
+        if not find.is_bundled(rig.armature):
+            text.draw(layout, context, _about(rig), "INFO")
+            return
         row = layout.row(align=True)
         row.operator_menu_enum("hyoid.apply_preset", "preset", text="Preset", icon="USER")
         row.operator("hyoid.randomise_character", text="", icon="FILE_REFRESH")
@@ -92,15 +95,41 @@ class HYOID_PT_character(panel.Section, bpy.types.Panel):
         if small and not _heading(self.layout, context, "show_new", "New character"):
             return
         column = self.layout.column(align=True)
-        column.prop(new, "preset", text="")
-        row = column.row(align=True)
-        row.prop(new, "part", expand=True)
-        row = column.row(align=True)
-        row.prop(new, "place", expand=True)
+        column.row(align=True).prop(new, "source", expand=True)
+        if new.source == "HUMAN":
+            column.prop(new, "preset", text="")
+            column.row(align=True).prop(new, "part", expand=True)
+        elif new.source == "FILE":
+            column.prop(new, "file", text="")
+        else:
+            column.prop(new, "model", text="")
+            column.prop(new, "model_path", text="")
+        column.row(align=True).prop(new, "place", expand=True)
         row = column.row()
         row.scale_y = 1.0 if small else 1.4
-        made = row.operator("hyoid.create_character", text="Create Character", icon="ADD")
-        made.preset, made.part, made.location = new.preset, new.part, new.place
+        if new.source == "HUMAN":
+            made = row.operator("hyoid.create_character", text="Create Character", icon="ADD")
+            made.preset, made.part = new.preset, new.part
+        elif new.source == "FILE":
+            row.operator_context = "EXEC_DEFAULT"  # the file is chosen already
+            row.enabled = bool(new.file)
+            made = row.operator("hyoid.create_character_from_file", text="Create Character", icon="ADD")
+            made.filepath = new.file
+        else:
+            row.enabled = bool(new.model_path)
+            made = row.operator("hyoid.build_character", icon="ADD")
+            made.model, made.filepath = new.model, new.model_path
+        made.location = new.place
+
+
+def _about(rig: find.Rig) -> str:
+    """Where a character comes from that has no sliders, and its licence."""
+    mark, place = find.identity(rig.armature), find.file_of(rig.armature)
+    lines = [f"From {place.name}" if place is not None else f"From {mark.get('character', 'another program')}"]
+    if place is not None and not place.is_file():
+        lines.append(f"The file is not there any more ({place.parent}): the character works, but cannot be exported")
+    lines.append(from_files.terms(rig.armature))
+    return "\n".join(filter(None, lines))
 
 
 def _heading(layout: bpy.types.UILayout, context: bpy.types.Context, name: str, text: str) -> bool:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 
 import bpy
 
+from ..toolkit.blender import compat
 from ..toolkit.characters import bundled
 from ..toolkit.errors import HyoidError
-from . import details, find, presets, update
+from . import details, find, from_files, presets, update
 
 
 def slider(name: str) -> str:
@@ -96,6 +97,22 @@ class HYOID_PG_characters(bpy.types.PropertyGroup):
         ],
         default="full",
     )
+    source: bpy.props.EnumProperty(
+        name="Source",
+        items=[
+            ("HUMAN", "Human", "The human that comes with Hyoid (CC0)"),
+            ("FILE", "File", "A .character.npz that the toolkit has written"),
+            ("MODEL", "Model", "ICT-FaceKit, HACK, FLAME or SMPL-X, which you have; the toolkit reads them"),
+        ],
+    )
+    file: bpy.props.StringProperty(
+        name="Character file", description="A .character.npz", subtype="FILE_PATH", options=compat.RELATIVE
+    )
+    model: bpy.props.EnumProperty(name="Model", items=from_files.MODELS)
+    model_path: bpy.props.StringProperty(
+        name="Path", description="Folder or file of the model, as its authors give it out", subtype="FILE_PATH",
+        options=compat.RELATIVE,
+    )  # fmt: skip
     place: bpy.props.EnumProperty(
         name="Place",
         items=[("WORLD", "World origin", "Feet at the world origin"), ("CURSOR", "3D cursor", "Feet at the 3D cursor")],

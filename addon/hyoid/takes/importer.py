@@ -11,9 +11,9 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
-from ..characters import create, find
+from ..characters import create, find, from_files
 from ..timeline.frames import scene_rate
-from ..toolkit import formats
+from ..toolkit import characters, formats
 from ..toolkit.blender import compat
 from ..toolkit.errors import HyoidError, InputError, UsageError
 from ..toolkit.formats import take_npz
@@ -90,6 +90,8 @@ def create_for(context: Any, take: Take) -> Any:
         UsageError: its settings are unknown to this version.
     """
     asked = take.character
+    if asked.name.endswith(characters.FILE_SUFFIX) and Path(asked.name).is_file():
+        return from_files.from_file(context, asked.name).armature
     settings = dict(asked.settings) if asked.name == "human" else {}
     rig = create.create(context, settings, asked.part if asked.part in ("head", "full") else "full")
     return rig.armature

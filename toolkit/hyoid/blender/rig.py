@@ -65,11 +65,11 @@ def build(character: dict[str, Any], arrays: dict[str, np.ndarray], collection: 
     place_bones(armature, character, arrays, control=control)
     joints, parents = character["joints"], arrays["parents"]
     _sort(armature, joints, parents, control)
-    ring = _ring(collection)
-    for bone in armature.pose.bones:
-        if bone.name in NECK or bone.name == CONTROL:
-            bone.custom_shape = ring
-            bone.use_custom_shape_bone_size = False
+    ringed = [bone for bone in armature.pose.bones if bone.name in NECK or bone.name == CONTROL]
+    ring = _ring(collection) if ringed else None
+    for bone in ringed:
+        bone.custom_shape = ring
+        bone.use_custom_shape_bone_size = False
     if control and NECK[-1] in joints:
         armature.pose.bones[CONTROL].custom_shape_transform = armature.pose.bones[NECK[-1]]
     set_rings(armature, character, arrays)
