@@ -129,10 +129,10 @@ def _place(human: Any, bones: tuple[str, ...]) -> np.ndarray:
 
 
 def _cut(points: np.ndarray, triangles: np.ndarray, wanted: int) -> np.ndarray:
-    """The triangles above the height that leaves a few more vertices than wanted."""
-    order = np.sort(points[:, 1])[::-1]
-    height = order[min(int(wanted * 1.1), len(order) - 1)]
-    return triangles[(points[triangles, 1] > height).all(1)]
+    """The triangles of head, neck and bust without shoulders, a few more vertices of them than wanted."""
+    height = points[:, 1] - 1.5 * np.maximum(np.abs(points[:, 0]) - 0.06, 0)
+    order = np.sort(height)[::-1]
+    return triangles[(height[triangles] > order[min(int(wanted * 1.13), len(order) - 1)]).all(1)]
 
 
 def collapse(

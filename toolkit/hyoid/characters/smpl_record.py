@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+"""A model of the SMPL family as a character: the eight-joint neck in place of its own, or its own and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hyoid.characters import arkit, bundled, eyes, larynx, neck, neck_insert, plain_materials
+from hyoid.characters.character import Character, Corrective, Driver, Material, Part, Shapes
+from hyoid.characters.smpl_expression import Carried, arkit_map, carried, eyeballs, quads
+from hyoid.characters.smpl_family import Model, betas_of
+
+_MOST = 8  # weights a vertex
+_SMALLEST = 1e-7  # metres: offsets below are left out of a shape
+_COARSE = 1e-5  # metres, of shapes that were carried over
+_WHOLE = 0.97
+_BALL = 0.012  # metres, of an eyeball, where bones end
+_SHORTEST = 0.02  # metres, of a throat with room for a larynx
+_ADULT = {"age": 0.7, "weight": 0.5}
+
+
+def build(model: Model, settings: Mapping[str, float], licence: str) -> Character:
+    """The character of a model at one identity.
+
+    Args:
+        settings: ``identity000`` ... in standard deviations, and ``nativeNeck``: 1 keeps the joints, weights and pose
+            correctives of the file, so that the character moves exactly as the model does.
+
+    Raises:
+        InputError: the model's head cannot be recognised.
+    """
+    native = settings.get("nativeNeck", 0.0) >= 0.5
+    rest = model.template + (model.identity.astype(np.float64) @ betas_of(model, dict(settings))[0])
+    heads = model.regressor @ rest
+    human = carried(model)
+    names, parents, heads, weights = (
+        (model.joint_names, model.parents, heads, model.weights.toarray())
+        if native
+        else _with_neck(model, rest, heads, human)
+    )
+    shapes, drivers = _expressions(model, human)
+    throat = _throat(model, rest, human.landmarks)
+    if throat is not None:
+        moved, shapes = larynx.bake(throat, rest, _throat_rows(model, rest, throat), shapes)
+        rest = rest if native else moved
+    else:
+        shapes = _followed(shapes, sparse_shapes(arkit.LARYNX_SHAPES, np.zeros((3, len(rest), 3)), _SMALLEST))
+    shapes = _with_coefficients(model, shapes)
+    shapes, correctives = _correctives(model, shapes, names)
+    order, parts, materials = _parts(model)
+    uv, face_uv = _texture(model, rest, order)
+    joints, values = prune(weights)
+    return Character(
+        name=SOURCE_NAMES[model.kind], licence=licence, settings=dict(settings), vertices=rest.astype(np.float32),
+        faces=quads(model.faces[order]), uv=uv, face_uv=face_uv, parts=parts, shapes=shapes, joint_names=tuple(names),
+        parents=np.asarray(parents, np.int32), heads=heads.astype(np.float32),
+        tails=_tails(names, parents, heads, rest, human.landmarks), weight_joints=joints, weights=values,
+        drivers=drivers, neck=bundled.neck_limits(), materials=materials, landmarks=human.landmarks,
+        correctives=correctives, digest=model.digest,
+    )  # fmt: skip
+
+
+SOURCE_NAMES = {"FLAME": "flame", "SMPL-X": "smplx", "SMPL-H": "smplh", "SMPL": "smpl"}
+
+
+def prune(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The eight largest weights of each row (V, J), largest first, sum 1: joints (V, 8) int32, weights float32."""
+    width = min(_MOST, weights.shape[1])
+    best = np.argsort(-weights, 1, kind="stable")[:, :width]
+    values = np.take_along_axis(weights, best, 1)
+    values /= values.sum(1, keepdims=True)
+    joints = np.where(values > 0, best, 0)
+    room = ((0, 0), (0, _MOST - width))
+    return np.pad(joints, room).astype(np.int32), np.pad(values, room).astype(np.float32)
+
+
+def _under(model: Model, top: str) -> np.ndarray:
+    """Whether each joint (J,) is ``top`` or hangs on it."""
+    result = np.zeros(len(model.parents), bool)
+    first = model.joint_names.index(top)
+    for joint in range(first, len(result)):
+        result[joint] = joint == first or (model.parents[joint] >= 0 and result[model.parents[joint]])
+    return result
+
+
+def _with_neck(
+    model: Model, rest: np.ndarray, heads: np.ndarray, human: Carried
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
+    """Names, parents, heads (J', 3) and weights (V, J') with eight cervical joints for ``neck`` (and ``head``)."""
+    own = list(model.joint_names)
+    weights = model.weights.toarray()
+    skull = _under(model, "head" if "head" in own else "neck")
+    trunk = ~_under(model, "neck")
+    if model.kind == "FLAME":
+        base, top = human.neck @ rest
+        masks = _flame_masks(rest, base, top, human.landmarks)
+    else:
+        base, top = heads[own.index("neck")], heads[own.index("head")]
+        masks = weights[:, skull].sum(1) > _WHOLE, weights[:, trunk].sum(1) > _WHOLE
+    joints, _, levels = neck_insert.insert(rest, quads(model.faces), base, top, *masks)
+    names, rows = [], []
+    for index, name in enumerate(own):
+        if name == "neck":
+            names += neck.JOINTS
+            rows += list(joints)
+        elif name != "head":
+            names.append(name)
+            rows.append(heads[index])
+    parents = np.full(len(names), -1)
+    for index, name in enumerate(names):
+        if name in neck.JOINTS:
+            place = neck.JOINTS.index(name)
+            above = own[model.parents[own.index("neck")]] if place == 0 else neck.JOINTS[place - 1]
+        elif name == own[0]:
+            continue
+        else:
+            above = own[model.parents[own.index(name)]]
+            above = "oc1" if above in ("neck", "head") else above
+        parents[index] = names.index(above)
+    return tuple(names), parents, np.stack(rows), _spread(model, weights, levels, names, skull, trunk)
+
+
+def _spread(
+    model: Model, weights: np.ndarray, levels: np.ndarray, names: list[str], skull: np.ndarray, trunk: np.ndarray
+) -> np.ndarray:
+    """Weights (V, J') from the nine of the neck: the trunk's share goes to the file's joints below, the top one to the
+    joints above, both in the proportions of the file."""
+    own = list(model.joint_names)
+    column = {name: i for i, name in enumerate(names)}
+    result = np.zeros((len(weights), len(names)))
+    below = own[model.parents[own.index("neck")]]
+    left = weights[:, trunk].sum(1, keepdims=True)
+    for index in np.flatnonzero(trunk):
+        share = np.divide(weights[:, index : index + 1], left, out=np.zeros_like(left), where=left > 1e-6)
+        if own[index] == below:
+            share = np.where(left > 1e-6, share, 1.0)
+        result[:, column[own[index]]] += (share * levels[:, :1])[:, 0]
+    for place, name in enumerate(neck.JOINTS):
+        result[:, column[name]] += levels[:, place + 1]
+    up = weights[:, skull].sum(1)
+    for index in np.flatnonzero(skull):
+        if own[index] in ("neck", "head"):
+            continue
+        share = np.divide(weights[:, index], up, out=np.zeros_like(up), where=up > 1e-6) * levels[:, -1]
+        result[:, column[own[index]]] += share
+        result[:, column["oc1"]] -= share
+    return np.maximum(result, 0)
+
+
+def _flame_masks(
+    rest: np.ndarray, base: np.ndarray, top: np.ndarray, landmarks: Mapping[str, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Head and trunk of a bust whose own weights know one joint: above the chin's corner, below the jugular notch."""
+    length = np.linalg.norm(top - base)
+    corner = rest[landmarks["throat"]] if "throat" in landmarks else top + length * np.array([0, -0.45, 0.6])
+    notch = rest[landmarks["jugular"]] if "jugular" in landmarks else base + length * np.array([0, -0.25, 0.9])
+    behind = np.array([0.0, 0.0, -0.5 * length])
+    head = np.stack([corner, top + behind - [0, 0.12 * length, 0]])
+    trunk = np.stack([notch, base + behind])
+    above, below = neck_insert.masks_between(rest, head, trunk)
+    return above, below | (rest[:, 1] < rest[:, 1].min() + 0.004)
+
+
+def _expressions(model: Model, human: Carried) -> tuple[Shapes, tuple[Driver, ...]]:
+    """The 52 shapes in the span of the model's expression where it has one, else as they were carried; the drivers."""
+    fitted = arkit_map(model)
+    turning = eyes.drivers() if "eye.L" in model.joint_names else ()
+    if fitted is None:
+        return sparse_shapes(arkit.NAMES, human.shapes, _COARSE), turning
+    offsets = np.einsum("vck,sk->svc", model.expression, fitted.coefficients)
+    jaw = []
+    for name, vector in zip(arkit.NAMES, fitted.jaw, strict=True):
+        angle = float(np.linalg.norm(vector))
+        if angle > 1e-6:
+            axis = vector / angle
+            jaw.append(Driver("jaw", name, (float(axis[0]), float(axis[1]), float(axis[2])), float(np.degrees(angle))))
+    return sparse_shapes(arkit.NAMES, offsets, _SMALLEST), (*turning, *jaw)
+
+
+def sparse_shapes(names: tuple[str, ...], offsets: np.ndarray, smallest: float) -> Shapes:
+    """Offsets (shapes, V, 3) as shapes, without those below ``smallest`` metres."""
+    moved = np.abs(offsets).max(2) > smallest
+    starts = np.concatenate([[0], np.cumsum(moved.sum(1))]).astype(np.int64)
+    return Shapes(names, starts, np.nonzero(moved)[1].astype(np.int32), offsets[moved].astype(np.float32))
+
+
+def _followed(shapes: Shapes, *others: Shapes) -> Shapes:
+    """The shapes with others behind them."""
+    every = (shapes, *others)
+    counts = np.concatenate([np.diff(entry.starts) for entry in every])
+    return Shapes(
+        tuple(name for entry in every for name in entry.names),
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        np.concatenate([entry.vertices for entry in every]),
+        np.concatenate([entry.offsets for entry in every]),
+    )
+
+
+def _with_coefficients(model: Model, shapes: Shapes) -> Shapes:
+    """The file's own expression behind the others, a shape a coefficient: ``expression000`` ... in deviations."""
+    count = model.expression.shape[2]
+    names = tuple(f"expression{i:03d}" for i in range(count))
+    return _followed(shapes, sparse_shapes(names, np.moveaxis(model.expression, 2, 0), _SMALLEST)) if count else shapes
+
+
+def _correctives(model: Model, shapes: Shapes, names: tuple[str, ...]) -> tuple[Shapes, tuple[Corrective, ...]]:
+    """The file's pose shapes behind the others: one for each number of R - I of each joint that the character has."""
+    made, fields = [], []
+    for joint, name in enumerate(model.joint_names):
+        if joint == 0 or name not in names:
+            continue
+        for number in range(9):
+            field = model.pose[:, :, 9 * (joint - 1) + number]
+            if np.abs(field).max() > _SMALLEST:
+                features = np.zeros(9)
+                features[number] = 1
+                made.append(Corrective(f"corrective_{name}_{number}", name, features.reshape(3, 3)))
+                fields.append(field)
+    if not made:
+        return shapes, ()
+    more = (sparse_shapes((entry.shape,), field[None], _SMALLEST) for entry, field in zip(made, fields, strict=True))
+    return _followed(shapes, *more), tuple(made)
+
+
+def _throat(model: Model, rest: np.ndarray, landmarks: Mapping[str, int]) -> larynx.Larynx | None:
+    """The larynx between chin and jugular notch; None where the mesh ends above them."""
+    if not {"throat", "larynx", "jugular"} <= set(landmarks):
+        return None
+    top, middle, bottom = (rest[landmarks[name]] for name in ("throat", "larynx", "jugular"))
+    if not top[1] > middle[1] > bottom[1] or np.linalg.norm(top - bottom) < _SHORTEST:
+        return None
+    name = model.path.stem.lower()
+    gender = 1.0 if "female" in name else 0.0 if "male" in name else 0.5
+    numbers = {"amplitude_male": 10.0, "amplitude_female": 2.0}
+    return larynx.from_identity(numbers, {**_ADULT, "gender": gender}, rest, landmarks)
+
+
+def _throat_rows(model: Model, rest: np.ndarray, throat: larynx.Larynx) -> np.ndarray:
+    return np.flatnonzero((np.linalg.norm((rest - throat.centre) * [1, 0.6, 0.5], axis=1) < 0.05) & ~eyeballs(model))
+
+
+def _parts(model: Model) -> tuple[np.ndarray, tuple[Part, ...], dict[str, Material]]:
+    """The order of faces (F,), parts and materials: skin and eyeballs, where each is one run of the vertices."""
+    balls = eyeballs(model)
+    piece = np.zeros(len(balls), np.int32)
+    if balls.any():
+        left = np.asarray(model.weights[:, model.joint_names.index("eye.L")].todense()).ravel() > 0.5
+        piece = np.where(balls, np.where(left, 1, 2), 0)
+    names, materials = ["body", "eye_left", "eye_right"], plain_materials.materials("skin")
+    runs = np.flatnonzero(np.diff(piece)) + 1
+    of_faces = piece[model.faces]
+    apart = bool((of_faces == of_faces[:, :1]).all())
+    if len(runs) != 2 or not apart:
+        everything = Part("body", "skin", slice(0, len(piece)), slice(0, len(model.faces)))
+        return np.arange(len(model.faces)), (everything,), materials
+    order, parts, first = [], [], 0
+    for start, stop in zip([0, *runs], [*runs, len(piece)], strict=True):
+        mine = np.flatnonzero((model.faces[:, 0] >= start) & (model.faces[:, 0] < stop))
+        kind = int(piece[start])
+        faces = slice(first, first + len(mine))
+        parts.append(Part(names[kind], "eye" if kind else "skin", slice(int(start), int(stop)), faces))
+        order.append(mine)
+        first += len(mine)
+    return np.concatenate(order), tuple(parts), materials | {"eye": eyes.materials()["eye"]}
+
+
+def _texture(model: Model, rest: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Texture coordinates: the file's or a view from the front; those of the eyeballs fit the human's eye map."""
+    corners = quads(model.faces[order])
+    if model.uv is None or model.face_uv is None:
+        low, high = rest.min(0), rest.max(0)
+        uv, face_uv = ((rest - low) / (high - low).max())[:, :2], corners
+    else:
+        uv, face_uv = model.uv, quads(model.face_uv[order])
+    balls = eyeballs(model)
+    if not balls.any():
+        return uv.astype(np.float32), face_uv
+    maps = _eye_map(model, rest)
+    on_ball = balls[corners[:, 0]]
+    # Eyeballs get coordinates of their own behind the others, one a vertex.
+    face_uv = np.where(on_ball[:, None], corners + len(uv), face_uv).astype(np.int32)
+    return np.concatenate([uv, maps]).astype(np.float32), face_uv
+
+
+def _eye_map(model: Model, rest: np.ndarray) -> np.ndarray:
+    """Coordinates (V, 2) on the bundled human's eye map by the angle from the optical axis (+Z); see ``eyes``."""
+    result = np.full((len(rest), 2), 0.5)
+    balls = eyeballs(model)
+    for name in ("eye.L", "eye.R"):
+        weight = np.asarray(model.weights[:, model.joint_names.index(name)].todense()).ravel()
+        rows = np.flatnonzero((weight > 0.5) & balls)
+        away = rest[rows] - 0.5 * (rest[rows].max(0) + rest[rows].min(0))
+        flat = np.linalg.norm(away[:, :2], axis=1)
+        angle = np.arctan2(flat, away[:, 2])
+        outside = 0.25 + 0.25 * (angle - eyes.LIMBUS) / (np.pi - eyes.LIMBUS)
+        radius = np.where(angle < eyes.LIMBUS, 0.25 * np.sin(angle) / np.sin(eyes.LIMBUS), outside)
+        result[rows] += radius[:, None] * away[:, :2] / np.maximum(flat, 1e-9)[:, None]
+    return result
+
+
+def _tails(
+    names: tuple[str, ...], parents: np.ndarray, heads: np.ndarray, rest: np.ndarray, landmarks: Mapping[str, int]
+) -> np.ndarray:
+    """Where bones end (J, 3): at the mean of their children, at the chin, before the eye, or a little further on."""
+    tails = np.zeros_like(heads)
+    for joint, name in enumerate(names):
+        children = [row for row in np.flatnonzero(np.asarray(parents) == joint) if not names[row].startswith("eye.")]
+        if name == "jaw" and "chin" in landmarks:
+            tails[joint] = rest[landmarks["chin"]]
+        elif name.startswith("eye."):
+            tails[joint] = heads[joint] + [0, 0, _BALL]
+        elif name in ("oc1", "head"):
+            tails[joint] = [heads[joint, 0], rest[:, 1].max(), heads[joint, 2]]
+        elif name in neck.JOINTS:
+            tails[joint] = heads[names.index(neck.JOINTS[neck.JOINTS.index(name) + 1])]
+        elif children:
+            tails[joint] = heads[children].mean(0)
+        else:
+            step = heads[joint] - heads[parents[joint]] if parents[joint] >= 0 else np.array([0, 0.05, 0])
+            tails[joint] = heads[joint] + step * (0.6 if np.linalg.norm(step) > 1e-6 else 0) + [0, 0, 1e-4]
+    same = np.linalg.norm(tails - heads, axis=1) < 1e-3
+    tails[same] = heads[same] + [0, 0.02, 0]
+    return tails.astype(np.float32)
