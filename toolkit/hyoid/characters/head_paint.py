@@ -24,13 +24,18 @@ SKIN_VERTICES, SKIN_FACES = 14_062, 14_034
 _MOUTH_FACES, _EYE_FACES = slice(11_144, 13_226), slice(13_226, 14_034)
 _SIZE = (2048, 1024)  # of the skin: face and back of the head side by side
 _LASH_SIZE = 1024
-_VERSION = 1
+_VERSION = 3
 # Linear colours.
 _SKIN = np.array([0.600, 0.345, 0.250])
 _LIPS = np.array([0.430, 0.150, 0.130])
 _MOUTH = np.array([0.270, 0.060, 0.050])
 _RIM = np.array([0.520, 0.230, 0.190])
 _HAIR = np.array([0.040, 0.024, 0.015])
+# Where the hair begins: degrees from the front about the vertical, and height in centimetres.
+_HAIRLINE = (
+    (0.0, 9.9), (20.0, 9.8), (36.0, 8.8), (50.0, 7.4), (60.0, 6.2), (68.0, 3.6), (76.0, 0.6), (88.0, 0.6), (104.0, 0.8),
+    (125.0, -1.6), (150.0, -3.6), (180.0, -4.2),
+)  # fmt: skip
 _log = logging.getLogger("hyoid")
 
 
@@ -85,8 +90,8 @@ def _skin(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray, face_uv: np.n
     colour += lips[..., None] * (_LIPS - colour)
     colour[region == 1] = _MOUTH
     colour[region == 2] = _RIM
-    brows = _brows(marks, uv, faces, face_uv)
-    colour += brows[..., None] * (_HAIR - colour)
+    hair = np.maximum(_brows(marks, uv, faces, face_uv), np.where(region == 0, _stubble(points), 0))
+    colour += hair[..., None] * (_HAIR - colour)
     return _srgb(colour)
 
 
@@ -166,21 +171,39 @@ def _brows(marks: np.ndarray, uv: np.ndarray, faces: np.ndarray, face_uv: np.nda
     from PIL import Image, ImageDraw
 
     width, height = _SIZE
-    scale = 2
+    scale = 4
     sheet = Image.new("L", (width * scale // 2, height * scale))  # the half of the face
     draw = ImageDraw.Draw(sheet)
     random = np.random.default_rng(7)
     of_vertex = np.zeros((faces.max() + 1, 2))
     of_vertex[faces] = uv[face_uv]
     texel = of_vertex[list(LANDMARKS_68)] * [width * scale, -height * scale] + [0, height * scale]
-    unit = scale * float(np.linalg.norm(texel[27] - texel[30]) / np.linalg.norm(marks[27] - marks[30])) / scale
+    unit = float(np.linalg.norm(texel[27] - texel[30]) / np.linalg.norm(marks[27] - marks[30]))
     for line in (texel[17:22], texel[26:21:-1]):  # from the temple to the nose
         for stroke in _brow_strokes(line, unit, random):
-            draw.line([tuple(point) for point in stroke], fill=int(random.integers(120, 215)), width=scale)
+            draw.line([tuple(point) for point in stroke], fill=int(random.integers(150, 235)), width=3)
     full = np.zeros((height, width))
     small = sheet.resize((width // 2, height), Image.Resampling.BOX)
     full[:, : width // 2] = np.asarray(small) / 255
     return np.clip(1.25 * ndimage.gaussian_filter(full, 0.6) + 0.30 * ndimage.gaussian_filter(full, 5), 0, 0.92)
+
+
+def _stubble(points: np.ndarray) -> np.ndarray:
+    """(height, width) 0..1: hair cut short on the scalp, thinner towards its edge, none on the ears."""
+    turn = np.degrees(np.arctan2(np.abs(points[..., 0]), points[..., 2]))  # 0 in front, 180 at the back
+    edge = np.interp(turn, *np.array(_HAIRLINE).T) + 0.25 * _noise(points, 0.35, 4)
+    inside = np.clip((points[..., 1] - edge) / 2.0, 0, 1)
+    inside = inside * inside * (3 - 2 * inside)
+    height, width = points.shape[:2]
+    row, column = np.mgrid[0:height, 0:width]
+    across = np.minimum(column, width // 2 - column) / (width // 2)  # from the outer edges of the face's half
+    ears = np.clip((0.125 - across) / 0.01, 0, 1) * (column < width // 2) * _within(row / height, 0.305, 0.565, 0.015)
+    grain = np.random.default_rng(5).random((height, width))
+    return inside * (1 - ears) * (0.42 + 0.40 * ndimage.gaussian_filter(grain, 0.7))
+
+
+def _within(values: np.ndarray, low: float, high: float, soft: float) -> np.ndarray:
+    return np.clip((values - low) / soft, 0, 1) * np.clip((high - values) / soft, 0, 1)
 
 
 def _brow_strokes(line: np.ndarray, unit: float, random: np.random.Generator) -> list[np.ndarray]:
@@ -236,7 +259,7 @@ def _lashes() -> np.ndarray:
 def _noise(points: np.ndarray, size: float, seed: int) -> np.ndarray:
     """Smooth noise of unit variance over space, with lumps of about ``size``."""
     lattice = np.random.default_rng(seed).normal(size=(32, 32, 32))
-    place = np.moveaxis(points / size, -1, 0) % 31
+    place = np.moveaxis(points / size, -1, 0) % 32
     return ndimage.map_coordinates(lattice, place.reshape(3, -1), order=1, mode="grid-wrap").reshape(points.shape[:-1])
 
 

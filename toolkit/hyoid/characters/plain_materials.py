@@ -7,11 +7,11 @@ from hyoid.characters.character import Material
 
 _SKIN = (0.62, 0.36, 0.27, 1.0)  # linear, the mean of the bundled human's skin map
 PLAIN: dict[str, Material] = {
-    "skin": Material("skin", _SKIN, 0.55, subsurface=0.12),
+    "skin": Material("skin", _SKIN, 0.60, subsurface=0.12),
     "mouth": Material("mouth", (0.30, 0.07, 0.06, 1.0), 0.35, subsurface=0.10),
     "gums": Material("gums", (0.48, 0.15, 0.13, 1.0), 0.30, subsurface=0.10),
     "tongue": Material("tongue", (0.50, 0.16, 0.14, 1.0), 0.38, subsurface=0.10),
-    "teeth": Material("teeth", (0.72, 0.66, 0.54, 1.0), 0.20, double_sided=True, subsurface=0.05),
+    "teeth": Material("teeth", (0.88, 0.80, 0.67, 1.0), 0.25, double_sided=True, subsurface=0.25),
     "lashes": Material("lashes", (0.020, 0.014, 0.010, 0.45), 0.7, alpha="blend", double_sided=True),
 }
 """By name: ``skin``, ``mouth`` (its inside), ``gums``, ``tongue``, ``teeth``, ``lashes`` (thin hair cards)."""
