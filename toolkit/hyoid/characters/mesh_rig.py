@@ -315,10 +315,12 @@ def _packed(names: tuple[str, ...], offsets: np.ndarray) -> Shapes:
 
 
 def _uv(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
-    """The UVs of the mesh, or one corner for all where it has none."""
+    """The UVs of the mesh, or where it has none the view from the front, one corner a vertex."""
     if len(mesh.uv) and len(mesh.face_uv) == len(mesh.faces):
         return np.asarray(mesh.uv, np.float32), np.asarray(mesh.face_uv, np.int32)
-    return np.zeros((1, 2), np.float32), np.zeros((len(mesh.faces), 4), np.int32)
+    flat = np.asarray(mesh.vertices, np.float64)[:, :2]
+    flat = (flat - flat.min(0)) / max(float(np.ptp(flat, axis=0).max()), 1e-9)
+    return flat.astype(np.float32), np.asarray(mesh.faces, np.int32)
 
 
 def _materials(parts: tuple[Part, ...]) -> dict[str, Material]:
