@@ -98,3 +98,21 @@ def check_counts(vertices: int, faces: int, path: Path) -> None:
         raise InputError("holds no vertices", path=path, expected="a mesh")
     if max(vertices, faces) > _LARGEST_COUNT:
         raise InputError(f"{vertices} vertices and {faces} faces", path=path, expected=f"at most {_LARGEST_COUNT}")
+
+
+def welded(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different points in the order in which they first appear, and for each point which of them it is.
+
+    Args:
+        points: (n, 3) float64.
+
+    Returns:
+        vertices: (m, 3); index: (n,) int64 into it.
+    """
+    # + 0.0 makes the two zeros equal bits, so that rows can be compared as bytes.
+    rows = np.ascontiguousarray(points + 0.0).view(np.dtype((np.void, 24))).ravel()
+    _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(first), np.int64)
+    rank[order] = np.arange(len(first))
+    return points[first[order]], rank[inverse.ravel()]
