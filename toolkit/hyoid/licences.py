@@ -39,6 +39,8 @@ TABLE: dict[str, Terms] = {
     "CC-BY-NC-ND-4.0": Terms(NO),
     "LicenseRef-SMPL-X": Terms(NO),
     "LicenseRef-FLAME-2020": Terms(NO),
+    "LicenseRef-FLAME-2023": Terms(ASK, "read the licence that came with the file (its publisher names CC-BY-4.0)"),
+    "LicenseRef-HACK": Terms(ASK, "its authors publish no licence: ask them"),
     "LicenseRef-own": Terms(ASK, "it is yours or your client's: make sure that you may use it"),
 }
 """Licences by SPDX identifier; a ``LicenseRef-`` is our name for a text that SPDX does not list."""
@@ -105,5 +107,6 @@ def sentence(result: dict[str, Any]) -> str:
     word = {YES: "yes", NO: "NO", ASK: "not certain"}[result["commercial"]]
     reasons = "; ".join([*result["because"], *result["duties"]])
     if result["commercial"] == YES and not reasons:
-        reasons = f"{result['sources']} sources, all free for any use"
+        count = result["sources"]
+        reasons = f"{count} sources, all free for any use" if count > 1 else "its source is free for any use"
     return f"commercial use: {word} ({reasons})" if reasons else f"commercial use: {word}"
