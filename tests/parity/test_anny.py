@@ -100,7 +100,11 @@ def _weights(labels: list[str]) -> np.ndarray:
     return merged
 
 
-@pytest.mark.parametrize("name", ["default_rig", "makehuman_full", "head"])
+def _cases() -> list[str]:
+    return sorted(entry.parent.name for entry in CASES.glob("*/case.json"))
+
+
+@pytest.mark.parametrize("name", _cases())
 def test_rest_and_posed_vertices_equal_the_official_ones(name):
     config, arrays = _case(name)
     labels, chosen = config["bone_labels"], arrays["in.vertex_index"]

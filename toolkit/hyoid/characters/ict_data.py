@@ -42,7 +42,7 @@ LANDMARKS_68: tuple[int, ...] = (
     5841, 5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966,
 )  # fmt: skip
 """Vertices of the 68 points of the Multi-PIE scheme, in its order."""
-_FORMAT = 1
+_FORMAT = 2
 _log = logging.getLogger("hyoid")
 
 
@@ -137,7 +137,7 @@ def _model(folder: Path, names: tuple[str, ...], key: str) -> Model:
             return _from_arrays(read_npz(kept))
         except (InputError, KeyError, ValueError) as error:
             _log.warning("%s cannot be used (%s); the model is converted again", kept, error)
-    _log.warning("Converting %d files of %s once; this takes about ten seconds", len(names), folder)
+    _log.warning("Converting %d files of %s once; this takes up to half a minute", len(names), folder)
     arrays = convert(folder, names)
     try:
         with part_file(kept) as part:
@@ -156,7 +156,8 @@ def convert(folder: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     started = time.monotonic()
     path = folder / f"{NEUTRAL}.obj"
     mesh = obj.read(path)
-    _check_counts(path, len(mesh.vertices))
+    neutral = decimals(mesh.vertices)
+    _check_counts(path, len(neutral))
     if len(mesh.faces) != FACES or not len(mesh.face_uv):
         expected = f"{FACES} faces with texture coordinates, as in ICT-FaceKit Light"
         raise InputError(f"has {len(mesh.faces)} faces", path=path, expected=expected)
@@ -167,12 +168,12 @@ def convert(folder: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         if name != NEUTRAL:
             vertices = obj.read_vertices(path)
             _check_counts(path, len(vertices))
-            offsets.append((vertices - mesh.vertices).astype(np.float32))
+            offsets.append((decimals(vertices) - neutral).astype(np.float32))
         digest.update(f"{name} {sha256_of(path)}\n".encode())
     expressions, identities = offsets[: len(EXPRESSIONS)], offsets[len(EXPRESSIONS) :]
     _log.info("converted in %.1f s", time.monotonic() - started)
     return {
-        "neutral": mesh.vertices,
+        "neutral": neutral,
         "faces": mesh.faces,
         "uv": mesh.uv,
         "face_uv": mesh.face_uv,
@@ -180,6 +181,24 @@ def convert(folder: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         "identities": np.stack(identities) if identities else np.zeros((0, VERTICES, 3), np.float32),
         "digest": np.array(digest.hexdigest()),
     }
+
+
+def decimals(values: np.ndarray) -> np.ndarray:
+    """Numbers as they were published, float64: the files hold six or seven digits, copies of them often float32.
+
+    Sums of a hundred modes would multiply the rounding of a copy; a number that equals a shorter one in float32 becomes
+    that one.
+    """
+    exact = np.array(values, np.float64)
+    single = exact.astype(np.float32)
+    size = np.abs(exact)
+    power = np.floor(np.log10(size, out=np.zeros_like(size), where=size > 1e-30))
+    for digits in (7, 6):
+        scale = 10.0 ** (digits - 1 - power)
+        shorter = np.round(exact * scale) / scale
+        same = shorter.astype(np.float32) == single
+        exact[same] = shorter[same]
+    return exact
 
 
 def _check_counts(path: Path, count: int) -> None:
