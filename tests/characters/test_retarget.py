@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hyoid import characters
-from hyoid.characters import arkit, curve_names, neck, performance, retarget, skeleton_roles
+from hyoid.characters import arkit, curve_names, expression_map, neck, performance, retarget, skeleton_roles
 from hyoid.characters.character import Character, Shapes
 from hyoid.errors import InputError, UsageError
 from hyoid.geometry import rotations
@@ -265,40 +265,79 @@ def test_a_character_that_lacks_a_shape_is_named():
     assert found.messages == ("'mute' does not show tongueOut",)
 
 
-def coefficients() -> Character:
-    """A toy whose ARKit shapes lie in the span of its expression coefficients and a jaw of its own."""
+@pytest.fixture
+def coefficients(monkeypatch) -> Character:
+    """A toy whose ARKit shapes are mixtures of 60 coefficients, told under the name flame:toy."""
     base = member("toy")
     random = np.random.default_rng(5)
     modes = random.normal(0, 0.002, (60, len(base.vertices), 3)).astype(np.float32)
     mix = random.normal(0, 1, (len(arkit.NAMES), 60)) / 8
-    shapes = np.tensordot(mix, modes, 1)
-    offsets = np.concatenate([shapes, modes]).astype(np.float32)
+    offsets = np.concatenate([np.tensordot(mix, modes, 1), modes]).astype(np.float32)
     names = (*arkit.NAMES, *(f"expression{i:03d}" for i in range(60)))
     count = len(base.vertices)
     table = Shapes(
         names, np.arange(len(names) + 1) * count, np.tile(np.arange(count, dtype=np.int32), len(names)),
         offsets.reshape(-1, 3),
     )  # fmt: skip
-    return replace(base, name="modes", shapes=table, digest="1" * 64)
+    flat = np.concatenate([modes.reshape(60, -1), np.zeros((3, 3 * count))])
+    sizes = dict.fromkeys(arkit.NAMES, 1.0)
+    found = expression_map.ExpressionMap(mix, np.zeros((52, 3)), flat @ flat.T, dict.fromkeys(sizes, 0.25), sizes)
+    monkeypatch.setattr(expression_map, "of_name", lambda name: found)
+    return replace(base, name="flame", shapes=table, digest="1" * 64, drivers=())
 
 
-def test_expression_coefficients_show_the_same_face_and_the_residual_is_told():
-    character = coefficients()
+def shown(character: Character, take: Take) -> np.ndarray:
+    """The vertices of a face alone."""
+    still = replace(take, joint_names=(), rotations=np.zeros((take.frames, 0, 4), np.float32))
+    return performance.deform(character, performance.perform(character, still))
+
+
+def test_expression_coefficients_show_the_same_face_and_the_residual_is_told(coefficients):
+    character = coefficients
     sparse = np.where(np.random.default_rng(2).uniform(size=len(arkit.NAMES)) < 0.15, 0.7, 0)
     take = faces(arkit.NAMES, sparse)
-    found = retarget.retarget(take, character, CharacterReference("modes"), source=character, curves="expression")
+    found = retarget.retarget(take, character, CharacterReference("flame:toy"), source=character, curves="expression")
     assert found.take.curve_names[:60] == character.shapes.names[-60:]
-    assert found.facts["expression_residual_mm"] < 0.05  # the shapes lie in the coefficients' span
-    still = replace(found.take, joint_names=(), rotations=np.zeros((4, 0, 4), np.float32))
-    before = replace(take, joint_names=(), rotations=np.zeros((4, 0, 4), np.float32))
-    shown = [performance.deform(character, performance.perform(character, each)) for each in (before, still)]
-    assert np.abs(shown[0] - shown[1]).max() < 1e-4
-    kept = moved(found.take, character, source=character)
+    assert found.facts["expression_residual_mm"] == 0.25
+    assert any("0.25 mm" in text for text in found.messages)
+    assert np.abs(shown(character, take) - shown(character, found.take)).max() < 1e-4
+    kept = moved(found.take, character, source=character, curves="expression")
     assert kept.curve_names == found.take.curve_names
-    other = moved(found.take, member("toy"), source=character)
-    again = [performance.deform(character, performance.perform(character, replace(each, joint_names=(),
-             rotations=np.zeros((4, 0, 4), np.float32)))) for each in (take, other)]  # fmt: skip
-    assert np.abs(again[0] - again[1]).max() < 5e-4
+    assert np.array_equal(kept.curves, found.take.curves)
+    back = moved(found.take, member("toy"), source=character)
+    assert np.abs(shown(character, take) - shown(character, back)).max() < 5e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["FLAME", "SMPL-X"])
+def test_model_files_of_the_published_layout(kind, tmp_path, monkeypatch):
+    """Head, jaw and gaze reach the native joints, and the coefficients come back as the face they were."""
+    from tests.characters import smpl_files
+
+    monkeypatch.setenv("HYOID_CACHE", str(tmp_path))
+    path = tmp_path / "model.npz"
+    smpl_files.write_npz(path, smpl_files.arrays(kind))
+    name = f"{'flame' if kind == 'FLAME' else 'smplx'}:{path}"
+    human, eight = member("human"), characters.load(name)
+    native = characters.load(name, {"nativeNeck": 1.0})
+    take = wander(human, 10, body=kind != "FLAME")
+    take = replace(take, curve_names=("jawOpen", "eyeLookUpLeft"), curves=np.full((10, 2), 0.5, np.float32))
+    for target in (eight, native):
+        reference = CharacterReference(name, dict(target.settings))
+        result = retarget.retarget(take, target, reference, source=human).take
+        assert degrees(head_and_trunk(human, take)[0], head_and_trunk(target, result)[0]) < EXACT
+        back = moved(result, human, source=target)
+        assert degrees(head_and_trunk(human, take)[0], head_and_trunk(human, back)[0]) < EXACT
+        own = retarget.retarget(take, target, reference, source=human, curves="expression")
+        assert own.take.curve_names[0] == "expression000"
+        assert 0 < own.facts["expression_residual_mm"] < 3
+        jaw = rotations.to_rotation_vector(own.take.rotations[:, own.take.joint_names.index("jaw")])
+        assert 2 < np.degrees(jaw[0, 0]) < 20
+        assert abs(np.degrees(rotations.to_rotation_vector(
+            own.take.rotations[0, own.take.joint_names.index("eye.L")])[0])) > 3  # fmt: skip
+        again = retarget.retarget(own.take, human, CharacterReference("human"), source=target).take
+        assert again.curve("jawOpen")[0] == pytest.approx(0.5, abs=0.1)
+        assert "jaw" not in again.joint_names
 
 
 def test_the_larynx_goes_as_far_as_suits_the_neck():
@@ -322,13 +361,19 @@ def test_the_history_names_both_characters():
     assert {entry.licence for entry in back} == {"CC0-1.0", "LicenseRef-FLAME-2020"}
 
 
+def test_coefficients_that_the_model_lacks_are_named(coefficients):
+    with pytest.raises(InputError, match="no coefficient 'expression077'"):
+        moved(faces(("expression000", "expression077")), member("toy"), source=coefficients)
+
+
 def test_what_cannot_be_done_is_said():
     with pytest.raises(UsageError, match="no expression coefficients"):
-        moved(faces(arkit.NAMES), member("toy"), curves="expression")
+        moved(faces(arkit.NAMES), member("human"), curves="expression")
     with pytest.raises(InputError, match="without their model"):
-        moved(faces(("expression000", "expression001")), member("toy"))
-    with pytest.raises(InputError, match="no coefficient 'expression077'"):
-        moved(faces(("expression000", "expression077")), member("toy"), source=coefficients())
+        moved(replace(faces(("expression000", "expression001")), character=CharacterReference()), member("toy"))
+    with pytest.raises(InputError, match="does not exist"):
+        gone = replace(faces(("expression000",)), character=CharacterReference("flame:gone.pkl"))
+        moved(gone, member("toy"))
     with pytest.raises(UsageError, match="unknown names"):
         moved(faces(arkit.NAMES), member("toy"), curves="maya")
 

@@ -65,9 +65,9 @@ def perform(character: Character, take: Take, start: int = 0, stop: int | None =
     for i, name in enumerate(take.joint_names):
         if name in character.joint_names:
             turns[:, character.joint(name)] = take.rotations[frames, i]
-    for joint, driven in _driven(character, named).items():
+    for joint, vector in driven(character, named).items():
         index = character.joint(joint)
-        turns[:, index] = rotations.multiply(turns[:, index], rotations.from_rotation_vector(driven))
+        turns[:, index] = rotations.multiply(turns[:, index], rotations.from_rotation_vector(vector))
     _correct(character, turns, weights, columns)
     return Performance(weights, turns, take.root[frames].astype(np.float32))
 
@@ -82,7 +82,7 @@ def _correct(character: Character, turns: np.ndarray, weights: np.ndarray, colum
         weights[:, columns[corrective.shape]] = moved
 
 
-def _driven(character: Character, curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def driven(character: Character, curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Rotation vectors (frames, 3) of the joints that follow curves: all drivers of a joint added up."""
     result: dict[str, np.ndarray] = {}
     for driver in character.drivers:

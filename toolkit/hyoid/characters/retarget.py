@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hyoid.characters import arkit, curve_names, expression_map, facs, neck, skeleton_roles
+from hyoid.characters import arkit, curve_names, expression_map, facs, neck, performance, skeleton_roles
 from hyoid.characters.character import Character
 from hyoid.characters.curve_names import Row
 from hyoid.characters.skeleton_roles import Skeleton
@@ -38,7 +38,7 @@ class Retargeted:
     """A take on its new character and what became of everything.
 
     Attributes:
-        take: curves, joints and reference are those of the target.
+        take: curves, joints and reference are those of the target. target: who performs it.
         curves: what became of each curve whose name changed, or that is lost.
         joints: what became of each joint that moves, in the same way.
         messages: a few plain sentences for people.
@@ -46,13 +46,14 @@ class Retargeted:
     """
 
     take: Take
+    target: Character
     curves: tuple[Row, ...]
     joints: tuple[Row, ...]
     messages: tuple[str, ...]
     facts: Mapping[str, float]
 
     def table(self) -> dict[str, Any]:
-        """Everything but the take, for JSON."""
+        """What became of everything, for JSON."""
         return {
             "curves": [asdict(row) for row in self.curves], "joints": [asdict(row) for row in self.joints],
             "messages": list(self.messages), "facts": dict(self.facts),
@@ -100,13 +101,16 @@ def retarget(
     skeleton = own if own is not None and known else skeleton_roles.of_names(take.joint_names)
     other = skeleton_roles.of_character(target)
     facts: dict[str, float] = {}
-    face, rows, turned = _face(take, target, source, curves, pairs, facts)
-    face = _larynx(face, None if own is None else own.neck, other.neck, facts)
+    shown = _face(take, target, reference, source, curves, pairs, facts)
+    face = _larynx(shown.curves, None if own is None else own.neck, other.neck, facts)
+    rows = shown.rows
     joints = _Joints(take, skeleton, target, other)
     turns = joints.retargeted()
-    for name, values in turned.items():  # what a jaw joint says in coefficients and a shape says in ARKit's names
-        if name in target.joint_names:
-            turns[name] = values
+    if shown.jaw_taken:
+        turns.pop("jaw", None)
+    for name, vector in shown.driven.items():
+        before = turns.get(name, rotations.identity(take.frames).astype(float))
+        turns[name] = rotations.multiply(before, rotations.from_rotation_vector(vector.astype(float)))
     scale = other.leg / own.leg if own is not None and known and own.leg and other.leg else 1.0
     if abs(scale - 1) > 1e-6:
         facts["travel_scale"] = scale
@@ -122,7 +126,7 @@ def retarget(
         provenance=_provenance(take, target, source),
     )  # fmt: skip
     messages = _messages(take, target, rows, joints.rows, facts)
-    return Retargeted(moved, tuple(rows), tuple(joints.rows), messages, facts)
+    return Retargeted(moved, target, tuple(rows), tuple(joints.rows), messages, facts)
 
 
 def _moving(take: Take) -> set[str]:
@@ -131,34 +135,55 @@ def _moving(take: Take) -> set[str]:
     return {name for name, moves in zip(take.joint_names, turned, strict=True) if moves}
 
 
+@dataclass(frozen=True)
+class _Face:
+    """Curves by name, what became of them, rotation vectors (frames, 3) of joints that curves turned, by joint, and
+    whether the source's jaw went into the curves."""
+
+    curves: dict[str, np.ndarray]
+    rows: list[Row]
+    driven: dict[str, np.ndarray]
+    jaw_taken: bool
+
+
 def _face(
-    take: Take, target: Character, source: Character | None, curves: str, pairs: str, facts: dict[str, float]
-) -> tuple[dict[str, np.ndarray], list[Row], dict[str, np.ndarray]]:
-    """Curves by name, what became of them, and rotations of joints that took part in it."""
+    take: Take,
+    target: Character,
+    reference: CharacterReference,
+    source: Character | None,
+    curves: str,
+    pairs: str,
+    facts: dict[str, float],
+) -> _Face:
+    """The face of a take under the names that are asked for; residuals go into ``facts``."""
     named = {name: take.curves[:, index] for index, name in enumerate(take.curve_names)}
     coefficients = [name for name in named if curve_names.expression_number(name) is not None]
     rows: list[Row] = []
-    turned: dict[str, np.ndarray] = {}
+    driven: dict[str, np.ndarray] = {}
+    taken = False
     same_file = source is not None and source.digest == target.digest and source.name == target.name
-    if coefficients and not same_file:
+    kept = curves == "expression" and same_file
+    if coefficients and not kept:
         jaw = next(
             (take.rotations[:, take.joint_names.index(n)] for n in _ALIASES["jaw"] if n in take.joint_names), None
         )
-        weights = expression_map.to_arkit(source, {name: named.pop(name) for name in coefficients}, jaw)
+        values = {name: named.pop(name) for name in coefficients}
+        weights = expression_map.to_arkit(take.character.name, values, jaw)
         rows += [Row(f"{len(coefficients)} expression coefficients", "ARKit", "least squares")]
         named |= weights
-        turned["jaw"] = rotations.identity(take.frames)
+        taken = True
     shapes = () if curves != "arkit" else target.shapes.names
     named, renamed = curve_names.to_arkit(named, shapes, pairs=pairs)
     rows += renamed
     if curves == "expression":
-        if not coefficients or not same_file:
-            names, values = facs.expanded(tuple(named), np.stack(list(named.values()), -1)) if named else ((), None)
-            named = {name: values[:, i] for i, name in enumerate(names)} if values is not None else {}
-            found = expression_map.of_character(target)
+        if not coefficients or not kept:
+            names, values = facs.expanded(tuple(named), np.stack([np.zeros(take.frames), *named.values()], -1)[:, 1:])
+            named = {name: values[:, index] for index, name in enumerate(names)}
+            found = expression_map.of_name(reference.name)
             facts["expression_residual_mm"] = found.residual_mm
-            named, turned = expression_map.from_arkit(found, named, take.frames)
-            rows.append(Row("ARKit", f"{found.count} expression coefficients", "linear map"))
+            driven = performance.driven(target, named)
+            named = expression_map.from_arkit(found, named, take.frames)
+            rows.append(Row("ARKit", f"{len(found.names)} expression coefficients", "linear map"))
     elif curves != "arkit":
         named, split = curve_names.from_arkit(named, curves)
         rows += split
@@ -168,7 +193,7 @@ def _face(
             for name in named
             if name in arkit.NAMES and np.abs(named[name]).max(initial=0) > 1e-4 and not _has(target, name)
         ]
-    return named, rows, turned
+    return _Face(named, rows, driven, taken)
 
 
 def _has(character: Character, shape: str) -> bool:
@@ -443,7 +468,10 @@ def _messages(
     if merged:
         said.append(f"{', '.join(merged)} stand for what the source has twice")
     if any("coefficients" in row.target for row in curves):
-        said.append(f"expression coefficients miss the shapes by {facts['expression_residual_mm']:.2f} mm on average")
+        said.append(
+            f"expression coefficients miss the shapes by {facts['expression_residual_mm']:.2f} mm on average; they are "
+            "for programs that take the model's own parameters, Hyoid's exports play ARKit's names"
+        )
     still = sorted({row.source for row in joints if not row.target})
     if still:
         more = f" and {len(still) - 6} more" if len(still) > 6 else ""

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``hyoid convert IN OUT...``: a take, bvh or csv to every output type, cut, resampled and thinned on the way."""
+"""``hyoid convert IN OUT...``: a take, bvh, glb or csv to every output type, cut, resampled, thinned, and from one
+character to another on the way."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +16,7 @@ from hyoid.verbs.job import OutputOptions, positional
 
 if TYPE_CHECKING:
     from hyoid.characters.character import Character
+    from hyoid.characters.retarget import Retargeted
     from hyoid.take import Take
 
 RESULT = "files"
@@ -21,11 +25,16 @@ RESULT = "files"
 class Job(OutputOptions):
     """One performance, other formats."""
 
-    source: Path = Field(description="performance to read: .take.npz, .bvh or .csv", json_schema_extra=positional())
+    source: Path = Field(
+        description="performance to read: .take.npz, .bvh, .glb, .csv (also OpenFace's), or HACK's theta_list.npy",
+        json_schema_extra=positional(),
+    )
     outputs: list[Path] = Field(
         min_length=1, description="files to write; the type follows the suffix", json_schema_extra=positional()
     )
-    character: str | None = Field(None, description="character that performs; without it the take's own")
+    character: str | None = Field(
+        None, description="character that performs: curves and joints become its own; without it the take's own"
+    )
     set: dict[str, float] | None = Field(
         None, description="identity settings such as age=0.6; without any the take's own"
     )
@@ -34,10 +43,21 @@ class Job(OutputOptions):
         0, ge=0, le=2, description="levels of smoothing of the written mesh (4 times the points each)"
     )
     fps: float | None = Field(
-        None, gt=0, le=1000, description="frame rate of the result; without it that of the source"
+        None,
+        gt=0,
+        le=1000,
+        description="frame rate of the result; without it that of the source (30 where a source states none)",
     )
     start: float = Field(0.0, ge=0, description="first second to keep")
     stop: float | None = Field(None, gt=0, description="second at which to stop; without it the end")
+    curves: Literal["arkit", "ict", "hack", "expression"] = Field(
+        "arkit",
+        description="names of the facial curves: ARKit's, ICT-FaceKit's 53, HACK's 55, or FLAME's and SMPL-X's "
+        "expression coefficients",
+    )
+    pairs: Literal["mean", "max"] = Field(
+        "mean", description="what becomes of inner brows and cheeks of two sides, which ARKit has once"
+    )
     tolerance: float | None = Field(
         None, gt=0, le=0.2, description="how close sparse keys keep the curves, in curve units; without it 0.01"
     )
@@ -53,20 +73,36 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         InputError: the source cannot be read.
         OutputError, MissingToolError: an output cannot be written.
     """
-    from hyoid import formats
     from hyoid.verbs import outputs
 
     outputs.check_outputs(job.outputs)
     report.progress(0.0, f"reading {job.source.name}")
-    take = edited(formats.read_take(job.source), job)
+    found = read(job)
+    take = edited(found, job)
     if take.audio is not None:
         outputs.check_outputs(job.outputs, recording=Path(take.audio.path))
+    moved = retargeted(take, found, job, report)
+    shown: Character | Callable[[], Character] = functools.partial(character_of, take, job)
+    facts: dict[str, Any] = {}
+    if moved is not None:
+        take, shown = moved.take, moved.target
+        facts = {"character": take.character.name, "retarget": moved.table()}
     report.progress(0.1, "writing")
     written = outputs.export(
-        lambda: character_of(take, job), with_origin(take, job.source), job.outputs, report.stage(0.1, 1.0),
-        options=job, time=job.time, sheet=job.sheet,
+        shown, with_origin(take, job.source), job.outputs, report.stage(0.1, 1.0), options=job, time=job.time,
+        sheet=job.sheet,
     )  # fmt: skip
-    return {"outputs": written, "frames": take.frames, "fps": take.fps, "seconds": round(take.seconds, 6)}
+    return {"outputs": written, "frames": take.frames, "fps": take.fps, "seconds": round(take.seconds, 6), **facts}
+
+
+def read(job: Job) -> Take:
+    """The performance in the source. One that states no frame rate has the job's."""
+    from hyoid import formats
+    from hyoid.formats import hack_take
+
+    if hack_take.is_one(job.source):
+        return hack_take.read(job.source, fps=job.fps)
+    return formats.read_take(job.source)
 
 
 def edited(take: Take, job: Job) -> Take:
@@ -78,7 +114,7 @@ def edited(take: Take, job: Job) -> Take:
 
     if job.start > 0 or job.stop is not None:
         take = take_edit.cut(take, job.start, take.seconds if job.stop is None else job.stop)
-    if job.fps is not None:
+    if job.fps is not None and job.fps != take.fps:
         take = take_edit.resample(take, job.fps)
     if job.tolerance is not None:
         take = take_edit.reduce_keys(take, job.tolerance)
@@ -91,14 +127,47 @@ def edited(take: Take, job: Job) -> Take:
     return take
 
 
-def character_of(take: Take, job: Job) -> Character:
-    """The character that the take names, at the job's subdivision."""
+def retargeted(take: Take, before: Take, job: Job, report: Report) -> Retargeted | None:
+    """The take on the character that performs it, or None where it is that character's already.
+
+    Without ``--character`` a take keeps its names, unless an output shows a character that does not know them.
+    """
+    from dataclasses import replace
+
+    from hyoid import formats, take_edit
+    from hyoid.characters import retarget
+    from hyoid.errors import HyoidError
+
+    shows = any(formats.format_of(path).suffix not in (".take.npz", ".csv") for path in job.outputs)
+    if not (shows or job.character or job.curves != "arkit"):
+        return None
+    target = character_of(take, job, job.subdivision if shows else 0)
+    same = before.character.name == take.character.name
+    if same and job.curves == "arkit" and retarget.fits(take, target):
+        return None
+    source = target if before.character == take.character else None
+    if source is None:
+        try:
+            source = character_of(before, job, 0)
+        except HyoidError as error:
+            report.message(f"the take's own character cannot be loaded, its rest is taken for a T pose: {error}")
+    moved = retarget.retarget(
+        replace(take, character=before.character), target, take.character, source=source, curves=job.curves,
+        pairs=job.pairs,
+    )  # fmt: skip
+    for message in moved.messages:
+        report.message(message)
+    return moved if job.tolerance is None else replace(moved, take=take_edit.reduce_keys(moved.take, job.tolerance))
+
+
+def character_of(take: Take, job: Job, subdivision: int | None = None) -> Character:
+    """The character that the take names, at the job's subdivision unless another one is given."""
     from hyoid import characters
 
     reference = take.character
     return characters.load(
         reference.name, dict(reference.settings), part="head" if reference.part == "head" else "full",
-        subdivision=job.subdivision,
+        subdivision=job.subdivision if subdivision is None else subdivision,
     )  # fmt: skip
 
 
@@ -114,3 +183,13 @@ def with_origin(take: Take, source: Path) -> Take:
         return take
     origin = Provenance(__version__, "convert", {}, (Source("input", source.name, sha256_of(source), ""),))
     return replace(take, provenance=origin)
+
+
+def show(result: dict[str, Any]) -> str:
+    """The files, and in a few words what went to another character."""
+    lines = list(result["outputs"])
+    if "retarget" in result:
+        table = result["retarget"]
+        curves, joints = (len([row for row in table[kind] if row["target"]]) for kind in ("curves", "joints"))
+        lines.append(f"now on '{result['character']}': {curves} curves with other names, {joints} groups of joints")
+    return "\n".join(lines)
