@@ -14,6 +14,7 @@ from hyoid.errors import InputError
 from hyoid.geometry import harmonic
 
 LORDOSIS = 0.065  # how far the curve leads its chord, of the chord's length
+EASE = 1.2  # above 1, the height levels off towards the head: the upper joints, which turn most, share more skin
 _WHOLE = 0.97  # the weight from which a vertex counts as wholly of the head or of the trunk
 _FINE = 501  # points of the curve while lengths are measured
 
@@ -26,6 +27,7 @@ def insert(
     head: np.ndarray,
     trunk: np.ndarray,
     lordosis: float = LORDOSIS,
+    ease: float = EASE,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Places and weights of the joints ``c7t1`` ... ``oc1`` on any mesh.
 
@@ -35,7 +37,7 @@ def insert(
         vertices: (V, 3), +Y up, +Z forward, any unit. faces: (F, 4), a triangle repeats its last corner, or (F, 3).
         base: (3,) C7-T1. top: (3,) O-C1, under the skull. head, trunk: (V,) masks, or weights 0..1, of what moves
             wholly with the skull and of what no cervical joint moves; the neck lies between.
-        lordosis: how far the curve leads its chord, of the chord's length.
+        lordosis: how far the curve leads its chord, of the chord's length. ease: see :data:`EASE`.
 
     Returns:
         heads (8, 3), tails (8, 3) float64, and weights (V, 9) float64, rows sum to 1: the trunk first, ``oc1`` last.
@@ -52,12 +54,15 @@ def insert(
     above = np.asarray(heads[-1], np.float64).copy()
     above[1] = max(vertices[masks[0], 1].max(), above[1] + 1e-3 * np.linalg.norm(heads[-1] - heads[0]))
     tails = np.concatenate([heads[1:], above[None]])
-    return heads, tails, harmonic.spline_weights(levels(vertices, faces, *masks), len(JOINTS) + 1)
+    return heads, tails, harmonic.spline_weights(levels(vertices, faces, *masks, ease), len(JOINTS) + 1)
 
 
-def levels(vertices: np.ndarray, faces: np.ndarray, head: np.ndarray, trunk: np.ndarray) -> np.ndarray:
+def levels(
+    vertices: np.ndarray, faces: np.ndarray, head: np.ndarray, trunk: np.ndarray, ease: float = EASE
+) -> np.ndarray:
     """The height (V,) of every vertex between trunk (0) and head (1); see :func:`insert` for the arguments."""
-    return harmonic.level_field(np.asarray(faces), np.asarray(vertices, np.float64), _mask(head), _mask(trunk))
+    found = harmonic.level_field(np.asarray(faces), np.asarray(vertices, np.float64), _mask(head), _mask(trunk))
+    return 1 - (1 - np.clip(found, 0, 1)) ** ease
 
 
 def curve(base: np.ndarray, top: np.ndarray, lordosis: float = LORDOSIS) -> np.ndarray:
