@@ -49,7 +49,7 @@ _EYE_TURN = 4.0
 # Slopes that bound the neck: from under the chin to the nape, from below the jugular notch to the root of the nape.
 # Measured: with a closer pair (chin corner, notch) the skin folds over itself at full flexion.
 _HEAD_SLOPE = np.array([[0.0, -8.2, 7.5], [0.0, -0.5, -6.9]])
-_TRUNK_SLOPE = np.array([[0.0, -16.5, 3.9], [0.0, -12.5, -8.0]])
+_TRUNK_SLOPE = np.array([[0.0, -17.0, 4.3], [0.0, -13.0, -8.3]])
 
 _QUIET = 0.03  # offsets below this outside the face are noise of the sculpts
 _LARYNX = 0.006  # metres: relief of the prominence, between a woman's and a man's
