@@ -20,8 +20,8 @@ TITLES = dict(
 PROPERTIES = ("head_turn", "head_nod", "head_tilt")
 """Custom properties of the armature object that do the same in degrees."""
 
-_PLAY = 1.12
-"""Of a range, what a joint may reach: as far as the head control itself lets a joint go (docs/neck.md)."""
+_PLAY = 1.1
+"""Of a range, what a joint may reach before it is told: a little less than the head control itself lets it go."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from hyoid.characters.character import NeckLimits
 from hyoid.geometry import rotations
 
 # As in characters/neck.py.
-_KNEE, _ROOM, _UPPER_SHARE, _UPPER = 0.85, 0.27, 0.68, slice(6, 8)
+_KNEE, _ROOM, _UPPER_SHARE, _UPPER = 0.85, 0.27, 0.71, slice(6, 8)
 _DEGREE = 4
 _REWEIGHTS = 3  # rounds that bring the largest error down at the cost of the mean
 _LONGEST = 255  # characters of a driver's expression in Blender
@@ -128,6 +128,7 @@ def _formulas(key: tuple[tuple[float, ...], ...]) -> dict[str, Any]:
         *([axis, f"ask_{axis}/reach"] for axis in "xyz"),
         *([name, f"ask_{axis}+{demand[axis]}"] for name, axis in (("bend", "x"), ("turn", "y"), ("tilt", "z"))),
         ["bends", _soft(f"(max(bend,0)/{high[0]:.5f}+min(bend,0)/{-low[0]:.5f})")],
+        ["back", f"min(max((bends-{neck.REVERSAL_FROM})/{1 - neck.REVERSAL_FROM:.5f},0),1)"],
         ["upper", _soft(f"(turn*{_UPPER_SHARE / upper:.5f})")],
         ["lower", _soft(f"((turn-upper*{upper:.5f})/{lower:.5f})")],
         ["tilts", _soft(f"(tilt/{high[2]:.5f})")],
@@ -137,11 +138,13 @@ def _formulas(key: tuple[tuple[float, ...], ...]) -> dict[str, Any]:
     for index, name in enumerate(neck.JOINTS):
         turning = "upper" if index >= _UPPER.start else "lower"
         vector = [
-            f"max(bends,0)*{flexion[index]:.6f}+min(bends,0)*{extension[index]:.6f}",
+            f"max(bends,0)*{flexion[index]:.6f}+min(bends,0)*{extension[index]:.6f}"
+            f"-upper*upper*{neck.EXTENSION[index]:.6f}".replace("--", "+"),
             f"{turning}*{axial[index]:.6f}",
             f"tilts*{lateral[index]:.6f}-{turning}*{limits.coupling[index] * axial[index]:.6f}".replace("--", "+"),
         ]
         if index == len(neck.JOINTS) - 1:
+            vector[0] += f"-back*back*(3-2*back)*{neck.REVERSAL:.6f}"
             vector = [f"{formula}+top_{axis}" for formula, axis in zip(vector, "xyz", strict=True)]
         joints[name] = vector
     assert all(len(text) <= _LONGEST for _, text in steps), [len(text) for _, text in steps]
@@ -165,7 +168,7 @@ def _fit(limits: NeckLimits) -> tuple[dict[str, str], dict[str, str]]:
     for column, axis in enumerate("xyz"):
         demand[axis], values = _polynomial(wanted, found[:, column] - wanted[:, column], weight, odd=column > 0)
         fitted[:, column] += values
-    rest = vectors[:, 7] - _top_share(limits, fitted)
+    rest = vectors[:, 7] - neck.shares(limits, fitted)[:, 7]
     top = {a: _polynomial(wanted, rest[:, c], weight, odd=c > 0)[0] for c, a in enumerate("xyz")}
     return demand, top
 
@@ -177,32 +180,15 @@ def _demand_of(limits: NeckLimits, vectors: np.ndarray) -> np.ndarray:
         np.radians(values) for values in (limits.flexion, limits.extension, limits.lateral, limits.axial)
     )
     best = [int(values[:6].argmax()) for values in (flexion, extension, lateral, axial)]
-    bend = vectors[:, best[0], 0] / flexion[best[0]], vectors[:, best[1], 0] / extension[best[1]]
-    bend = np.where(vectors[:, 0, 0] > 0, _unsoft(bend[0]) * high[0], _unsoft(bend[1]) * -low[0])
+    used = vectors[:, 6, 1:2] / axial[6]
+    bends = vectors[:, :6, 0] + neck.EXTENSION[:6] * used**2
+    bend = bends[:, best[0]] / flexion[best[0]], bends[:, best[1]] / extension[best[1]]
+    bend = np.where(bends[:, 0] > 0, _unsoft(bend[0]) * high[0], _unsoft(bend[1]) * -low[0])
     upper, lower = axial[_UPPER].sum(), axial[: _UPPER.start].sum()
     turn = upper * vectors[:, 6, 1] / axial[6] + lower * _unsoft(vectors[:, best[3], 1] / axial[best[3]])
     side = best[2]
     tilt = (vectors[:, side, 2] + limits.coupling[side] * vectors[:, side, 1]) / lateral[side]
     return np.stack([bend, turn, _unsoft(tilt) * high[2]], -1)
-
-
-def _top_share(limits: NeckLimits, demand: np.ndarray) -> np.ndarray:
-    """Rotation vectors (n, 3) of the top joint for a demand (n, 3), before it takes what is left."""
-    high, low = ranges(limits)
-    axial = np.radians(limits.axial)
-    bend = np.where(
-        demand[:, 0] > 0,
-        _softened(demand[:, 0] / high[0]) * np.radians(limits.flexion[7]),
-        _softened(demand[:, 0] / -low[0]) * np.radians(limits.extension[7]),
-    )
-    turn = _softened(_UPPER_SHARE * demand[:, 1] / axial[_UPPER].sum()) * axial[7]
-    tilt = _softened(demand[:, 2] / high[2]) * np.radians(limits.lateral[7]) - limits.coupling[7] * turn
-    return np.stack([bend, turn, tilt], -1)
-
-
-def _softened(share: np.ndarray) -> np.ndarray:
-    size = np.abs(share)
-    return np.sign(share) * np.where(size < _KNEE, size, _KNEE + _ROOM * np.tanh((size - _KNEE) / _ROOM))
 
 
 def _unsoft(value: np.ndarray) -> np.ndarray:

@@ -196,7 +196,7 @@ def perform(
     listed.sort(key=lambda event: (event.start, event_track.KINDS.index(event.kind), event.end))
     return Take(
         fps=float(fps), curve_names=arkit.CURVES, curves=table, joint_names=neck.JOINTS,
-        rotations=_neck(head), root=np.zeros((frames, 3), np.float32), confidence=_confidence(found, times),
+        rotations=_neck(head, fps), root=np.zeros((frames, 3), np.float32), confidence=_confidence(found, times),
         events=tuple(listed), audio=audio, character=character or CharacterReference(part="head"),
         provenance=provenance or Provenance(__version__, "talk"), mode=found.mode,
     )  # fmt: skip
@@ -244,11 +244,13 @@ def _counter_roll(head: np.ndarray, played: Style) -> np.ndarray:
     return np.stack([-left, down], -1) * min(played.gaze, 1.0)
 
 
-def _neck(head: np.ndarray, block: int = 4096) -> np.ndarray:
-    limits = neck_limits()
+def _neck(head: np.ndarray, fps: float, block: int = 4096) -> np.ndarray:
+    """The neck's joints, (frames, 8, 4) float32, in blocks that start a little early so that nothing shows a seam."""
+    limits, before = neck_limits(), neck.halo(fps)
     result = np.empty((len(head), len(neck.JOINTS), 4), np.float32)
     for start in range(0, len(head), block):
-        result[start : start + block] = neck.distribute(limits, head[start : start + block])
+        early = max(start - before, 0)
+        result[start : start + block] = neck.dynamics(limits, head[early : start + block], fps)[start - early :]
     return result
 
 
