@@ -23,6 +23,7 @@ MODULES = (
     "preferences",
     "panel",
     "characters",
+    "own_head",
     "speech",
     "takes",
     "neck",

@@ -35,9 +35,7 @@ def test_characters_from_files(version, tmp_path):
     people = {"hero": toy.corrected(), "model": native()}
     take = toy.take(24)
     random = np.random.default_rng(3)
-    turned = rotations.continuous(
-        rotations.from_rotation_vector(random.normal(0, 0.4, (*take.rotations.shape[:2], 3)))
-    )
+    turned = rotations.continuous(rotations.from_rotation_vector(random.normal(0, 0.4, (*take.rotations.shape[:2], 3))))
     take = dataclasses.replace(take, rotations=turned.astype(np.float32))
     take_npz.write(tmp_path / "t.take.npz", take)
     files = {name: tmp_path / f"{name}.character.npz" for name in people}

@@ -13,7 +13,7 @@ import bpy
 from ..toolkit import characters
 from ..toolkit.blender import assemble, materials, meshes, pack, rig
 from ..toolkit.characters.character import Character
-from . import find
+from . import find, own
 
 
 def create(context: bpy.types.Context, settings: dict[str, float], part: str, name: str = "human") -> find.Rig:
@@ -94,7 +94,13 @@ def free_name(name: str) -> str:
 
 
 def remove(gone: find.Rig) -> None:
-    """Take a character out of the file, with everything that came with it and that nothing else uses."""
+    """Take a character out of the file, with everything that came with it and that nothing else uses.
+
+    Meshes that were the artist's before they were rigged stay, without the rig.
+    """
+    for part in [part for part in gone.parts if own.is_own(part)]:
+        own.strip(part, gone.armature)
+        gone.parts.remove(part)
     objects = [gone.armature, *gone.parts]
     owners = [gone.armature, gone.armature.data, *(part.data.shape_keys for part in gone.parts if part.data.shape_keys)]
     actions = {action for owner in owners for action in _actions(owner)}

@@ -21,7 +21,7 @@ def join(
     """
     controls.add(armature, character, limited=limited)
     rig.add_properties(armature, objects[0])
-    rig.drive_shapes(armature, objects, character["shape_millimetres"])
+    rig.drive_shapes(armature, objects, character["shapes"], character["shape_millimetres"])
     correctives.add(armature, objects[0], character["correctives"])
     rig.drive_eyes(armature, character["drivers"], objects[0])
     if jaw:

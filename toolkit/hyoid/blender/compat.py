@@ -368,6 +368,15 @@ def is_dragging(manager: Any) -> bool:
     return any(operator.bl_idname.startswith(kinds) for operator in running)
 
 
+def first_modifier(obj: Any, modifier: Any) -> None:
+    """Let a modifier act before all others of its object; older versions know no other way than an operator."""
+    if hasattr(obj.modifiers, "move"):
+        obj.modifiers.move(obj.modifiers.find(modifier.name), 0)
+        return
+    with bpy.context.temp_override(object=obj, active_object=obj):
+        bpy.ops.object.modifier_move_to_index(modifier=modifier.name, index=0)
+
+
 def select_bone(armature: Any, name: str) -> None:
     """Select a bone of an armature object and make it the active one; its bone collection (or layer) is shown."""
     bone = armature.data.bones[name]

@@ -39,8 +39,8 @@ def build(
         collection.objects.link(made)
         made.parent = armature
         made["hyoid_part"] = part["name"]
-        _groups(made, part, arrays, character["joints"])
-        _keys(made, part, arrays, character, every=part is body)
+        add_groups(made, part, arrays, character["joints"])
+        add_keys(made, part, arrays, character, every=part is body)
         modifier = made.modifiers.new("Armature", "ARMATURE")
         modifier.object = armature
         if subdivide and len(objects[0].data.vertices if objects else mesh.vertices) < COARSE:
@@ -77,7 +77,8 @@ def _mesh(name: str, part: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any
     return mesh
 
 
-def _groups(made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], joints: list[str]) -> None:
+def add_groups(made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], joints: list[str]) -> None:
+    """Vertex groups of a mesh object, one for each joint that moves it; ``part["vertices"]`` are its first and last."""
     rows = slice(*part["vertices"])
     weights, joint_of = arrays["weights"][rows], arrays["weight_joints"][rows]
     vertex, slot = np.nonzero(weights > 0)
@@ -94,32 +95,53 @@ def _groups(made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], join
         groups[index].add(vertex[start:stop].tolist(), float(weight[start]), "REPLACE")
 
 
-def _keys(
-    made: Any, part: dict[str, Any], arrays: dict[str, np.ndarray], character: dict[str, Any], every: bool
-) -> None:
+def add_keys(
+    made: Any,
+    part: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    character: dict[str, Any],
+    *,
+    every: bool,
+    base: np.ndarray | None = None,
+    turn: np.ndarray | None = None,
+) -> list[str]:
+    """Shape keys of a mesh object; those that it has of a name stay as they are, and their names are given back.
+
+    Args:
+        part: ``vertices``, its first and last among those of the character.
+        every: it gets all keys, else those that move it.
+        base: (n, 3) of the resting mesh in its own space, the character's by default.
+        turn: (3, 3), from the character's space to the mesh's; by default they are one.
+    """
     following = {corrective["shape"] for corrective in character["correctives"]}
     first, last = part["vertices"]
     starts, moved, offsets = arrays["shape_starts"], arrays["shape_vertices"], arrays["shape_offsets"]
-    rest = arrays["vertices"][first:last]
+    rest = arrays["vertices"][first:last] if base is None else base
     wanted = []
     for index, name in enumerate(character["shapes"]):
         rows = slice(int(starts[index]), int(starts[index + 1]))
         inside = (moved[rows] >= first) & (moved[rows] < last)
         if every or inside.any():
             wanted.append((name, moved[rows][inside] - first, offsets[rows][inside]))
-    if not wanted:
-        return
-    made.shape_key_add(name="Basis", from_mix=False)
+    keys = made.data.shape_keys
+    present = {key.name for key in keys.key_blocks} if keys else set()
+    kept, active = [name for name, _, _ in wanted if name in present], made.active_shape_key_index
+    if wanted and keys is None:
+        made.shape_key_add(name="Basis", from_mix=False)
+        made.data.shape_keys.name = made.name
+        made.data.shape_keys.use_relative = True
     for name, vertices, offset in wanted:
+        if name in present:
+            continue
         key = made.shape_key_add(name=name, from_mix=False)
         key.slider_min, key.slider_max = slider_range(name) if every and name not in following else FOLLOWING
         key.value = 0.0
         points = rest.copy()
-        points[vertices] += offset
+        points[vertices] += offset if turn is None else offset @ turn.T
         compat.key_points(key).foreach_set("co", _flat(points))
-    made.data.shape_keys.name = made.name
-    made.data.shape_keys.use_relative = True
-    made.active_shape_key_index = 0
+    if wanted:
+        made.active_shape_key_index = active
+    return kept
 
 
 def slider_range(name: str) -> tuple[float, float]:

@@ -262,8 +262,8 @@ def add_properties(armature: Any, body: Any) -> None:
         compat.set_property(armature, "jaw", 0.0, 0.0, 1.0, "Opening of the jaw, 0 to 1, on top of the animation")
 
 
-def drive_shapes(armature: Any, objects: list[Any], millimetres: float) -> None:
-    """Drive the body's larynx keys by the properties, and every key of the other parts by the body's of that name."""
+def drive_shapes(armature: Any, objects: list[Any], shapes: list[str], millimetres: float) -> None:
+    """Drive the body's larynx keys by the properties, and the shapes of the other parts by the body's keys."""
     body = objects[0]
     if body.data.shape_keys is None:
         return
@@ -278,7 +278,7 @@ def drive_shapes(armature: Any, objects: list[Any], millimetres: float) -> None:
     for part in objects[1:]:
         if part.data.shape_keys is None:
             continue
-        for key in part.data.shape_keys.key_blocks[1:]:
+        for key in [key for key in part.data.shape_keys.key_blocks[1:] if key.name in shapes]:
             drive(key, "value", "body", body=(body.data.shape_keys, f'key_blocks["{key.name}"].value'))
 
 

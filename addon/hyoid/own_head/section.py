@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
+"""The section "Rig My Own Head" of the panel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .. import panel
+from ..characters import find, own
+from ..jobs import text
+from ..toolkit.errors import UsageError
+from . import operators
+
+
+class HYOID_PG_own_head(bpy.types.PropertyGroup):
+    """Choices of the section."""
+
+
+class HYOID_PT_own_head(panel.Section, bpy.types.Panel):
+    """Rig a head that the artist has made."""
+
+    bl_label = "Rig My Own Head"
+    bl_order = 15
+
+    def draw(self, context: Any) -> None:
+        """Say what is chosen, and draw the button."""
+        layout, active = self.layout, context.view_layer.objects.active
+        rig = find.rig_of(active)
+        if rig is not None and own.is_own(rig.body):
+            text.draw(layout, context, f"'{rig.body.name}' is rigged: Talk and Import work on it", "CHECKMARK")
+            layout.operator("hyoid.remove_character", text="Remove the Rig", icon="TRASH")
+            return
+        try:
+            objects = operators.chosen(context)
+        except UsageError as error:
+            text.draw(layout, context, str(error), "INFO")
+            return
+        count = sum(len(obj.data.vertices) for obj in objects)
+        also = f" with {len(objects) - 1} more" if len(objects) > 1 else ""
+        text.draw(layout, context, f"'{objects[0].name}'{also}: {count:,} vertices. It should rest: mouth closed, "
+                  "eyes open, looking along -Y or any other axis", "INFO")  # fmt: skip
+        row = layout.row()
+        row.scale_y = 1.4
+        row.operator("hyoid.rig_own_head", icon="MOD_ARMATURE")
+
+
+CLASSES = (HYOID_PG_own_head, HYOID_PT_own_head)
