@@ -3,7 +3,7 @@
 
 The sizes, names, types and joint trees are those of the real files; the person in them is ours: the human's skin,
 collapsed to the right number of vertices, with its eyeballs, its weights merged into fewer joints, and an expression
-basis that is a random mixture of its ARKit shapes, so that the map from ARKit to it has a right answer. Identity and
+basis of the principal components of its ARKit shapes, so that the map from ARKit to it has a right answer. Identity and
 pose shapes are random smooth fields.
 """
 
@@ -90,7 +90,9 @@ def _person(kind: str) -> dict[str, Any]:
     points = human.vertices[skin].astype(np.float64)
     if kind == "FLAME":
         triangles = _cut(points, triangles, wanted)
-    fixed = np.linalg.norm(points - human.vertices[human.landmarks["lip_upper"]], axis=1) < 0.045  # lips stay as fine
+    fixed = (
+        np.linalg.norm(points - human.vertices[human.landmarks["nose_tip"]], axis=1) < 0.11
+    )  # the face stays as fine
     kept, faces = collapse(points, triangles, wanted, fixed)
     rows, all_faces = [kept], [faces]
     for part in human.parts:
@@ -130,7 +132,9 @@ def _place(human: Any, bones: tuple[str, ...]) -> np.ndarray:
 
 def _cut(points: np.ndarray, triangles: np.ndarray, wanted: int) -> np.ndarray:
     """The triangles of head, neck and bust without shoulders, a few more vertices of them than wanted."""
-    height = points[:, 1] - 1.5 * np.maximum(np.abs(points[:, 0]) - 0.06, 0)
+    height = points[:, 1] - 3 * np.maximum(np.hypot(points[:, 0], points[:, 2] - 0.01) - 0.09, 0) * (
+        points[:, 1] < 1.63
+    )
     order = np.sort(height)[::-1]
     return triangles[(height[triangles] > order[min(int(wanted * 1.13), len(order) - 1)]).all(1)]
 
@@ -207,11 +211,11 @@ def _keeps_sides(points: np.ndarray, faces: list, indices: set[int], vertex: int
     return True
 
 
-def _regressor(vertices: np.ndarray, heads: np.ndarray) -> np.ndarray:
-    """Rows of few weights that give the joints from the vertices."""
+def _regressor(vertices: np.ndarray, heads: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Rows of few weights that give the joints from the vertices, from those (V,) that no expression moves."""
     result = np.zeros((len(heads), len(vertices)))
     for row, head in enumerate(heads):
-        near = np.argsort(np.linalg.norm(vertices - head, axis=1))[:40]
+        near = np.argsort(np.linalg.norm(vertices - head, axis=1) + ~still)[:40]
         system = np.concatenate([vertices[near].T, np.ones((1, len(near)))])
         result[row, near] = np.linalg.lstsq(system, np.append(head, 1.0), rcond=None)[0]
     return result
@@ -239,7 +243,13 @@ def _expressions(person: dict[str, Any], kind: str, count: int, random: np.rando
     # The eyeballs turn with their joints.
     eyes = [JOINTS[kind].index(name) for name in ("eye.L", "eye.R")]
     shapes[person["weights"][:, eyes].sum(1) > 0.5] = 0
-    return shapes @ random.normal(0, 0.3, (shapes.shape[2], count))
+    # Principal components, as those of scans are: the largest motion first, one standard deviation each.
+    flat = shapes.reshape(-1, shapes.shape[2])
+    values, vectors = np.linalg.eigh(flat.T @ flat)
+    components = shapes @ vectors[:, np.argsort(-values)] / np.sqrt(shapes.shape[2])
+    own = min(count, shapes.shape[2])
+    noise = 0.05 * _waves(person["vertices"], count - own, random)
+    return np.concatenate([components[:, :, :own], noise], 2)
 
 
 def _pose_shapes(person: dict[str, Any], random: np.random.Generator) -> np.ndarray:
@@ -261,11 +271,12 @@ def arrays(kind: str, shapes: int = 20, seed: int = 5) -> dict[str, Any]:
     parents = np.array(PARENTS[kind], np.int64)
     parents[0] = 2**32 - 1
     pose = _pose_shapes(person, random)
+    still = np.linalg.norm(person["arkit"], axis=1).max(1) < 2e-4
     blink = arkit.NAMES.index("eyeBlinkLeft")
     assert np.abs(person["arkit"][:, :, blink]).max() > 0.005, "the eyelids of the builder's person must move"
     result = {
         "v_template": vertices, "f": person["faces"].astype(np.uint32), "shapedirs": np.concatenate(basis, 2),
-        "posedirs": pose, "J_regressor": _regressor(vertices, person["heads"]), "weights": person["weights"],
+        "posedirs": pose, "J_regressor": _regressor(vertices, person["heads"], still), "weights": person["weights"],
         "kintree_table": np.stack([parents, np.arange(len(joints))]).astype(np.uint32),
         "bs_style": "lbs", "bs_type": "lrotmin",
     }  # fmt: skip

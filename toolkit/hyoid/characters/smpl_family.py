@@ -26,6 +26,7 @@ from hyoid.geometry import rotations
 from hyoid.geometry.skinning import Skin, skin_transforms, world_transforms
 
 IDENTITY_RANGE = 5.0  # standard deviations
+_ENOUGH = 50  # expression coefficients
 _TOGETHER = 64  # poses
 _FINGERS = tuple(f"{finger}{i}" for finger in ("index", "middle", "pinky", "ring", "thumb") for i in (1, 2, 3))
 _HANDS = tuple(f"{side}_{finger}" for side in ("left", "right") for finger in _FINGERS)
@@ -375,9 +376,17 @@ def hand_pose(model: Model, left: np.ndarray, right: np.ndarray, flat_mean: bool
 
 
 def settings(model: Model) -> dict[str, Setting]:
-    """Identity shapes in standard deviations, and whether the file's own neck is kept."""
+    """Identity shapes in standard deviations, and whether the file's own neck and expression are kept."""
     result = {f"identity{i:03d}": Setting(-IDENTITY_RANGE, IDENTITY_RANGE, 0.0) for i in range(model.identity.shape[2])}
-    return result | {"nativeNeck": Setting(0.0, 1.0, 0.0)}
+    result["nativeNeck"] = Setting(0.0, 1.0, 0.0)
+    if model.expression.shape[2]:
+        result["nativeExpression"] = Setting(0.0, 1.0, own_expression(model))
+    return result
+
+
+def own_expression(model: Model) -> float:
+    """1 where the file has expressions enough to tell ARKit's shapes in them; ten principal ones cannot."""
+    return float(model.expression.shape[2] >= _ENOUGH)
 
 
 def betas_of(model: Model, values: dict[str, float]) -> np.ndarray:

@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from hyoid.characters import arkit, bundled, eyes, larynx, neck, neck_insert, plain_materials
 from hyoid.characters.character import Character, Corrective, Driver, Material, Part, Shapes
 from hyoid.characters.smpl_expression import Carried, arkit_map, carried, eyeballs, quads
-from hyoid.characters.smpl_family import Model, betas_of
+from hyoid.characters.smpl_family import Model, betas_of, own_expression
 
 _MOST = 8  # weights a vertex
 _SMALLEST = 1e-7  # metres: offsets below are left out of a shape
 _COARSE = 1e-5  # metres, of shapes that were carried over
+_WET = 0.12  # roughness of eyeballs that have no cornea over them
 _WHOLE = 0.97
 _BALL = 0.012  # metres, of an eyeball, where bones end
 _SHORTEST = 0.02  # metres, of a throat with room for a larynx
@@ -26,8 +28,9 @@ def build(model: Model, settings: Mapping[str, float], licence: str) -> Characte
     """The character of a model at one identity.
 
     Args:
-        settings: ``identity000`` ... in standard deviations, and ``nativeNeck``: 1 keeps the joints, weights and pose
-            correctives of the file, so that the character moves exactly as the model does.
+        settings: ``identity000`` ... in standard deviations; ``nativeNeck``: 1 keeps the joints, weights and pose
+            correctives of the file, so that the character moves exactly as the model does; ``nativeExpression``: 1
+            tells ARKit's shapes in the file's own expression, 0 keeps them as the bundled human gave them.
 
     Raises:
         InputError: the model's head cannot be recognised.
@@ -41,7 +44,8 @@ def build(model: Model, settings: Mapping[str, float], licence: str) -> Characte
         if native
         else _with_neck(model, rest, heads, human)
     )
-    shapes, drivers = _expressions(model, human)
+    own = settings.get("nativeExpression", own_expression(model)) >= 0.5
+    shapes, drivers = _expressions(model, human, own)
     throat = _throat(model, rest, human.landmarks)
     if throat is not None:
         moved, shapes = larynx.bake(throat, rest, _throat_rows(model, rest, throat), shapes)
@@ -164,9 +168,12 @@ def _flame_masks(
     return above, below | (rest[:, 1] < rest[:, 1].min() + 0.004)
 
 
-def _expressions(model: Model, human: Carried) -> tuple[Shapes, tuple[Driver, ...]]:
-    """The 52 shapes in the span of the model's expression where it has one, else as they were carried; the drivers."""
-    fitted = arkit_map(model)
+def _expressions(model: Model, human: Carried, own: bool) -> tuple[Shapes, tuple[Driver, ...]]:
+    """The 52 shapes, ``own``: in the span of the model's expression where it has one, or as they were carried; drivers.
+
+    The jaw turns with ``jawOpen``, ``jawLeft`` and ``jawRight`` where the shapes are the model's own.
+    """
+    fitted = arkit_map(model) if own else None
     turning = eyes.drivers() if "eye.L" in model.joint_names else ()
     if fitted is None:
         return sparse_shapes(arkit.NAMES, human.shapes, _COARSE), turning
@@ -264,7 +271,7 @@ def _parts(model: Model) -> tuple[np.ndarray, tuple[Part, ...], dict[str, Materi
         parts.append(Part(names[kind], "eye" if kind else "skin", slice(int(start), int(stop)), faces))
         order.append(mine)
         first += len(mine)
-    return np.concatenate(order), tuple(parts), materials | {"eye": eyes.materials()["eye"]}
+    return np.concatenate(order), tuple(parts), materials | {"eye": replace(eyes.materials()["eye"], roughness=_WET)}
 
 
 def _texture(model: Model, rest: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

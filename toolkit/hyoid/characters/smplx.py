@@ -36,7 +36,7 @@ def load(path: Path, settings: Mapping[str, float]) -> Character:
 
 
 def settings(path: Path) -> dict[str, Setting]:
-    """``identity000`` ... as many as the file has, in standard deviations, and ``nativeNeck``."""
+    """``identity000`` ... as many as the file has, in standard deviations, ``nativeNeck``, ``nativeExpression``."""
     return smpl_family.settings(read(path))
 
 
