@@ -312,15 +312,16 @@ def _topology(part: str, subdivision: int) -> _Topology:
     weights = archive.matrix(f"{prefix}weights", len(archive["joint_names"]))
     faces, face_uv = (archive[f"{prefix}{name}"].astype(np.int32) for name in ("faces", "face_uv"))
     uv = archive[f"{prefix}uv"].astype(np.float64)
-    starts = [archive[f"{prefix}part_{name}"].tolist() for name in ("vertices", "faces", "uv")]
+    starts = [archive[f"{prefix}part_{name}"].tolist() for name in ("vertices", "faces")]
     names = zip(archive["part_names"].tolist(), archive["part_materials"].tolist(), strict=True)
-    pieces = [
-        _Piece(name, material, *(slice(start[index], start[index + 1]) for start in starts))
+    parts = tuple(
+        Part(name, material, *(slice(start[index], start[index + 1]) for start in starts))
         for index, (name, material) in enumerate(names)
-    ]
-    parts = tuple(Part(piece.name, piece.material, piece.vertices, piece.faces) for piece in pieces)
+    )
     if subdivision:
-        refined = _refined(pieces, faces, face_uv, uv, subdivision)
+        from hyoid.characters import refine
+
+        refined = refine.topology(parts, faces, face_uv, uv, subdivision)
         parts, faces, face_uv, uv = refined.parts, refined.faces, refined.face_uv, refined.uv
         stencil, weights = (_product(refined.matrix, matrix) for matrix in (stencil, weights))
     joints, values = _prune(weights)
@@ -331,59 +332,6 @@ def _topology(part: str, subdivision: int) -> _Topology:
     return _Topology(
         stencil, faces, uv.astype(np.float32), face_uv, parts, joints, values, _shapes("face", stencil),
         _shapes("corrective", stencil), landmarks, np.flatnonzero(near),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A part of the stored base mesh, and where its rows lie."""
-
-    name: str
-    material: str
-    vertices: slice
-    faces: slice
-    uv: slice
-
-
-@dataclass(frozen=True)
-class _Refined:
-    matrix: sparse.csr_matrix
-    parts: tuple[Part, ...]
-    faces: np.ndarray
-    face_uv: np.ndarray
-    uv: np.ndarray
-
-
-def _refined(
-    pieces: list[_Piece], faces: np.ndarray, face_uv: np.ndarray, uv: np.ndarray, subdivision: int
-) -> _Refined:
-    """Every part smoothed ``subdivision`` times; ``matrix`` takes vertices of the base mesh to those of the result."""
-    from scipy import sparse
-
-    from hyoid.geometry.meshes import catmull_clark, refine_linear
-
-    rows, new_faces, new_uv, new_face_uv, parts = [], [], [], [], []
-    counts = [0, 0, 0]
-    for piece in pieces:
-        step_faces, step_uv = faces[piece.faces] - piece.vertices.start, face_uv[piece.faces] - piece.uv.start
-        coordinates = uv[piece.uv]
-        matrix = sparse.identity(piece.vertices.stop - piece.vertices.start, format="csr")
-        for _ in range(subdivision):
-            fine, finer_faces = catmull_clark(step_faces, matrix.shape[0])
-            # The round maps of the eyes must be refined as their rings are; the others are painted on the flat faces.
-            refine = catmull_clark if piece.material in ("eye", "cornea") else refine_linear
-            fine_uv, step_uv = refine(step_uv, len(coordinates))
-            matrix, step_faces, coordinates = fine @ matrix, finer_faces, fine_uv @ coordinates
-        rows.append(matrix)
-        new_faces.append(step_faces + counts[0])
-        new_face_uv.append(step_uv + counts[2])
-        new_uv.append(coordinates)
-        vertices = slice(counts[0], counts[0] + matrix.shape[0])
-        parts.append(Part(piece.name, piece.material, vertices, slice(counts[1], counts[1] + len(step_faces))))
-        counts = [vertices.stop, counts[1] + len(step_faces), counts[2] + len(coordinates)]
-    return _Refined(
-        sparse.block_diag(rows, format="csr"), tuple(parts), np.concatenate(new_faces).astype(np.int32),
-        np.concatenate(new_face_uv).astype(np.int32), np.concatenate(new_uv),
     )  # fmt: skip
 
 
