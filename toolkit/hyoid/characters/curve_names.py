@@ -119,13 +119,15 @@ def to_arkit(
             for name in names:
                 target = f"cheekSquint{'Left' if meaning(name).endswith('L') else 'Right'}"
                 result[target] = np.maximum(result.get(target, np.zeros_like(curves[name])), curves[name])
-                rows.append(Row(name, target, "the larger of both"))
+                how = f"the larger of {name} and {target}" if curves[name].any() else "at rest"
+                rows.append(Row(name, target, how))
             continue
         both = np.stack([curves[name] for name in names])
         if len(names) == 1:  # the other side is at rest
             both = np.concatenate([both, np.zeros_like(both)])
         result[base] = (both.mean(0) if pairs == "mean" else both.max(0)).astype(np.float32)
-        how = f"{'mean' if pairs == 'mean' else 'maximum'} of both sides"
+        alike = np.abs(both[0] - both[1]).max(initial=0) < 1e-3
+        how = "both sides are alike" if alike else f"{'mean' if pairs == 'mean' else 'maximum'} of both sides"
         rows += [Row(name, base, how) for name in names]
     return result, rows
 

@@ -57,21 +57,20 @@ _SIDED: dict[str, dict[str, float]] = {
     "AU5": {"eyeWide*": 1.0},
     "AU6": {"cheekSquint*": 1.0, "eyeSquint*": 0.35},
     "AU7": {"eyeSquint*": 1.0},
-    "AU9": {"noseSneer*": 1.0, "mouthUpperUp*": 0.2, "browDown*": 0.25},
+    "AU9": {"noseSneer*": 1.0, "browDown*": 0.25},
     "AU10": {"mouthUpperUp*": 1.0, "noseSneer*": 0.15},
-    "AU11": {"mouthUpperUp*": 0.3, "noseSneer*": 0.3, "cheekSquint*": 0.2},
+    "AU11": {"mouthUpperUp*": 0.15, "noseSneer*": 0.25, "cheekSquint*": 0.3},
     "AU12": {"mouthSmile*": 1.0},
     "AU13": {"mouthSmile*": 0.5, "cheekSquint*": 0.3, "cheekPuff": 0.1},
     "AU14": {"mouthDimple*": 1.0},
     "AU15": {"mouthFrown*": 1.0},
     "AU16": {"mouthLowerDown*": 1.0},
     "AU20": {"mouthStretch*": 1.0},
-    "AU24": {"mouthPress*": 1.0},
-    "AU38": {"noseSneer*": 0.3},
+        "AU38": {"noseSneer*": 0.25},
     "AU41": {"eyeBlink*": 0.35},
-    "AU42": {"eyeBlink*": 0.75},
+    "AU42": {"eyeBlink*": 0.6},
     "AU43": {"eyeBlink*": 1.0},
-    "AU44": {"eyeSquint*": 0.9, "eyeBlink*": 0.35, "browDown*": 0.35, "cheekSquint*": 0.3},
+    "AU44": {"eyeSquint*": 0.9, "eyeBlink*": 0.2, "browDown*": 0.35, "cheekSquint*": 0.3},
     "AU45": {"eyeBlink*": 1.0},
     "AU46": {"eyeBlink*": 1.0, "cheekSquint*": 0.6, "mouthSmile*": 0.15},
 }
@@ -84,9 +83,11 @@ _WHOLE: dict[str, dict[str, float]] = {
     "AU22": {"mouthFunnel": 1.0},
     "AU23": {"mouthRollLower": 0.35, "mouthRollUpper": 0.35, "mouthPressLeft": 0.35, "mouthPressRight": 0.35,
              "mouthPucker": 0.15},
+    "AU24": {"mouthPressLeft": 0.8, "mouthPressRight": 0.8, "mouthRollLower": 0.25, "mouthRollUpper": 0.2,
+             "mouthPucker": 0.2},
     "AU25": {"mouthLowerDownLeft": 0.35, "mouthLowerDownRight": 0.35, "mouthUpperUpLeft": 0.25,
              "mouthUpperUpRight": 0.25},
-    "AU26": {"jawOpen": 0.5},
+    "AU26": {"jawOpen": 0.4},
     "AU27": {"jawOpen": 1.0},
     "AU28": {"mouthRollLower": 1.0, "mouthRollUpper": 1.0},
     "AU29": {"jawForward": 1.0},
@@ -95,7 +96,7 @@ _WHOLE: dict[str, dict[str, float]] = {
     "AU32": {"mouthRollLower": 0.9, "mouthUpperUpLeft": 0.35, "mouthUpperUpRight": 0.35, "jawOpen": 0.05},
     "AU33": {"cheekPuff": 0.7, "mouthFunnel": 0.45, "mouthPucker": 0.25},
     "AU34": {"cheekPuff": 1.0, "mouthPressLeft": 0.2, "mouthPressRight": 0.2},
-    "AU35": {"mouthPucker": 0.6, "mouthDimpleLeft": 0.3, "mouthDimpleRight": 0.3, "jawOpen": 0.08},
+    "AU35": {"mouthPucker": 0.7, "mouthDimpleLeft": 0.3, "mouthDimpleRight": 0.3, "jawOpen": 0.08},
 }  # fmt: skip
 _ONE_SIDE_ONLY = ("AU46",)
 
@@ -141,8 +142,8 @@ _NAME = re.compile(r"A[UD]0*([1-9]\d?)([LR]?)", re.IGNORECASE)
 # Units whose recipes together explain ARKit weights without saying the same thing twice.
 _BASIS: tuple[str, ...] = (
     "AU1", *(f"{name}{side}" for name in ("AU2", "AU4", "AU5", "AU6", "AU7", "AU9", "AU10", "AU12", "AU14", "AU15",
-    "AU16", "AU20", "AU24", "AU43") for side in "LR"),
-    "AU17", "AU18", "AU19", "AU22", "AU27", "AU28", "AU29", "AU30L", "AU30R", "AU34",
+    "AU16", "AU20", "AU43") for side in "LR"),
+    "AU17", "AU18", "AU19", "AU22", "AU24", "AU27", "AU28", "AU29", "AU30L", "AU30R", "AU34",
 )  # fmt: skip
 _ROUNDS = 300
 

@@ -464,9 +464,15 @@ def _messages(
     lost = sorted({row.source for row in curves if not row.target})
     if lost:
         said.append(f"'{target.name}' does not show {', '.join(lost)}")
-    merged = sorted({row.target for row in curves if "both" in row.how and row.target in arkit.NAMES})
-    if merged:
-        said.append(f"{', '.join(merged)} stand for what the source has twice")
+    for start, says in (
+        ("mean of both", "the mean of its two sides"),
+        ("maximum of both", "the larger of its two sides"),
+    ):
+        merged = sorted({row.target for row in curves if row.how.startswith(start)})
+        if merged:
+            said.append(f"{', '.join(merged)}: {says}")
+    if any(row.how.startswith("the larger of cheekRaiser") for row in curves):
+        said.append("cheekRaiser: shown as cheekSquint")
     if any("coefficients" in row.target for row in curves):
         said.append(
             f"expression coefficients miss the shapes by {facts['expression_residual_mm']:.2f} mm on average; they are "

@@ -4,7 +4,7 @@
 Numbers have a decimal point and cells a comma between them, whatever the locale. Live Link Face rows are a timecode,
 the count 61, the 52 ARKit weights in Apple's order, and yaw, pitch, roll of the head and of each eye in radians: yaw
 is positive to the character's left, pitch is positive down, roll is positive to its right shoulder; the head's
-rotation is ``Ry(yaw) Rx(pitch) Rz(roll)``.
+rotation is ``Ry(yaw) Rx(pitch) Rz(roll)``. Tables of OpenFace are read, too (:mod:`hyoid.formats.openface_csv`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hyoid.characters import arkit, neck
+from hyoid.characters import arkit, facs, neck
 from hyoid.characters.character import NeckLimits
 from hyoid.errors import InputError
 from hyoid.formats.checks import FPS_LIMITS, frame_rate, valid_take
@@ -40,7 +40,7 @@ LIVE_LINK_SHAPES: tuple[str, ...] = (
 LIVE_LINK_ANGLES: tuple[str, ...] = tuple(
     f"{what}{angle}" for what in ("Head", "LeftEye", "RightEye") for angle in ("Yaw", "Pitch", "Roll")
 )
-_LOOK_DEGREES = {"Up": 25.0, "Down": 30.0, "Out": 35.0, "In": 35.0}
+LOOK_DEGREES = {"Up": 25.0, "Down": 30.0, "Out": 35.0, "In": 35.0}
 """How far an eye turns at weight 1 of its look shapes, when the take has no eye joints of its own."""
 _TIMECODE = re.compile(r"(\d{1,3}):([0-5]?\d):([0-5]?\d)[:;](\d{1,3})(?:\.(\d{1,6}))?")
 _DEFAULT_FPS = 30.0
@@ -62,6 +62,7 @@ def write(path: Path, take: Take, *, convention: str = "plain") -> None:
     valid_take(take)
     with open(path, "w", encoding="utf-8", newline="\n") as stream:
         if convention == "live_link":
+            take = facs.expand(take)  # the app's columns know no action units
             stream.write(",".join(("Timecode", "BlendShapeCount", *LIVE_LINK_SHAPES, *LIVE_LINK_ANGLES)) + "\n")
             weights = np.stack([take.curve(name[0].lower() + name[1:]) for name in LIVE_LINK_SHAPES], -1)
             columns = np.concatenate([weights, _angles(take)], -1).astype(float)
@@ -85,6 +86,8 @@ def read(path: Path, *, fps: float | None = None, limits: NeckLimits | None = No
     Raises:
         InputError: the file is missing, no such table, or has a bad row; the line is named.
     """
+    from hyoid.formats import openface_csv  # it builds on this module
+
     path = Path(path)
     lines = text_lines(path)
     header = [name.strip().strip('"') for name in lines[0].split(",")]
@@ -94,11 +97,13 @@ def read(path: Path, *, fps: float | None = None, limits: NeckLimits | None = No
         raise InputError(f"has two columns named '{twice[0]}'", path=path, expected="a name of its own for each column")
     if low[:2] == ["timecode", "blendshapecount"]:
         return valid_take(_read_live_link(path, lines, low, fps, limits), path)
+    if openface_csv.is_one(low):
+        return valid_take(openface_csv.read(path, lines, low, fps, limits), path)
     if low[:1] == ["time"]:
         return valid_take(_read_plain(path, lines, header, fps), path)
     raise InputError(
         f"begins with '{lines[0][:60]}'", path=path,
-        expected="a header 'time,frame,...' or 'Timecode,BlendShapeCount,...', separated by commas",
+        expected="a header 'time,frame,...', 'Timecode,BlendShapeCount,...' or OpenFace's, separated by commas",
     )  # fmt: skip
 
 
@@ -169,7 +174,7 @@ def _read_live_link(
     if None in angles:
         return take
     head = _from_angles(columns[:, [index for index in angles if index is not None]])
-    return replace(take, joint_names=neck.JOINTS, rotations=_divided(head, limits))
+    return replace(take, joint_names=neck.JOINTS, rotations=divided(head, limits))
 
 
 def _split_timecodes(
@@ -249,7 +254,7 @@ def _angles(take: Take) -> np.ndarray:
         if joint in take.joint_names:
             result.append(_to_angles(take.rotations[:, take.joint_names.index(joint)].astype(float)))
             continue
-        look = {name: take.curve(f"eyeLook{name}{side}") * degrees for name, degrees in _LOOK_DEGREES.items()}
+        look = {name: take.curve(f"eyeLook{name}{side}") * degrees for name, degrees in LOOK_DEGREES.items()}
         yaw, pitch = outward * (look["Out"] - look["In"]), look["Down"] - look["Up"]
         result.append(np.radians(np.stack([yaw, pitch, 0 * yaw], -1)))
     return np.concatenate(result, -1)
@@ -269,7 +274,7 @@ def _from_angles(angles: np.ndarray) -> np.ndarray:
     return rotations.multiply(rotations.multiply(yaw, pitch), roll)
 
 
-def _divided(head: np.ndarray, limits: NeckLimits | None) -> np.ndarray:
+def divided(head: np.ndarray, limits: NeckLimits | None) -> np.ndarray:
     """Rotations of the eight neck joints, (frames, 8, 4) float32, whose product is the head's rotation."""
     if limits is not None:
         return neck.distribute(limits, head).astype(np.float32)
