@@ -16,6 +16,8 @@ from hyoid.characters import Setting, bundled
 from hyoid.characters.character import Character
 from hyoid.characters.template import Template, template_of
 
+_PERSON = (*bundled.AXES, *bundled.RACES)
+_SAME = 0.03  # of an axis of the phenotype: nearer values share their slopes
 _MODES = 60  # of a statistical identity: later ones move the skin by less than a scan can show
 _SKIPPED = ("cupsize", "firmness", "proportions")
 _PREFIXES = (
@@ -46,6 +48,7 @@ class Model:
         self.template: Template = template_of(self.neutral)
         self.knobs = _knobs(name)
         self._basis: dict[str, np.ndarray] = {}
+        self._person: dict[str, tuple[dict[str, float], np.ndarray]] = {}
 
     def rest(self, settings: Mapping[str, float]) -> np.ndarray:
         """(n, 3) float64 metres, the skin at rest, its middle where that of the neutral one is (see ``lift``)."""
@@ -68,26 +71,30 @@ class Model:
         if self.name != "human":
             result = np.stack([self._linear(name) for name in names], -1).astype(np.float32)
             return result - result.mean(0, keepdims=True)
-        rows = _human_rows()
         result = np.zeros((len(self.template.rows), 3, len(names)), np.float32)
-        base = None
+        person = {name: settings.get(name, self.knobs[name].setting.default) for name in _PERSON if name in self.knobs}
         for column, name in enumerate(names):
-            if name in bundled.AXES or name in bundled.RACES:
-                entry = self.knobs[name].setting
-                here = settings.get(name, entry.default)
-                low, high = max(here - 0.02, entry.low), min(here + 0.02, entry.high)
-                moved = bundled.identity({**settings, name: high}) - bundled.identity({**settings, name: low})
-                result[..., column] = (rows @ moved) / (high - low)
+            if name in _PERSON:
+                result[..., column] = self._person_slope(name, person)
                 continue
-            base = bundled.identity({}) if base is None else base
-            sign = -1.0 if settings.get(name, 0.0) < 0 else 1.0
-            key = f"{name}{'-' if sign < 0 else '+'}"
+            key = f"{name}{'-' if settings.get(name, 0.0) < 0 else '+'}"
             if key not in self._basis:
-                moved = bundled.identity({name: sign}) - base
-                self._basis[key] = sign * (rows @ moved)
+                self._basis[key] = _local(key)
             result[..., column] = self._basis[key]
         # A setting that lifts the whole head (longer legs) is no news: the placement of the scan takes it up.
         return result - result.mean(0, keepdims=True)
+
+    def _person_slope(self, name: str, person: dict[str, float]) -> np.ndarray:
+        """The slope of an axis of the phenotype; kept while the person stays about the same."""
+        kept = self._person.get(name)
+        if kept is not None and max(abs(kept[0][key] - value) for key, value in person.items()) < _SAME:
+            return kept[1]
+        entry = self.knobs[name].setting
+        low, high = max(person[name] - 0.02, entry.low), min(person[name] + 0.02, entry.high)
+        moved = bundled.identity({**person, name: high}) - bundled.identity({**person, name: low})
+        slope = _human_rows() @ (moved / (high - low))
+        self._person[name] = dict(person), slope
+        return slope
 
     def _linear(self, name: str) -> np.ndarray:
         if name not in self._basis:
@@ -108,6 +115,16 @@ def model_of(name: str) -> Model:
 
 def _human_rows():
     return bundled._topology("head", 0).stencil.take(model_of("human").template.rows)
+
+
+def _local(key: str) -> np.ndarray:
+    """(n, 3) metres per unit of one side of a local setting: ``nose-hump-incr-`` moves against its name."""
+    targets = bundled._targets("local")
+    steps = np.zeros((len(bundled._archive()["base"]), 3), np.float32)
+    sign = -1.0 if key.endswith("-") else 1.0
+    if key in targets.names:
+        targets.add(key, sign, steps)
+    return _human_rows() @ (bundled.STEP * steps)
 
 
 def _knobs(name: str) -> dict[str, Knob]:

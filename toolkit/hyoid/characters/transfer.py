@@ -10,14 +10,15 @@ of the mesh takes what the surface under it has. Vertices, faces and their order
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
 from hyoid.characters import closing
 from hyoid.characters.character import Character
+from hyoid.characters.fit_models import model_of
 from hyoid.characters.mesh_parts import HeadMesh, head_mesh
 from hyoid.characters.template import Finer, Template, carried_shapes, draw_onto, finer, put, template_of
 from hyoid.errors import InputError
@@ -26,6 +27,9 @@ from hyoid.geometry.mesh import Mesh
 from hyoid.geometry.registration import Similarity, bind
 from hyoid.geometry.transfer import Binding, graph_laplacian, smooth
 from hyoid.report import SILENT, Report
+
+if TYPE_CHECKING:
+    from hyoid.characters.fitting import Fit
 
 _SMOOTHING = 0.6  # of the carried offsets over the edges of the mesh
 _LOST = 0.008  # metres, times the scale: a head whose face lies farther from the template's is none
@@ -86,6 +90,45 @@ def rig_mesh(
     character, kinds = mesh_rig.assemble(source, mesh, name, head, carried)
     report.progress(0.95, "measuring the shapes")
     return character, fit_quality.quality(character, source, head, carried, kinds)
+
+
+def rig_head(
+    mesh: Mesh,
+    *,
+    source: str = "human",
+    name: str = "mesh",
+    landmarks: Mapping[str, Any] | np.ndarray | None = None,
+    report: Report = SILENT,
+) -> tuple[Character, dict[str, Any], Fit]:
+    """A head mesh of any unit, axes and topology as a character: found, fitted, rigged.
+
+    The nearest identity of ``source`` is fitted to it first, so that lips, lids and ears lie on their like before the
+    rig is carried over.
+
+    Args:
+        mesh: as it came from a file.
+        source: name of a character, as for ``characters.load``.
+        landmarks: names of the bundled human's landmarks with vertex numbers or points (3,) in the space of the mesh, or
+            (68, 3) in iBUG order; None finds the head by itself.
+
+    Returns:
+        The character in metres, +Y up, looking along +Z; its quality; the fit, with the placement of the mesh.
+
+    Raises:
+        UsageError, InputError: as ``fitting.fit`` and :func:`rig_mesh`.
+    """
+    from hyoid.characters.fitting import fit
+    from hyoid.characters.placing import named_points
+
+    fitted = fit(source, mesh, landmarks=landmarks, expression=False, pose=False, report=report.stage(0.0, 0.5))
+    places = named_points(landmarks, mesh.vertices) if landmarks is not None else {}
+    placed = replace(mesh, vertices=fitted.placement.apply(mesh.vertices))
+    moved = {key: fitted.placement.apply(point[None])[0].tolist() for key, point in places.items()}
+    rig = model_of(source).character(fitted.settings)
+    known = {key: point for key, point in moved.items() if key in rig.landmarks}
+    character, quality = rig_mesh(rig, placed, name=name, landmarks=known, report=report.stage(0.5, 1.0))
+    quality = {"placement": fitted.placement.summary(), "fit_median_error_mm": 1000 * fitted.median_error} | quality
+    return character, quality, fitted
 
 
 def shapes_onto(
