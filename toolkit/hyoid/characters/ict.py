@@ -37,14 +37,14 @@ _SCLERA = (slice(21_451, 22_221), slice(23_021, 23_791))  # left, right
 # Where the joints lie in the neutral, and the skin whose mean motion they follow when the identity changes.
 _BASE, _TOP, _HINGE = np.array([0.0, -11.9, -2.4]), np.array([0.0, -1.0, -0.4]), np.array([0.0, -0.55, 1.82])
 _BASE_SKIN, _TOP_SKIN = (10_812, 10_781, 9_010, 9_028), (9_500, 9_504)
-_EYE = np.array([3.102, 3.602, 7.865])
-_EYE_RADIUS = 1.525
+EYE_CENTRE = np.array([3.102, 3.602, 7.865])
+EYE_RADIUS = 1.525
 # The outer surface of the data's own eyeball (median over the meridians): lids are modelled to it.
 _EYE_SURFACE = (
     (0.0, 1.174), (3.0, 1.171), (9.0, 1.157), (15.0, 1.134), (21.0, 1.102), (27.0, 1.073), (33.0, 1.048),
     (39.0, 1.035), (51.0, 1.026), (63.0, 1.018), (75.0, 1.009), (90.0, 1.0),
 )  # fmt: skip
-_EYE_TURN = 4.0
+EYE_TURN = 4.0
 
 # Slopes that bound the neck: from under the chin to the nape, from below the jugular notch to the root of the nape.
 # Measured: with a closer pair (chin corner, notch) the skin folds over itself at full flexion.
@@ -268,9 +268,9 @@ def _eyes(neutral: np.ndarray, person: np.ndarray) -> eyes.Placement:
     for rows, side in zip(_SCLERA, (1, -1), strict=True):
         size = np.linalg.norm(person[rows] - person[rows].mean(0), axis=1).mean()
         size /= np.linalg.norm(neutral[rows] - neutral[rows].mean(0), axis=1).mean()
-        centres.append(person[rows].mean(0) + size * (_EYE * [side, 1, 1] - neutral[rows].mean(0)))
+        centres.append(person[rows].mean(0) + size * (EYE_CENTRE * [side, 1, 1] - neutral[rows].mean(0)))
         sizes.append(size)
-    return eyes.Placement(METRES * np.stack(centres), METRES * _EYE_RADIUS * float(np.mean(sizes)), surface, _EYE_TURN)
+    return eyes.Placement(METRES * np.stack(centres), METRES * EYE_RADIUS * float(np.mean(sizes)), surface, EYE_TURN)
 
 
 def surface(theta: float) -> float:
