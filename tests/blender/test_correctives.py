@@ -105,12 +105,14 @@ def test_a_full_set_that_cannot_be_reduced_stays_exact():
     assert max(worst(character, light, joint) for joint in ("c5c6", "c1c2")) < lighter.TOLERANCE
 
 
-def test_few_correctives_are_left_alone_unless_no_slider_holds_their_weights():
+def test_few_correctives_stay_and_are_enlarged_where_no_slider_holds_their_weights():
     character = toy.corrected()
     assert lighter.lighter(character) is character
     wild = [dataclasses.replace(entry, features=100 * entry.features) for entry in character.correctives]
     wild = dataclasses.replace(character, correctives=tuple(wild))
-    light = lighter.lighter(wild)
-    assert light.shapes.names[:55] == wild.shapes.names[:55]
-    assert max(np.linalg.norm(entry.features) for entry in light.correctives) <= 1 + 1e-9
-    assert worst(wild, light, "c5c6", 40) < lighter.TOLERANCE
+    assert lighter.lighter(wild) is wild
+    small = lighter.with_small_weights(wild, 10.0)
+    assert small.shapes.names == wild.shapes.names
+    assert max(np.linalg.norm(entry.features) for entry in small.correctives) <= 10 / np.sqrt(2) + 1e-9
+    assert worst(wild, small, "c5c6", 40) < lighter.TOLERANCE
+    assert lighter.with_small_weights(character, 10.0) is character

@@ -60,7 +60,9 @@ def finish(scene: Any, payload: dict[str, Any], result: dict[str, Any]) -> str:
 def terms(armature: Any) -> str:
     """What an artist must know of the licence of a character; empty where anything may be done with it."""
     licence = str(armature.get("hyoid_licence", ""))
-    return "" if licence in ("", "CC0-1.0") else f"Its licence is {licence.removeprefix('LicenseRef-')}"
+    return (
+        "" if licence in ("", "CC0-1.0", "LicenseRef-own") else f"Its licence is {licence.removeprefix('LicenseRef-')}"
+    )
 
 
 class HYOID_OT_create_character_from_file(bpy.types.Operator, ImportHelper):

@@ -102,8 +102,8 @@ def start(context: Any, wait: bool = False) -> str:
 
 
 def options(settings: Any, mesh: Path, output: Path) -> dict[str, Any]:
-    """The job of the toolkit."""
-    return {"mesh": str(mesh), "output": [str(output)]}
+    """The job of the toolkit: it finds unit and direction of the head by itself."""
+    return {"mesh": str(mesh), "output": [str(output)], "model": settings.model.strip() or "human"}
 
 
 def finish(scene: Any, payload: dict[str, Any], result: dict[str, Any]) -> str:
@@ -142,8 +142,10 @@ def marked(scene: Any, payload: Mapping[str, Any]) -> list[Any]:
 
 
 def quality(result: Mapping[str, Any]) -> str:
-    """How near the rig came, in words; empty where the toolkit does not say."""
-    return ""
+    """How near the rig came, and what to look at, in words; empty where the toolkit does not say."""
+    error = result.get("median_error_mm")
+    said = [f"the fit is within {error:.1f} mm" if isinstance(error, (int, float)) else ""]
+    return "; ".join(filter(None, [*said, *(str(text).rstrip(".") for text in result.get("warnings", ()))]))
 
 
 CLASSES = (HYOID_OT_rig_own_head,)

@@ -18,6 +18,12 @@ from . import operators
 class HYOID_PG_own_head(bpy.types.PropertyGroup):
     """Choices of the section."""
 
+    model: bpy.props.StringProperty(
+        name="Rig from",
+        description="Whose shapes the head gets: human, or a model that you have: ict:FOLDER, hack:FOLDER, flame:FILE",
+        default="human",
+    )
+
 
 class HYOID_PT_own_head(panel.Section, bpy.types.Panel):
     """Rig a head that the artist has made."""
@@ -42,6 +48,7 @@ class HYOID_PT_own_head(panel.Section, bpy.types.Panel):
         also = f" with {len(objects) - 1} more" if len(objects) > 1 else ""
         text.draw(layout, context, f"'{objects[0].name}'{also}: {count:,} vertices. It should rest: mouth closed, "
                   "eyes open, looking along -Y or any other axis", "INFO")  # fmt: skip
+        layout.prop(context.scene.hyoid_own_head, "model")
         row = layout.row()
         row.scale_y = 1.4
         row.operator("hyoid.rig_own_head", icon="MOD_ARMATURE")

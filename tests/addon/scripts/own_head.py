@@ -144,7 +144,7 @@ def state(objects):
             "groups": [group.name for group in obj.vertex_groups],
             "modifiers": [modifier.name for modifier in obj.modifiers],
             "parent": obj.parent.name if obj.parent else None,
-            "marks": sorted(key for key in obj.keys() if key not in ("cycles", "hyoid_rigging"))  # noqa: SIM118,
+            "marks": sorted(key for key in obj.keys() if key not in ("cycles", "hyoid_rigging")),  # noqa: SIM118,
         }
         for obj in objects
     }

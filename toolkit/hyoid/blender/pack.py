@@ -15,13 +15,16 @@ import numpy as np
 from hyoid.blender import neck_control
 from hyoid.characters import arkit, facs
 from hyoid.characters.character import Character
-from hyoid.characters.lighter import lighter
+from hyoid.characters.lighter import lighter, with_small_weights
 from hyoid.errors import OutputError
 from hyoid.report import Report
 from hyoid.take import Take
 
 PROPERTY_CURVES = {"larynxHeight": "larynx_height", "larynxSize": "larynx_size"}
 """Curves that animate a custom property of the armature; drivers carry them to the shape keys."""
+
+_SLIDER = 10.0
+"""Where Blender's sliders of shape keys end."""
 
 IDENTITY = np.array([1, 0, 0, 0], np.float32)
 
@@ -58,9 +61,9 @@ def record(character: Character) -> tuple[dict[str, Any], dict[str, np.ndarray]]
 
     Arrays: ``vertices`` (V, 3), ``faces`` (F, 4), ``uv`` (U, 2), ``face_uv`` (F, 4), ``heads`` and ``tails`` (J, 3),
     ``parents`` (J,), ``weight_joints`` and ``weights`` (V, 8), ``shape_starts``, ``shape_vertices``, ``shape_offsets``.
-    Correctives are reduced to what files need, see ``characters.lighter``.
+    Correctives are as few and as large as files need, see ``characters.lighter``.
     """
-    character = lighter(character)
+    character = with_small_weights(lighter(character), _SLIDER)
     arrays = {
         "vertices": to_blender(character.vertices),
         "faces": character.faces,

@@ -19,11 +19,11 @@ TOLERANCE = 5e-5
 _LARGEST_TURN = 2 * np.sqrt(2)
 """The Frobenius norm of R - I for a half turn; no rotation has a larger one."""
 
-_FEW = 3
+_FEW = 6
 """A joint with no more correctives than this is left as it is."""
 
-_LARGEST_WEIGHT = 8.0
-"""Blender's sliders end at 10: correctives whose weights could pass this are enlarged and weighed less."""
+_TURN = np.sqrt(2)
+"""The same norm for a turn of 60 degrees: farther than any joint of a neck goes."""
 
 
 def lighter(character: Character, tolerance: float = TOLERANCE) -> Character:
@@ -35,8 +35,7 @@ def lighter(character: Character, tolerance: float = TOLERANCE) -> Character:
     by_joint: dict[str, list[Corrective]] = {}
     for corrective in character.correctives:
         by_joint.setdefault(corrective.joint, []).append(corrective)
-    wild = any(np.linalg.norm(entry.features) * _LARGEST_TURN > _LARGEST_WEIGHT for entry in character.correctives)
-    if not wild and all(len(entries) <= _FEW for entries in by_joint.values()):
+    if all(len(entries) <= _FEW for entries in by_joint.values()):
         return character
     shapes = character.shapes
     index = {name: row for row, name in enumerate(shapes.names)}
@@ -46,7 +45,11 @@ def lighter(character: Character, tolerance: float = TOLERANCE) -> Character:
     pieces = [(shapes.vertices[row], shapes.offsets[row]) for row in rows]
     correctives = []
     for joint, entries in by_joint.items():
-        for number, (features, vertices, offsets) in enumerate(_reduced(shapes, index, entries, tolerance)):
+        if len(entries) <= _FEW:
+            found = [(e.features, shapes.vertices[r], shapes.offsets[r]) for e, r in _with_rows(shapes, index, entries)]
+        else:
+            found = _reduced(shapes, index, entries, tolerance)
+        for number, (features, vertices, offsets) in enumerate(found):
             name = f"corrective_{joint}_{number}"
             names.append(name)
             pieces.append((vertices, offsets))
@@ -60,11 +63,39 @@ def lighter(character: Character, tolerance: float = TOLERANCE) -> Character:
     return replace(character, shapes=made, correctives=tuple(correctives))
 
 
+def with_small_weights(character: Character, largest: float) -> Character:
+    """The character with correctives whose weights stay within ``largest`` while a joint turns by up to 60 degrees.
+
+    For programs whose sliders end somewhere: shapes are enlarged, and weighed less by as much. By how much depends on
+    the features alone, so it is the same for every identity.
+    """
+    shapes, offsets = character.shapes, None
+    correctives = []
+    for entry in character.correctives:
+        factor = float(np.linalg.norm(entry.features)) * _TURN / largest
+        if factor > 1:
+            offsets = shapes.offsets.copy() if offsets is None else offsets
+            at = shapes.names.index(entry.shape)
+            offsets[int(shapes.starts[at]) : int(shapes.starts[at + 1])] *= np.float32(factor)
+            entry = replace(entry, features=np.asarray(entry.features) / factor)
+        correctives.append(entry)
+    if offsets is None:
+        return character
+    return replace(character, shapes=replace(shapes, offsets=offsets), correctives=tuple(correctives))
+
+
+def _with_rows(shapes: Shapes, index: dict[str, int], entries: list[Corrective]) -> list[tuple[Corrective, slice]]:
+    return [
+        (entry, slice(int(shapes.starts[index[entry.shape]]), int(shapes.starts[index[entry.shape] + 1])))
+        for entry in entries
+    ]
+
+
 def _reduced(
     shapes: Shapes, index: dict[str, int], entries: list[Corrective], tolerance: float
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Features (3, 3), vertices (n,) and offsets (n, 3) of the shapes that stand for all correctives of one joint."""
-    rows = [slice(int(shapes.starts[index[e.shape]]), int(shapes.starts[index[e.shape] + 1])) for e in entries]
+    rows = [row for _, row in _with_rows(shapes, index, entries)]
     touched = np.unique(np.concatenate([shapes.vertices[row] for row in rows]))
     if not len(touched):
         return []
