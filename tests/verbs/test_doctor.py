@@ -76,3 +76,17 @@ def test_a_gpu_or_none_is_both_fine():
     check = doctor._gpu()
     assert check["state"] in ("ok", "optional")
     assert check["found"]
+
+
+def test_models_of_the_user_are_read_and_told(monkeypatch, tmp_path):
+    """A farm that lost its mount must see it here, not in the middle of a job."""
+    for source in ("HACK", "ICT", "FLAME", "SMPLX"):
+        monkeypatch.delenv(f"HYOID_{source}", raising=False)
+    monkeypatch.setenv("HYOID_FLAME", str(tmp_path / "gone.npz"))
+    checks = {check["name"]: check for check in doctor._models(quick=False)}
+    assert set(checks) == {f"model '{source}'" for source in ("hack", "ict", "flame", "smplx")}
+    assert checks["model 'ict'"]["state"] == "optional"
+    assert checks["model 'ict'"]["next"] == "export HYOID_ICT=/path/to/it"
+    assert checks["model 'flame'"]["state"] == "broken"
+    assert "gone.npz" in checks["model 'flame'"]["found"]
+    assert not any(check["core"] for check in checks.values())

@@ -7,6 +7,7 @@ from __future__ import annotations
 SUMMARIES: dict[str, str] = {
     "talk": "speech to a performing head",
     "rig": "build a character",
+    "rig fit": "your own head mesh or scan, rigged: its topology with face shapes, neck and larynx",
     "convert": "a take or a performance from one format to another",
     "info": "what is inside a file, where it comes from, and whether it may be used commercially",
     "check": "validate a file or a job before work starts",

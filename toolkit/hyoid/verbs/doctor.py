@@ -87,6 +87,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     steps: list[tuple[str, Callable[[], list[dict[str, Any]]]]] = [
         ("libraries", _libraries),
         ("bundled data", _bundled),
+        ("models", lambda: _models(job.quick)),
         ("folders", _folders),
         ("films", lambda: [_film()]),
     ]
@@ -148,6 +149,33 @@ def _bundled() -> list[dict[str, Any]]:
         checks.append(_entry("own weights", OK, ", ".join(weights) or "none needed yet", core=False))
     except HyoidError as error:
         checks.append(_entry("own weights", MISSING, str(error), "make install", core=False))
+    return checks
+
+
+def _models(quick: bool) -> list[dict[str, Any]]:
+    """The models that a user brought and named in the environment: can they be read?"""
+    from hyoid import characters
+
+    checks = []
+    for source, what in characters.SOURCES.items():
+        if source == "human":
+            continue
+        variable = f"HYOID_{source.upper()}"
+        name, place = f"model '{source}'", os.environ.get(variable, "")
+        advice = f"export {variable}=/path/to/it"
+        if not place:
+            checks.append(_entry(name, OPTIONAL, f"{variable} is not set ({what})", advice, core=False))
+            continue
+        try:
+            settings = len(characters.settings_of(source))
+            found = f"{place}: {settings} settings"
+            if not quick:
+                character = characters.load(source)
+                found += f", {len(character.vertices)} points, {len(character.shapes.names)} shapes"
+                found += f", {character.licence}"
+            checks.append(_entry(name, OK, found, core=False))
+        except HyoidError as error:
+            checks.append(_entry(name, BROKEN, str(error), advice, core=False))
     return checks
 
 
