@@ -62,9 +62,115 @@ def test_the_take_keeps_its_character_unless_told_otherwise(source):
     assert (younger.character.name, younger.character.settings, younger.character.part) == (
         "human", {"age": 0.5}, "head",
     )  # fmt: skip
-    assert convert.character_of(younger, job).settings["age"] == 0.5
+    assert convert.character_of(younger.character).settings["age"] == 0.5
     whole = convert.edited(take, job.model_copy(update={"part": "full"}))
     assert whole.character == CharacterReference("human", {"age": 0.9}, "full")
+
+
+HANGING = """HIERARCHY
+ROOT Hips
+{
+	OFFSET 0 1 0
+	CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+	JOINT Spine
+	{
+		OFFSET 0 0.2 0
+		CHANNELS 3 Zrotation Xrotation Yrotation
+		JOINT Neck
+		{
+			OFFSET 0 0.3 0
+			CHANNELS 3 Zrotation Xrotation Yrotation
+			JOINT Head
+			{
+				OFFSET 0 0.1 0
+				CHANNELS 3 Zrotation Xrotation Yrotation
+				End Site
+				{
+					OFFSET 0 0.1 0
+				}
+			}
+		}
+	}
+}
+MOTION
+Frames: 3
+Frame Time: 0.04
+0 1 0 0 0 0 0 0 10 0 0 20 0 0 10
+0 1 0 0 0 0 0 0 10 0 0 20 0 0 10
+0 1 0 0 0 0 0 0 10 0 0 20 0 0 10
+"""
+
+
+def head_turn(take):
+    """Degrees about the vertical that the joints of spine and neck make together."""
+    from hyoid.characters import neck
+    from hyoid.geometry import rotations
+
+    names = ["spine05", "spine04", "spine03", "spine02", "spine01", *neck.JOINTS]
+    turns = [take.rotations[:, take.joint_names.index(name)] for name in names]
+    return np.degrees(rotations.to_rotation_vector(neck.collapse(np.stack(turns, 1).astype(float))))[:, 1]
+
+
+def test_a_skeleton_of_another_kind_reaches_the_character(tmp_path):
+    """Without a character a bvh stays what it is; a picture of one, or --character, moves its joints over."""
+    (tmp_path / "a.bvh").write_text(HANGING)
+    run(source=tmp_path / "a.bvh", outputs=[tmp_path / "as_is.take.npz"])
+    assert take_npz.read(tmp_path / "as_is.take.npz").joint_names == ("Hips", "Spine", "Neck", "Head")
+    result = run(source=tmp_path / "a.bvh", outputs=[tmp_path / "human.take.npz"], character="human")
+    take = take_npz.read(tmp_path / "human.take.npz")
+    assert np.allclose(head_turn(take), 40, atol=0.01)
+    assert result["character"] == "human"
+    assert {row["target"] for row in result["retarget"]["joints"]} > {"c7t1 c6c7 c5c6 c4c5 c3c4 c2c3 c1c2 oc1"}
+    assert "groups of joints" in convert.show(result)
+    result = run(source=tmp_path / "a.bvh", outputs=[tmp_path / "a.glb"], part="head")
+    assert np.allclose(head_turn(formats.read_take(tmp_path / "a.glb")), 40, atol=0.01)
+
+
+def test_a_piece_moves_as_the_whole(tmp_path):
+    """The joints of a neck follow what came before, also when that was cut off."""
+    frames = [f"0 1 0 0 0 0 0 0 0 0 0 {30 * np.sin(i / 5):.4f} 0 0 {20 * np.sin(i / 7):.4f}" for i in range(50)]
+    text = HANGING.replace("Frames: 3", "Frames: 50")
+    (tmp_path / "a.bvh").write_text(text[: text.index("0.04") + 5] + "\n".join(frames) + "\n")
+    run(source=tmp_path / "a.bvh", outputs=[tmp_path / "all.take.npz"], character="human")
+    run(source=tmp_path / "a.bvh", outputs=[tmp_path / "end.take.npz"], character="human", start=1.0)
+    whole, end = (take_npz.read(tmp_path / f"{name}.take.npz") for name in ("all", "end"))
+    assert np.array_equal(whole.rotations[25:], end.rotations)
+
+
+def test_curve_names_of_other_models(tmp_path, source):
+    from hyoid.characters import curve_names
+
+    result = run(source=source, outputs=[tmp_path / "a.csv"], curves="hack")
+    table = formats.read_take(tmp_path / "a.csv")
+    assert table.curve_names[:55] == curve_names.HACK
+    assert [row["how"] for row in result["retarget"]["curves"] if row["source"] == "tongueOut"] == [
+        "there is no such shape"
+    ]
+    run(source=tmp_path / "a.csv", outputs=[tmp_path / "back.take.npz"], character="human")
+    back, take = take_npz.read(tmp_path / "back.take.npz"), take_npz.read(source)
+    assert np.allclose(back.curve("mouthSmileLeft"), take.curve("mouthSmileLeft"), atol=1e-5)
+    with pytest.raises(UsageError, match="no expression coefficients"):
+        run(source=source, outputs=[tmp_path / "b.csv"], curves="expression")
+
+
+def test_hacks_recording_on_the_human(tmp_path):
+    """Its own character cannot be loaded from this folder: that is told, and the neck goes over all the same."""
+    from hyoid.characters import neck
+    from hyoid.formats import hack_take
+    from hyoid.report import Report
+
+    from tests.formats.test_hack_take import recording
+
+    data = recording(tmp_path)
+    told = []
+    job = convert.Job(source=data / "theta_list.npy", outputs=[tmp_path / "a.take.npz"], character="human", fps=25)
+    convert.run(job, Report(told.append))
+    take = take_npz.read(tmp_path / "a.take.npz")
+    assert (take.fps, take.character.name) == (25, "human")
+    before = hack_take.read(data)
+    assert np.allclose(np.abs((take.rotations * before.rotations).sum(-1)), 1, atol=1e-6)
+    assert take.joint_names == neck.JOINTS
+    assert any("cannot be loaded" in event.get("text", "") for event in told)
 
 
 def test_geometry_outputs_get_the_character(tmp_path, source):

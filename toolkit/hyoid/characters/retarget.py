@@ -284,10 +284,15 @@ class _Joints:
             self.rows += [Row(self.source.names[i], "", "the character has no trunk") for i in self._spine_moving()]
             self._turn("spine")
             return {}
+        below, spine = self._named("hips"), self._named("spine")
         if not chest:
+            self._say((*below, *spine), hips, "all of the trunk")
             return {hips[0]: self._turn("spine")}
+        if hips:
+            self._say(below, hips, "by its role")
+        self._say(spine if hips else (*below, *spine), chest, "spread evenly" if len(spine) != len(chest) else "copied")
         result = {hips[0]: self._turn("hips")} if hips else {}
-        own = [self._own(index) for index in self._named("spine")]
+        own = [self._own(index) for index in spine]
         above = self._turn("hips")
         for index, turn in zip(chest, _spread(own, len(chest)), strict=True):
             result[index] = rotations.multiply(above, turn)
@@ -336,7 +341,8 @@ class _Joints:
         result: dict[int, np.ndarray] = {}
         rest = _Rest(self.source, self.other)
         for role in skeleton_roles.PARENTS:
-            there, here = self._named(role), self.other.roles.get(role, ())
+            there: tuple[int, ...] = self._named(role)
+            here = list(self.other.roles.get(role, ()))
             if role in skeleton_roles.SPINE_ROLES or not there or not here:
                 continue
             finger = len(there) > 1 and len(here) > 1 and role.split(".")[0] not in (*skeleton_roles.LIMBS, "collar")
@@ -349,9 +355,8 @@ class _Joints:
             else:
                 # A limb swings at its first joint; those along it follow.
                 result[here[0]] = rotations.multiply(self._turn(role), correction)
-            self._say(
-                there, here, "by its role" if np.allclose(correction[..., 1:], 0, atol=1e-6) else "rest corrected"
-            )
+            same = np.allclose(correction[1:], 0, atol=1e-6)
+            self._say(there, here, "by its role" if same else "to where it points")
         return result
 
     def _say(self, there: Sequence[int], here: Sequence[int], how: str) -> None:

@@ -17,7 +17,7 @@ from hyoid.verbs.job import OutputOptions, positional
 if TYPE_CHECKING:
     from hyoid.characters.character import Character
     from hyoid.characters.retarget import Retargeted
-    from hyoid.take import Take
+    from hyoid.take import CharacterReference, Take
 
 RESULT = "files"
 
@@ -78,14 +78,15 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     outputs.check_outputs(job.outputs)
     report.progress(0.0, f"reading {job.source.name}")
     found = read(job)
-    take = edited(found, job)
-    if take.audio is not None:
-        outputs.check_outputs(job.outputs, recording=Path(take.audio.path))
-    moved = retargeted(take, found, job, report)
-    shown: Character | Callable[[], Character] = functools.partial(character_of, take, job)
+    if found.audio is not None:
+        outputs.check_outputs(job.outputs, recording=Path(found.audio.path))
+    # A piece of a take moves as the whole does: the joints of a neck follow what came before.
+    moved = retargeted(found, job, report)
+    take = edited(found if moved is None else moved.take, job)
+    shown: Character | Callable[[], Character] = functools.partial(character_of, take.character, job.subdivision)
     facts: dict[str, Any] = {}
     if moved is not None:
-        take, shown = moved.take, moved.target
+        shown = moved.target
         facts = {"character": take.character.name, "retarget": moved.table()}
     report.progress(0.1, "writing")
     written = outputs.export(
@@ -110,7 +111,6 @@ def edited(take: Take, job: Job) -> Take:
     from dataclasses import replace
 
     from hyoid import take_edit
-    from hyoid.take import CharacterReference
 
     if job.start > 0 or job.stop is not None:
         take = take_edit.cut(take, job.start, take.seconds if job.stop is None else job.stop)
@@ -118,56 +118,55 @@ def edited(take: Take, job: Job) -> Take:
         take = take_edit.resample(take, job.fps)
     if job.tolerance is not None:
         take = take_edit.reduce_keys(take, job.tolerance)
-    if job.character or job.set is not None or job.part:
-        own = take.character
-        name = job.character or own.name
-        # Settings belong to a character: another one starts from its own defaults.
-        settings = job.set if job.set is not None else own.settings if name == own.name else {}
-        take = replace(take, character=CharacterReference(name, settings, job.part or own.part))
-    return take
+    return replace(take, character=reference_of(take, job))
 
 
-def retargeted(take: Take, before: Take, job: Job, report: Report) -> Retargeted | None:
+def reference_of(take: Take, job: Job) -> CharacterReference:
+    """Who performs the take: whom the job names, else its own."""
+    from hyoid.take import CharacterReference
+
+    own = take.character
+    name = job.character or own.name
+    # Settings belong to a character: another one starts from its own defaults.
+    settings = job.set if job.set is not None else own.settings if name == own.name else {}
+    return CharacterReference(name, settings, job.part or own.part)
+
+
+def retargeted(take: Take, job: Job, report: Report) -> Retargeted | None:
     """The take on the character that performs it, or None where it is that character's already.
 
     Without ``--character`` a take keeps its names, unless an output shows a character that does not know them.
     """
-    from dataclasses import replace
-
-    from hyoid import formats, take_edit
+    from hyoid import formats
     from hyoid.characters import retarget
     from hyoid.errors import HyoidError
 
     shows = any(formats.format_of(path).suffix not in (".take.npz", ".csv") for path in job.outputs)
     if not (shows or job.character or job.curves != "arkit"):
         return None
-    target = character_of(take, job, job.subdivision if shows else 0)
-    same = before.character.name == take.character.name
-    if same and job.curves == "arkit" and retarget.fits(take, target):
+    own, reference = take.character, reference_of(take, job)
+    target = character_of(reference, job.subdivision if shows else 0)
+    if own.name == reference.name and job.curves == "arkit" and retarget.fits(take, target):
         return None
-    source = target if before.character == take.character else None
+    source = target if own == reference else None
     if source is None:
         try:
-            source = character_of(before, job, 0)
+            source = character_of(own)
         except HyoidError as error:
             report.message(f"the take's own character cannot be loaded, its rest is taken for a T pose: {error}")
-    moved = retarget.retarget(
-        replace(take, character=before.character), target, take.character, source=source, curves=job.curves,
-        pairs=job.pairs,
-    )  # fmt: skip
+    moved = retarget.retarget(take, target, reference, source=source, curves=job.curves, pairs=job.pairs)
     for message in moved.messages:
         report.message(message)
-    return moved if job.tolerance is None else replace(moved, take=take_edit.reduce_keys(moved.take, job.tolerance))
+    return moved
 
 
-def character_of(take: Take, job: Job, subdivision: int | None = None) -> Character:
-    """The character that the take names, at the job's subdivision unless another one is given."""
+def character_of(reference: CharacterReference, subdivision: int = 0) -> Character:
+    """The character that a take names."""
     from hyoid import characters
 
-    reference = take.character
     return characters.load(
         reference.name, dict(reference.settings), part="head" if reference.part == "head" else "full",
-        subdivision=job.subdivision if subdivision is None else subdivision,
+        subdivision=subdivision,
     )  # fmt: skip
 
 
