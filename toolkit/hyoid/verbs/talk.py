@@ -70,6 +70,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         OutputError, MissingToolError: an output cannot be written.
     """
     from hyoid import characters, files
+    from hyoid.characters import retarget
     from hyoid.speech import events, solve
     from hyoid.take import CharacterReference
     from hyoid.take_keys import reduce_keys
@@ -80,8 +81,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         if job.events_out.resolve() in {path.resolve() for path in (job.audio, *job.output)}:
             raise UsageError("is named twice", path=job.events_out, expected="a file of its own for the event track")
         files.check_writable(job.events_out)
-    if job.set or job.character != "human":
-        characters.load(job.character, job.set, part=job.part)  # a wrong name or setting is told before the work
+    performer = None
+    if job.set or job.character != "human":  # a wrong name or setting is told before the work
+        performer = characters.load(job.character, job.set, part=job.part)
     take = solve(
         job.audio,
         text=job.text,
@@ -98,6 +100,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         character=CharacterReference(job.character, job.set, job.part),
         report=report.stage(0.0, 0.4),
     )
+    if performer is not None and not retarget.fits(take, performer):  # a neck of other joints
+        take = retarget.retarget(take, performer, take.character).take
     if job.events_out is not None:
         events.write(job.events_out, take.events)
 
