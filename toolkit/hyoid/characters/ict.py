@@ -55,7 +55,7 @@ _QUIET = 0.03  # offsets below this outside the face are noise of the sculpts
 _LARYNX = 0.006  # metres: relief of the prominence, between a woman's and a man's
 LANDMARKS: Mapping[str, int] = {
     "crown": 10_527, "forehead": 1_643, "nasion": 978, "nose_tip": 4_857, "lip_upper": 5_533, "lip_lower": 5_517,
-    "lip_upper_outer": 2_081, "lip_lower_outer": 6_346, "chin": 962, "menton": 2_191, "throat": 1_598,
+    "lip_upper_outer": 0, "lip_lower_outer": 5_518, "chin": 962, "menton": 2_191, "throat": 1_598,
     "larynx": 9_010, "jugular": 9_051,
 }  # fmt: skip
 

@@ -193,11 +193,15 @@ def decimals(values: np.ndarray) -> np.ndarray:
     single = exact.astype(np.float32)
     size = np.abs(exact)
     power = np.floor(np.log10(size, out=np.zeros_like(size), where=size > 1e-30))
-    for digits in (7, 6):
-        scale = 10.0 ** (digits - 1 - power)
-        shorter = np.round(exact * scale) / scale
-        same = shorter.astype(np.float32) == single
-        exact[same] = shorter[same]
+    left = np.ones(exact.shape, bool)
+    for digits in (6, 7):
+        scale = 10.0 ** (digits - 1 - power[left])
+        shorter = np.round(exact[left] * scale) / scale
+        same = shorter.astype(np.float32) == single[left]
+        exact[left] = np.where(same, shorter, exact[left])
+        left[left] = ~same
+        if not left.any():
+            break
     return exact
 
 
