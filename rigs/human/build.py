@@ -25,7 +25,7 @@ from scipy import sparse
 if __name__ == "__main__":  # started by its path: the packages of the repository are two folders up
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from rigs.human import atlas, correctives, cut, eyes, fixes, hairs, looks, makehuman, skeleton, teeth
+from rigs.human import atlas, correctives, cut, eyes, fixes, hairs, looks, makehuman, muscles, skeleton, teeth
 from rigs.human.makehuman import Base, Target
 
 FOLDER = Path(__file__).resolve().parent
@@ -212,6 +212,8 @@ def build(source: makehuman.Source, folder: Path, maps: bool = True) -> None:
     landmarks = settings["landmarks"]
     people = [adult, *(makehuman.evaluate(base, macros, person) for person in correctives.PEOPLE)]
     fitted = correctives.fit(people, base.faces[base.groups == "body"], weights, names, heads, settings["neck"])
+    chain = (heads @ adult)[[names.index(joint) for joint in skeleton.NECK]]
+    own = {"neckTense": muscles.tense(adult, base.faces[base.groups == "body"], chain)}
     head, kept_body = head_parts(parts, heads[names.index("c7t1")] @ adult, adult)
     head_landmarks = np.searchsorted(kept_body, list(landmarks.values()))
     assert (kept_body[head_landmarks] == list(landmarks.values())).all(), "a landmark was cut off"
@@ -230,6 +232,7 @@ def build(source: makehuman.Source, folder: Path, maps: bool = True) -> None:
         **csr_arrays("tails", tails[:, kept]),
         **fine_arrays("face", shapes, kept),
         **fine_arrays("rest", {"lips": closing}, kept),
+        **fine_arrays("own", own, kept),
         **corrective_arrays(fitted, kept),
         **locals_.arrays("local"),
         **macro_arrays(macros, kept, renumber),

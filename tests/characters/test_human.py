@@ -45,7 +45,7 @@ def test_the_record_is_consistent(part, level):
     np.testing.assert_allclose(human.weights.sum(1), 1, atol=1e-6)
     assert (np.diff(human.weights, axis=1) <= 0).all(), "weights are not sorted"
     followers = tuple(corrective.shape for corrective in human.correctives)
-    assert human.shapes.names == (*arkit.NAMES, *arkit.LARYNX_SHAPES, *followers)
+    assert human.shapes.names == (*arkit.NAMES, *arkit.LARYNX_SHAPES, "neckTense", *followers)
     for start, stop in zip(human.shapes.starts[:-1], human.shapes.starts[1:], strict=True):
         assert stop > start, "an empty shape"
         assert (np.diff(human.shapes.vertices[start:stop]) > 0).all()

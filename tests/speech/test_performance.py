@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hyoid.characters import arkit, neck
+from hyoid.characters import arkit, gestures, neck
 from hyoid.speech import events as track
 from hyoid.speech import larynx, performance, prosody, solve, style
 from hyoid.speech.timing import Spoken
@@ -61,13 +61,16 @@ def test_breath_is_drawn_before_phrases(take):
 
 
 def test_a_swallow_dips_rises_and_comes_back():
-    times = np.arange(100) / 100
-    travel, activity = larynx.swallow_tracks([Event("swallow", "swallow", 0.1, 0.8)], times)
-    assert travel.min() == pytest.approx(-larynx.SWALLOW_DIP, abs=0.2)
-    assert travel.max() == pytest.approx(larynx.SWALLOW_RISE, abs=0.2)
-    assert travel.argmin() < travel.argmax()
-    assert np.all(travel[81:] == 0)
-    assert activity.max() > 0.98
+    times = np.arange(150) / 100
+    curve = larynx.swallow_curve([Event("swallow", "swallow", 0.1, 1.0)], times)
+    assert curve.max() > 0.98
+    voice = prosody.Prosody(*(np.zeros(150, np.float32) for _ in range(4)), -60.0, -20.0)
+    zero = np.zeros(150, np.float32)
+    height = larynx.height(voice, [], curve, zero, zero, times, 100.0, 1.0)
+    assert height.min() == pytest.approx(-gestures.SWALLOW_DIP, abs=0.7)
+    assert height.max() == pytest.approx(gestures.SWALLOW_RISE, abs=0.3)
+    assert height.argmin() < height.argmax()
+    assert np.all(height[101:] == 0)
 
 
 def test_the_larynx_follows_pitch():
@@ -77,9 +80,9 @@ def test_the_larynx_follows_pitch():
     even = np.ones(count, np.float32)
     voice = prosody.Prosody(-20 * even, pitch, even, 0 * even, -60.0, -20.0)
     zero = np.zeros(count, np.float32)
-    height = larynx.height(voice, [], zero, zero, np.arange(count) / 100, 1.0)
+    height = larynx.height(voice, [], zero, zero, zero, np.arange(count) / 100, 100.0, 1.0)
     assert 8 < height[250] - height[50] < 12
-    assert np.all(larynx.height(voice, [], zero, zero, np.arange(count) / 100, 0.0) == 0)
+    assert np.all(larynx.height(voice, [], zero, zero, zero, np.arange(count) / 100, 100.0, 0.0) == 0)
 
 
 def test_pitch_of_a_known_tone():

@@ -87,6 +87,7 @@ class _Topology:
     weight_joints: np.ndarray
     weights: np.ndarray
     shapes: Shapes
+    own: Shapes
     correctives: Shapes
     landmarks: Mapping[str, int]
     larynx_rows: np.ndarray
@@ -233,7 +234,7 @@ def load(settings: Mapping[str, float], part: str, subdivision: int) -> Characte
     rows = topology.larynx_rows
     rest, shapes = larynx.bake(throat, vertices, rows, topology.shapes)
     names, parents = archive["joint_names"].tolist(), archive["joint_parents"]
-    shapes = _with_correctives(shapes, topology.correctives, base, heads, names)
+    shapes = _with_own(shapes, topology, base, heads, names)
     materials = looks.tinted(_materials(rig), defaults() | checked)
     kept = _used_joints(parents, topology) if part == "head" else np.arange(len(parents))
     places = np.full(len(parents) + 1, -1, np.int32)  # the last row answers for the parent -1
@@ -331,7 +332,7 @@ def _topology(part: str, subdivision: int) -> _Topology:
     near = np.linalg.norm((neutral - throat) * [1, 0.6, 0.5], axis=1) < 0.05
     return _Topology(
         stencil, faces, uv.astype(np.float32), face_uv, parts, joints, values, _shapes("face", stencil),
-        _shapes("corrective", stencil), landmarks, np.flatnonzero(near),
+        _shapes("own", stencil), _shapes("corrective", stencil), landmarks, np.flatnonzero(near),
     )  # fmt: skip
 
 
@@ -396,19 +397,20 @@ def corrective_need(points: np.ndarray, triangles: np.ndarray, heads: np.ndarray
     return float(away[2] * radius / np.linalg.norm(chain))
 
 
-def _with_correctives(
-    shapes: Shapes, correctives: Shapes, base: np.ndarray, heads: np.ndarray, names: list[str]
-) -> Shapes:
+def _with_own(shapes: Shapes, topology: _Topology, base: np.ndarray, heads: np.ndarray, names: list[str]) -> Shapes:
     """All shapes of a person; those that follow the neck are as large as its proportions ask."""
-    archive = _archive()
+    archive, own, correctives = _archive(), topology.own, topology.correctives
     chain = heads[[names.index(joint) for joint in _rig()["neck"]["joints"]]]
     need = corrective_need(base, archive["corrective_triangles"].astype(np.int64), chain)
     scale = np.float32(max(need, 0.0) / archive["corrective_need"])
+    starts = [shapes.starts]
+    for more in (own, correctives):
+        starts.append(starts[-1][-1] + more.starts[1:])
     return Shapes(
-        (*shapes.names, *correctives.names),
-        np.concatenate([shapes.starts, shapes.starts[-1] + correctives.starts[1:]]),
-        np.concatenate([shapes.vertices, correctives.vertices]),
-        np.concatenate([shapes.offsets, scale * correctives.offsets]),
+        (*shapes.names, *own.names, *correctives.names),
+        np.concatenate(starts),
+        np.concatenate([shapes.vertices, own.vertices, correctives.vertices]),
+        np.concatenate([shapes.offsets, own.offsets, scale * correctives.offsets]),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from hyoid.characters import facs
+from hyoid.characters import facs, gestures
 from hyoid.characters.arkit import LARYNX_SHAPES, SHAPE_MILLIMETRES
 from hyoid.characters.character import Character, Shapes
 from hyoid.geometry import rotations
@@ -40,7 +40,8 @@ class Performance:
 def perform(character: Character, take: Take, start: int = 0, stop: int | None = None) -> Performance:
     """Frames ``start`` to ``stop`` of a take on a character; what the character does not have is left out.
 
-    Action units (``AU12``) become the shapes that show them (:mod:`hyoid.characters.facs`).
+    Action units (``AU12``) become the shapes that show them (:mod:`hyoid.characters.facs`); ``swallow``, ``breath`` and
+    ``effort`` move what the take does not move itself (:mod:`hyoid.characters.gestures`).
     ``larynxHeight`` (millimetres) goes to ``larynxUp`` and ``larynxDown``, ``larynxSize`` (1 = own) to the shape of
     that name, ``character.drivers`` turn joints (the eyes) on top of the take's own rotations, and the shapes of
     ``character.correctives`` follow the joints.
@@ -50,7 +51,8 @@ def perform(character: Character, take: Take, start: int = 0, stop: int | None =
     count = len(curves)
     weights = np.zeros((count, len(character.shapes.names)), np.float32)
     columns = {name: i for i, name in enumerate(character.shapes.names)}
-    named = {name: curves[:, i] for i, name in enumerate(names)}
+    gesture = gestures.added(take, frames.start, frames.stop)
+    named = {name: curves[:, i] for i, name in enumerate(names)} | gesture.curves
     for name, values in named.items():
         if name in columns and name not in LARYNX_SHAPES:
             weights[:, columns[name]] = values
@@ -65,6 +67,9 @@ def perform(character: Character, take: Take, start: int = 0, stop: int | None =
     for i, name in enumerate(take.joint_names):
         if name in character.joint_names:
             turns[:, character.joint(name)] = take.rotations[frames, i]
+    for name, turn in gesture.joints.items():
+        if name in character.joint_names:
+            turns[:, character.joint(name)] = turn
     for joint, vector in driven(character, named).items():
         index = character.joint(joint)
         turns[:, index] = rotations.multiply(turns[:, index], rotations.from_rotation_vector(vector))

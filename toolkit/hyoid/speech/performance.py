@@ -113,8 +113,10 @@ def _swallows(spoken: Sequence[Spoken], seconds: float, seed: int) -> list[Event
     due = float(random.uniform(2.0, 4.0))
     for start, end in pauses(spoken, SWALLOW_PAUSE):
         time = start + 0.1 if due < end else due
-        while time + SWALLOW_SECONDS + 0.05 <= end and time <= seconds:
-            result.append(Event("swallow", "swallow", round(time, 4), round(time + SWALLOW_SECONDS, 4)))
+        shortest, usual = SWALLOW_SECONDS
+        while time + shortest + 0.05 <= end and time <= seconds:
+            length = min(usual, end - time - 0.05)
+            result.append(Event("swallow", "swallow", round(time, 4), round(time + length, 4)))
             due = time + float(random.uniform(*SWALLOW_GAP))
             time = due
     return result
@@ -258,3 +260,12 @@ def breath_curves(track: Sequence[Event], times: np.ndarray) -> tuple[np.ndarray
         current = float(level[high - 1]) if high > peak else top
         level[high:] = current
     return np.clip(level, 0, 1), np.clip(draw, 0, 1)
+
+
+def effort_curve(prosody: Prosody, times: np.ndarray, strength: float) -> np.ndarray:
+    """(frames,) 0..1: the strain of speech that is louder than the speaker's usual; nothing in calm speech."""
+    speech = prosody.is_speech().astype(np.float32)
+    loud = np.clip((voice.smooth(prosody.loudness, 0.25) - prosody.level - 4) / 14, 0, 1)
+    return np.clip(strength * 0.5 * np.interp(times, prosody.times, voice.smooth(loud * speech, 0.15)), 0, 1).astype(
+        np.float32
+    )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hyoid import __version__, files
-from hyoid.characters import arkit, neck
+from hyoid.characters import arkit, gestures, neck
 from hyoid.characters.character import NeckLimits
 from hyoid.errors import InputError, UsageError
 from hyoid.media import audio as media_audio
@@ -196,7 +196,8 @@ def perform(
     listed.sort(key=lambda event: (event.start, event_track.KINDS.index(event.kind), event.end))
     return Take(
         fps=float(fps), curve_names=arkit.CURVES, curves=table, joint_names=neck.JOINTS,
-        rotations=_neck(head, fps), root=np.zeros((frames, 3), np.float32), confidence=_confidence(found, times),
+        rotations=_neck(head, curves, fps), root=np.zeros((frames, 3), np.float32),
+        confidence=_confidence(found, times),
         events=tuple(listed), audio=audio, character=character or CharacterReference(part="head"),
         provenance=provenance or Provenance(__version__, "talk"), mode=found.mode,
     )  # fmt: skip
@@ -209,7 +210,7 @@ def _curves(
     curves = coarticulation.mouth(track, measured, seconds, fps, times, played)
     blink = performance.blink_curve(acts, times, played.blinks)
     level, draw = performance.breath_curves(acts, times)
-    travel, swallow = larynx.swallow_tracks(acts, times)
+    swallow = larynx.swallow_curve(acts, times)
     rest = np.clip(1 - 8 * curves["jawOpen"], 0, 1)
     quiet = played.breath * draw * (1 - swallow)
     curves["jawOpen"] = np.maximum(curves["jawOpen"], 0.07 * quiet * (1 - curves["mouthRollLower"] * 2).clip(0, 1))
@@ -222,8 +223,11 @@ def _curves(
     curves |= performance.brow_curves(measured, times, seed, played.brows)
     curves["breath"] = np.clip(played.breath * level, 0, 1)
     curves["swallow"] = np.clip(played.larynx * swallow, 0, 1)
+    curves["effort"] = performance.effort_curve(measured, times, played.larynx)
     curves["larynxSize"] = np.ones(len(times), np.float32)
-    curves["larynxHeight"] = larynx.height(measured, track, travel, draw, times, played.larynx)
+    curves["larynxHeight"] = larynx.height(
+        measured, track, swallow, curves["breath"], curves["effort"], times, fps, played.larynx
+    )
     return curves
 
 
@@ -244,13 +248,17 @@ def _counter_roll(head: np.ndarray, played: Style) -> np.ndarray:
     return np.stack([-left, down], -1) * min(played.gaze, 1.0)
 
 
-def _neck(head: np.ndarray, fps: float, block: int = 4096) -> np.ndarray:
+def _neck(head: np.ndarray, curves: Mapping[str, np.ndarray], fps: float, block: int = 4096) -> np.ndarray:
     """The neck's joints, (frames, 8, 4) float32, in blocks that start a little early so that nothing shows a seam."""
+    acts = {name: curves[name] for name in gestures.CURVES}
     limits, before = neck_limits(), neck.halo(fps)
     result = np.empty((len(head), len(neck.JOINTS), 4), np.float32)
     for start in range(0, len(head), block):
         early = max(start - before, 0)
-        result[start : start + block] = neck.dynamics(limits, head[early : start + block], fps)[start - early :]
+        moved = neck.dynamics(limits, head[early : start + block], fps)[start - early :]
+        result[start : start + block] = gestures.on_neck(
+            moved, {name: values[start : start + block] for name, values in acts.items()}
+        )
     return result
 
 

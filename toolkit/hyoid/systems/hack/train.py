@@ -28,8 +28,8 @@ _HOLD = 1.0  # how strongly skin that is partly trunk or head stays where blendi
 _FREE = 1e-3  # the same for skin of the neck
 _BULGE = 1.0  # how much more volume is made up where the skin is pressed together than where it is stretched
 _ROUNDS = 4
-_UNFOLDS = 10
-_STEEP = 0.8  # the cosine between a triangle and its turned self from which on it is unfolded
+_UNFOLDS = 14
+_STEEP = 0.9  # the cosine between a triangle and its turned self from which on it is unfolded
 _ANY_DIRECTION = np.sqrt(np.arange(2.0, 11.0))
 
 
