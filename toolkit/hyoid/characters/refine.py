@@ -42,7 +42,7 @@ def refine(character: Character, levels: int) -> Character:
         return character
     fine = topology(character.parts, character.faces, character.face_uv, character.uv, levels)
     joints = weight_matrix(character.weight_joints, character.weights, len(character.joint_names))
-    weight_joints, weights = _largest((fine.matrix @ joints.astype(np.float64)).toarray(), character.weights.shape[1])
+    weight_joints, weights = largest((fine.matrix @ joints.astype(np.float64)).toarray(), character.weights.shape[1])
     landmarks = {name: _moved(vertex, character.parts, fine.parts) for name, vertex in character.landmarks.items()}
     vertices = fine.matrix @ character.vertices.astype(np.float64)
     return replace(
@@ -89,7 +89,7 @@ def _moved(vertex: int, before: Sequence[Part], after: Sequence[Part]) -> int:
     raise AssertionError(f"vertex {vertex} is in no part")
 
 
-def _largest(weights: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+def largest(weights: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """The ``most`` largest of dense weights (V, J), largest first, summing to 1: joints int32, weights float32."""
     width = min(most, weights.shape[1])
     order = np.argsort(-weights, axis=1, kind="stable")[:, :width]

@@ -172,6 +172,19 @@ def personal(data: Data, expression: np.ndarray | None = None, corrective: np.nd
     return replace(data, **changed)
 
 
+def larynx(data: Data, tau: float) -> np.ndarray:
+    """Offsets (V, 3) float64, centimetres, of a larynx of size 1 at a travel of ``tau``, added at rest."""
+    rows, columns = data.larynx_map.shape
+    place = data.larynx_position.astype(np.float64)
+    x = np.clip((place[:, 0] + 1) / 2 * (columns - 1), 0, columns - 1)
+    y = np.clip((place[:, 1] + 2 * tau + 1) / 2 * (rows - 1), 0, rows - 1)
+    left, top = np.minimum(x.astype(int), columns - 2), np.minimum(y.astype(int), rows - 2)
+    right, down = x - left, y - top
+    upper = (1 - right) * data.larynx_map[top, left] + right * data.larynx_map[top, left + 1]
+    lower = (1 - right) * data.larynx_map[top + 1, left] + right * data.larynx_map[top + 1, left + 1]
+    return ((1 - down) * upper + down * lower)[:, None] * data.larynx_direction
+
+
 def identities(path: Path) -> int:
     """How many identity modes a folder has, without reading the rest of it.
 
