@@ -252,10 +252,10 @@ def _expressions(person: dict[str, Any], kind: str, count: int, random: np.rando
     return np.concatenate([components[:, :, :own], noise], 2)
 
 
-def _pose_shapes(person: dict[str, Any], random: np.random.Generator) -> np.ndarray:
+def _pose_shapes(person: dict[str, Any], kind: str, random: np.random.Generator) -> np.ndarray:
     fields = []
-    for head in person["heads"][1:]:
-        near = np.exp(-np.sum((person["vertices"] - head) ** 2, 1) / (2 * 0.05**2))
+    for joint, head in zip(JOINTS[kind][1:], person["heads"][1:], strict=True):
+        near = np.exp(-np.sum((person["vertices"] - head) ** 2, 1) / (2 * 0.05**2)) * (not joint.startswith("eye"))
         fields.append(np.where(near > 1e-3, near, 0)[:, None, None] * random.normal(0, 0.003, (1, 3, 9)))
     return np.concatenate(fields, 2)
 
@@ -270,7 +270,7 @@ def arrays(kind: str, shapes: int = 20, seed: int = 5) -> dict[str, Any]:
         basis.append(_expressions(person, kind, shapes - count, random))
     parents = np.array(PARENTS[kind], np.int64)
     parents[0] = 2**32 - 1
-    pose = _pose_shapes(person, random)
+    pose = _pose_shapes(person, kind, random)
     still = np.linalg.norm(person["arkit"], axis=1).max(1) < 2e-4
     blink = arkit.NAMES.index("eyeBlinkLeft")
     assert np.abs(person["arkit"][:, :, blink]).max() > 0.005, "the eyelids of the builder's person must move"

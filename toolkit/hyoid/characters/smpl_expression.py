@@ -34,6 +34,7 @@ _JAW: dict[str, tuple[tuple[float, float, float], float]] = {
     "jawRight": ((0.0, -1.0, 0.0), 15.0),
 }
 """Shapes that the jaw joint takes part in: axis and the most degrees."""
+_LEAST_TURN = 0.01  # radians, that a jaw is turned for
 _SEEN = 1e-4  # metres: what counts as moved
 _NECK_ENDS = ("c7t1", "oc1")
 
@@ -180,6 +181,7 @@ def arkit_map(model: Model) -> ArkitMap | None:
             axis, most = np.array(_JAW[name][0]), np.radians(_JAW[name][1])
             cost = lambda value, left=left, axis=axis: float(np.sum(left(value, axis)[1] ** 2))  # noqa: E731
             angle = float(minimize_scalar(cost, bounds=(0.0, most), method="bounded", options={"xatol": 1e-4}).x)
+            angle = angle if angle > _LEAST_TURN else 0.0
             jaw[row] = angle * axis
         coefficients[row], over = left(angle, axis)
         moved = np.linalg.norm(wanted[skin], axis=1) > _SEEN

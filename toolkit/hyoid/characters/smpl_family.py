@@ -306,8 +306,9 @@ def _plan(model: Model, betas: int, expressions: int) -> _Plan:
     shapes = np.concatenate([model.identity[:, :, :betas], model.expression[:, :, :expressions]], 2)
     basis = np.concatenate([shapes, model.pose], 2).reshape(3 * vertices, -1)
     skin = Skin(model.template, model.weights.astype(np.float32), basis, _TOGETHER)
-    moved = model.regressor @ shapes.reshape(vertices, -1).astype(np.float64)
-    return _Plan(skin, model.regressor @ model.template, moved.reshape(-1, 3, shapes.shape[2]))
+    count = shapes.shape[2]
+    moved = model.regressor @ shapes.reshape(vertices, 3 * count).astype(np.float64)
+    return _Plan(skin, model.regressor @ model.template, moved.reshape(len(model.parents), 3, count))
 
 
 def evaluate(
