@@ -42,4 +42,8 @@ def test_every_panel_draws_without_and_with_a_character(version, tmp_path):
     assert answer["drawn"]["HYOID_PT_root (empty)"] > 20
     assert answer["drawn"]["HYOID_PT_form_wiggle (empty)"] > 20
     assert answer["drawn"]["HYOID_PT_phonemes (talk at another rate)"] > 10
+    assert answer["drawn"]["HYOID_PT_units (action units)"] > 30
+    assert answer["drawn"]["HYOID_PT_units (empty)"] < 5
+    assert answer["drawn"]["HYOID_PT_own_head (own head)"] > 3
+    assert answer["drawn"]["HYOID_PT_character (own head)"] > 10
     assert answer["drawn"]["preferences"] > 10

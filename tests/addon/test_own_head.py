@@ -2,10 +2,15 @@
 """Rig My Own Head: the artist's meshes get the rig and keep all that was theirs, in any unit and at any place."""
 
 import dataclasses
+import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hyoid import characters
 from hyoid.characters import performance
+from hyoid.characters.neck import JOINTS as NECK
 from hyoid.formats import character_npz, obj, take_npz
 from hyoid.geometry import rotations
 
@@ -89,3 +94,34 @@ def test_rig_my_own_head(version, tmp_path):
     assert answer["own"] == [False] * 3
     assert answer["rest_again"] < 1e-4 * SIZE
     assert answer["armatures"] == ["old rig"]
+
+
+@pytest.mark.slow
+def test_the_toolkit_rigs_a_head_of_another_topology(tmp_path):
+    """A bent nose, in decimetres, the skin in triangles of its own, eyes and teeth as meshes of their own.
+
+    The jaw drops by about 2 cm and takes lower teeth and tongue along; eyes turn, the neck turns with its correctives.
+    """
+    character = characters.load("human", {"age": 0.8, "nose-hump-incr": 0.8, "weight": 0.8}, part="head")
+    meshes, size = {}, 10.0
+    for number, part in enumerate(character.parts):
+        meshes[f"points_{number}"] = size * character.vertices[part.vertices].astype(float) @ TO_BLENDER.T
+        meshes[f"faces_{number}"] = character.faces[part.faces] - part.vertices.start
+    np.savez(tmp_path / "meshes.npz", **meshes)
+    answer = tools.run(
+        "5.0", "own_head_real", tmp_path, timeout=300, meshes=str(tmp_path / "meshes.npz"), size=size, decimate=0.6,
+        names=[part.name for part in character.parts],
+        env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert answer["result"] == ["FINISHED"]
+    assert len(answer["parts"]) == len(character.parts)
+    assert answer["rest"] < 2e-4 * size
+    assert set(NECK) <= set(answer["bones"])
+    assert answer["groups"]["eye_left"] == ["eye.L"]
+    assert answer["groups"]["teeth_lower"] == ["jaw"]
+    assert -0.03 < answer["jaw"]["body"] < -0.015
+    assert -0.03 < answer["jaw"]["teeth_lower"] < -0.015
+    assert abs(answer["jaw"]["teeth_upper"]) < 1e-4
+    assert 0.004 < answer["look"]["eye_left"] < 0.008
+    assert answer["turn"] > 0.05
+    assert answer["correctives"] > 0.01

@@ -39,11 +39,15 @@ class Rig:
 
 @dataclass(frozen=True)
 class Facts:
-    """What has to be known of a rig to read it; see :class:`Character`."""
+    """What has to be known of a rig to read it; see :class:`Character`.
+
+    ``own_shapes`` are those that have curves and are neither ARKit's nor the larynx's.
+    """
 
     joint_names: tuple[str, ...]
     drivers: tuple[Driver, ...]
     neck: NeckLimits
+    own_shapes: tuple[str, ...] = ()
 
 
 def rig_of(obj: bpy.types.Object | None) -> Rig | None:
@@ -193,7 +197,7 @@ def _facts(text: str) -> Facts | None:
     try:
         drivers = [Driver(d["joint"], d["curve"], tuple(d["axis"]), float(d["degrees"])) for d in found["drivers"]]
         limits = NeckLimits(**{name: np.array(values, np.float64) for name, values in found["neck"].items()})
-        return Facts(tuple(found["joints"]), tuple(drivers), limits)
+        return Facts(tuple(found["joints"]), tuple(drivers), limits, tuple(found.get("own_shapes", ())))
     except (KeyError, TypeError, ValueError):
         return None
 

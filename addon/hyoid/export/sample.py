@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def take_of(
         raise UsageError("the character has lost its armature or its body", hint="Create the character again")
     frames, fps = frames_of(scene, first, last, fps)
     shown = evaluate.evaluate(scene, rig.armature, rig.body.data.shape_keys, frames, progress=progress)
-    curves = curves_of(shown.weights)
+    curves = curves_of(shown.weights, find.facts_of(rig).own_shapes)
     joint_names, turned = _joints(rig, shown, curves)
     root = find.root_bone(rig.armature)
     way = shown.translation(root.name) if root else np.zeros((len(frames), 3))
@@ -151,14 +151,15 @@ def frames_of(scene: Any, first: float, last: float, fps: float | None) -> tuple
     return first + np.arange(count) * (rate / fps), fps
 
 
-def curves_of(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Curves of a take from the values of shape keys: ARKit weights, the larynx in millimetres and as a size.
+def curves_of(weights: dict[str, np.ndarray], own: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Curves of a take from the values of shape keys: ARKit weights, the larynx in millimetres and as a size, and
+    shapes of the character's own.
 
     The key ``jaw`` opens the jaw on top of ``jawOpen`` with the same offsets, so the two add up, and so does what
     action units add.
     """
     added = {action_units.base_of(key): values for key, values in weights.items() if action_units.base_of(key)}
-    curves = {name: weights[name] + added.get(name, 0) for name in arkit.NAMES if name in weights}
+    curves = {name: weights[name] + added.get(name, 0) for name in (*arkit.NAMES, *own) if name in weights}
     if "jaw" in weights and "jawOpen" in curves:
         curves["jawOpen"] = curves["jawOpen"] + weights["jaw"]
     if "larynxUp" in weights:

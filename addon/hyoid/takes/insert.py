@@ -15,12 +15,15 @@ from ..characters import find, limits, update
 from ..timeline.frames import scene_rate
 from ..toolkit import take_edit
 from ..toolkit.blender import action_units, animation, pack
-from ..toolkit.characters import facs
+from ..toolkit.characters import facs, gestures
 from ..toolkit.errors import UsageError
 from ..toolkit.geometry.rotations import identity
 from ..toolkit.take import Take
 from . import channels, mapping, placed, retarget
 from .channels import Channel, Placement
+
+_MAY_LACK = frozenset((*gestures.CURVES, gestures.TENSE, *(name for name, _ in gestures.COLLAR_BONES)))
+"""What nobody misses on a character that does not have it."""
 
 KINDS = ("curves", "joints", "root", "larynx")
 """What ``only`` may name besides curves and joints; ``larynx`` is ``larynxHeight`` and ``larynxSize``."""
@@ -52,7 +55,7 @@ def insert(
     scene = getattr(context_or_scene, "scene", context_or_scene)
     rate = scene_rate(scene)
     notes = ["its point cache is not imported, only its curves and joints"] if take.points is not None else []
-    take = replace(take, points=None)
+    take = pack.with_gestures(replace(take, points=None))
     whole = take
     if only is not None:
         take = part_of(take, only)
@@ -232,8 +235,9 @@ def _note_missing(made: list[Channel], take: Take, notes: list[str]) -> None:
         for name in take.curve_names
         if bpy.utils.escape_identifier(pack.PROPERTY_CURVES.get(name, facs.unit(name) or name)) not in paths
     ]
-    lost = [name for name in lost if name not in ("breath", "swallow") and take.curve(name).any()]
+    lost = [name for name in lost if name not in _MAY_LACK and take.curve(name).any()]
     lost += [name for name in take.joint_names if f'"{bpy.utils.escape_identifier(name)}"' not in paths]
+    lost = [name for name in lost if name not in _MAY_LACK]
     if lost:
         more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
         notes.append(f"the character has no {', '.join(lost[:5])}{more}")

@@ -37,7 +37,7 @@ class Layout:
                     raise TypeError(f"{name} takes no {sorted(unknown)}")
             if name == "prop" and not (hasattr(words[0], words[1]) or words[1] in words[0].bl_rna.properties):
                 raise AttributeError(f"{words[0]!r} has no {words[1]}")
-            if name == "operator":
+            if name in ("operator", "operator_menu_enum"):
                 return Operator(words[0])
             return (Layout(self.notes), Layout(self.notes)) if name.startswith("panel") else Layout(self.notes)
 
@@ -107,6 +107,8 @@ def main(addon, args):
     if hasattr(bpy.ops.hyoid, "create_character"):
         places.append(("character", lambda: bpy.ops.hyoid.create_character()))
         places.append(("talk at another rate", lambda: talked(addon)))
+        places.append(("action units", lambda: bpy.ops.hyoid.add_action_units()))
+        places.append(("own head", own_head))
     for place, prepare in places:
         if prepare:
             prepare()
@@ -116,6 +118,13 @@ def main(addon, args):
     draw(type(preferences), "preferences", answer, preferences)
     json.dumps(answer)
     return answer
+
+
+def own_head():
+    """An artist's mesh is active, and other sources of characters are chosen."""
+    bpy.ops.mesh.primitive_uv_sphere_add()
+    bpy.context.scene.hyoid_characters.source = "MODEL"
+    bpy.context.scene.hyoid_characters.show_new = True
 
 
 def talked(addon):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs inside Blender: a head with eyes, teeth and brows of its own is rigged by the toolkit, and a take plays on it."""
+"""Runs inside Blender: a head with eyes, teeth and brows of its own is rigged by the toolkit, and moves."""
 
 import importlib
 

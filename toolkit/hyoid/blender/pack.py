@@ -7,13 +7,14 @@ import json
 import os
 import zipfile
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hyoid.blender import neck_control
-from hyoid.characters import arkit, facs
+from hyoid.characters import arkit, facs, gestures
 from hyoid.characters.character import Character
 from hyoid.characters.lighter import lighter, with_small_weights
 from hyoid.errors import OutputError
@@ -49,6 +50,7 @@ def pack(
         "take": None,
     }
     if take is not None:
+        take = with_gestures(take)
         if job["format"] != ".blend":  # other programs have no controls of action units
             take = facs.expand(take, character.shapes.names)
         job["take"], take_arrays = _take(character, take, name, options["keys"], report)
@@ -79,6 +81,8 @@ def record(character: Character) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         "shape_offsets": to_blender(character.shapes.offsets),
     }
     neck_limits = character.neck
+    follows = {corrective.shape for corrective in character.correctives}
+    fixed = {*arkit.NAMES, *arkit.LARYNX_SHAPES, *follows}
     described = {
         "name": character.name,
         "source": character.name,
@@ -96,6 +100,7 @@ def record(character: Character) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         ],
         "joints": list(character.joint_names),
         "shapes": list(character.shapes.names),
+        "own_shapes": [name for name in character.shapes.names if name not in fixed],
         "shape_millimetres": arkit.SHAPE_MILLIMETRES,
         "drivers": [
             {
@@ -141,6 +146,14 @@ def action_units(shapes: Collection[str]) -> dict[str, dict[str, Any]]:
             title = f"{facs.NAMES[name.rstrip('LR')].capitalize()}{side}"
             found[name] = {"title": title, "weights": weights}
     return found
+
+
+def with_gestures(take: Take) -> Take:
+    """The take with swallow, breath and effort written out as what they move, see ``characters.gestures``."""
+    baked = gestures.baked(take)
+    if gestures.TENSE in baked.curve_names and gestures.TENSE not in take.curve_names and "effort" in take.keys:
+        baked = replace(baked, keys={**baked.keys, gestures.TENSE: take.keys["effort"]})
+    return baked
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -23,7 +23,7 @@ MARK = "hyoid_character"
 """Custom property of the armature object: a JSON record with character, name, settings, part and id."""
 
 FACTS = "hyoid_rig"
-"""Custom property of the armature object: a JSON record with joints, drivers and neck, for whoever reads the rig."""
+"""Custom property of the armature object: a JSON record of what has to be known of the rig to read it."""
 
 SHORTEST = 0.004
 """Metres; Blender deletes bones of no length."""
@@ -245,7 +245,9 @@ def mark(armature: Any, character: dict[str, Any], identifier: str) -> None:
         "id": identifier,
     }
     armature[MARK] = json.dumps(record, sort_keys=True)
-    armature[FACTS] = json.dumps({key: character[key] for key in ("joints", "drivers", "neck")}, sort_keys=True)
+    armature[FACTS] = json.dumps(
+        {key: character[key] for key in ("joints", "own_shapes", "drivers", "neck")}, sort_keys=True
+    )
     armature["hyoid_licence"] = character["licence"]
 
 
