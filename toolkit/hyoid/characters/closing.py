@@ -15,8 +15,9 @@ from scipy.spatial import cKDTree
 from hyoid.characters.template import Finer, Template, shape_offsets
 from hyoid.geometry.closest import Surface, edges_of
 from hyoid.geometry.registration import bind
-from hyoid.geometry.transfer import Binding
+from hyoid.geometry.transfer import Binding, factor
 
+_SPREAD = 3.0  # rings of vertices that a correction of a rim reaches
 _PRECISION = 1000  # units of a cut's capacity
 _SLITS = (("jawOpen", -1, 0.012), ("eyeBlinkLeft", -1, 0.006), ("eyeBlinkRight", -1, 0.006))
 _COUPLING = 3.0  # of a cut between neighbours, against a doubt of one full millimetre squared
@@ -92,58 +93,6 @@ def _cut(doubt: np.ndarray, edges: np.ndarray, count: int) -> np.ndarray:
     return result[:count]
 
 
-@dataclass(frozen=True)
-class Slit:
-    """Pairs of vertices that face each other over a slit.
-
-    Attributes:
-        upper, lower: (n,) int64 vertices. gap: (n,) metres at rest.
-    """
-
-    upper: np.ndarray
-    lower: np.ndarray
-    gap: np.ndarray
-
-
-def pairs(points: np.ndarray, upper: np.ndarray, lower: np.ndarray, reach: float) -> Slit:
-    """Each vertex of one rim with the nearest of the other, both ways, none twice; gaps over ``reach`` metres left out."""
-    if not len(upper) or not len(lower):
-        empty = np.zeros(0, np.int64)
-        return Slit(empty, empty, np.zeros(0))
-    down, low = cKDTree(points[lower]).query(points[upper])
-    up, high = cKDTree(points[upper]).query(points[lower])
-    couples = np.concatenate([np.stack([upper, lower[low]], 1), np.stack([upper[high], lower], 1)])
-    gaps = np.concatenate([down, up])
-    couples, first = np.unique(couples[gaps < reach], axis=0, return_index=True)
-    return Slit(couples[:, 0], couples[:, 1], gaps[gaps < reach][first])
-
-
-def close_more(
-    offsets: np.ndarray, missing: np.ndarray, slit: Slit, laplacian: sparse.csr_matrix, share: float, spread: float
-) -> np.ndarray:
-    """Offsets (n, 3) that bring the pairs of a slit together: ``missing`` (pairs, 3) is what the lower side lacks.
-
-    Args:
-        share: of the way that the upper side goes (lips 0.5, lids nearly 1). spread: rings that go along.
-    """
-    from hyoid.geometry.transfer import factor
-
-    count = len(offsets)
-    total, weight = np.zeros((count, 3)), np.zeros(count)
-    for rows, part in ((slit.upper, -share), (slit.lower, 1 - share)):
-        np.add.at(total, rows, -part * missing)
-        np.add.at(weight, rows, 1.0)
-    mean = total / np.maximum(weight, 1)[:, None]
-    held = 4.0 * np.minimum(weight, 1)
-    system = sparse.diags(held + 1 / spread**2) + laplacian
-    return offsets + factor(system)(held[:, None] * mean)
-
-
-def rims(edges: np.ndarray, lower: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices of both sides: (upper, lower), those marked ``near`` (n,) bool, by their side (n,) bool."""
-    return np.flatnonzero(near & ~lower), np.flatnonzero(near & lower)
-
-
 def mesh_edges(triangles: np.ndarray) -> np.ndarray:
     """Edges (E, 2) of triangles."""
     return edges_of(triangles)[0]
@@ -172,8 +121,107 @@ def slits(template: Template, fine: Finer) -> list[Sides]:
     return found
 
 
+@dataclass(frozen=True)
+class Meeting:
+    """What of a source touches under some shapes: pairs of template rows.
+
+    Attributes:
+        upper, lower: (n,) rows. gap: (n,) metres left between them along ``way`` in the source. way: (3,) unit, from
+            the lower side to the upper. shapes: that close together; the last is the one to correct.
+        share: of a correction that the upper side takes.
+    """
+
+    upper: np.ndarray
+    lower: np.ndarray
+    gap: np.ndarray
+    way: np.ndarray
+    shapes: tuple[str, ...]
+    share: float
+
+
+def meetings(template: Template) -> list[Meeting]:
+    """The lids under a blink, and the lips under an open jaw that ``mouthClose`` closes."""
+    names = template.source.shapes.names
+    found = []
+    for side in ("Left", "Right"):
+        if f"eyeBlink{side}" in names:
+            moved = shape_offsets(template, names.index(f"eyeBlink{side}"))
+            found.append(_meeting(template, moved, moved, (f"eyeBlink{side}",), 0.95))
+    if "mouthClose" in names and "jawOpen" in names:
+        jaw = shape_offsets(template, names.index("jawOpen"))
+        both = jaw + shape_offsets(template, names.index("mouthClose"))
+        found.append(_meeting(template, -jaw, both, ("jawOpen", "mouthClose"), 0.5))
+    return [meeting for meeting in found if meeting is not None]
+
+
+def _meeting(
+    template: Template, sides: np.ndarray, moved: np.ndarray, shapes: tuple[str, ...], share: float
+) -> Meeting | None:
+    """Pairs of rows that face each other over the slit once ``moved`` (n, 3) is applied.
+
+    Args:
+        sides: (n, 3) offsets that tell the sides: what they move down is the upper side where they are a blink, what
+            they leave is the upper side where they are the reverse of an open jaw.
+    """
+    down = -sides[:, 1] / max(float(np.abs(sides[:, 1]).max()), 1e-9)
+    lids = share > 0.5
+    upper = np.flatnonzero(down > 0.6 if lids else (down > -0.15) & template.face)
+    lower = np.flatnonzero((np.abs(down) < 0.25) & template.face if lids else down < -0.45)
+    if not len(upper) or not len(lower):
+        return None
+    after, before = template.rest + moved, template.rest
+    distances, nearest = cKDTree(after[lower]).query(after[upper])
+    apart = np.linalg.norm(before[upper] - before[lower[nearest]], axis=1)
+    # Lids that meet were apart before; lips that meet were together before the jaw opened.
+    chosen = distances < 0.0025
+    chosen &= (apart > 0.003) if lids else (apart < 0.003)
+    if chosen.sum() < 3:
+        return None
+    top, bottom = upper[chosen], lower[nearest[chosen]]
+    way = -sides[top].mean(0) if lids else (sides[bottom] - sides[top]).mean(0)
+    way = way / np.linalg.norm(way)
+    return Meeting(top, bottom, (after[top] - after[bottom]) @ way, way, shapes, share)
+
+
 def closed(
-    template: Template, offsets: np.ndarray, points: np.ndarray, laplacian: sparse.csr_matrix, rows: sparse.csr_matrix
-) -> np.ndarray:
-    """The shapes with lips and lids that meet where the source's do."""
-    return offsets
+    template: Template, found_meetings: list[Meeting], offsets: np.ndarray, points: np.ndarray,
+    laplacian: sparse.csr_matrix, scale: float,
+) -> np.ndarray:  # fmt: skip
+    """The shapes (K, m, 3) with lips and lids that come as near to each other as the source's do.
+
+    Args:
+        points: (m, 3) of the mesh. laplacian: (m, m) over its edges. scale: of the mesh against the source.
+    """
+    names = template.source.shapes.names
+    tree = cKDTree(points)
+    result = offsets.copy()
+    for meeting in found_meetings:
+        ends = [template.placed[rows] for rows in (meeting.upper, meeting.lower)]
+        found = [tree.query(places) for places in ends]
+        near = (found[0][0] < 0.006 * scale) & (found[1][0] < 0.006 * scale)
+        if near.sum() < 3:
+            continue
+        upper, lower = (rows[near] for _, rows in found)
+        shapes = [names.index(shape) for shape in meeting.shapes]
+        way = meeting.way
+        rest = (ends[0][near] - ends[1][near]) @ way
+        moved = sum(result[index] for index in shapes)
+        missing = rest + (moved[upper] - moved[lower]) @ way - scale * meeting.gap[near]
+        missing = np.clip(missing, -0.004 * scale, 0.004 * scale)
+        result[shapes[-1]] = _push(result[shapes[-1]], missing, way, upper, lower, laplacian, meeting.share)
+    return result
+
+
+def _push(
+    offsets: np.ndarray, missing: np.ndarray, way: np.ndarray, upper: np.ndarray, lower: np.ndarray,
+    laplacian: sparse.csr_matrix, share: float,
+) -> np.ndarray:  # fmt: skip
+    """Offsets (m, 3) with ``missing`` (pairs,) metres taken up along ``way``, falling off over some rings of vertices."""
+    count = len(offsets)
+    total, weight = np.zeros(count), np.zeros(count)
+    for rows, part in ((upper, -share), (lower, 1 - share)):
+        np.add.at(total, rows, part * missing)
+        np.add.at(weight, rows, 1.0)
+    held = 3.0 * np.minimum(weight, 1)
+    push = factor(sparse.diags(held + 1 / _SPREAD**2) + laplacian)(held * total / np.maximum(weight, 1))
+    return offsets + push[:, None] * way

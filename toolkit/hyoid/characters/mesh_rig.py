@@ -140,10 +140,10 @@ def all_offsets(
         _tongue(source, head, carried, anatomy, tongue, offsets)
     follow = _rows_of(head, kinds, "lashes", "other")
     if len(follow):
-        nearest = _nearest_skin(head, follow)
-        offsets[:, follow] = carried.offsets[:, nearest]
-        still = _rows_of(head, kinds, "other")
-        offsets[:, still] = 0 if len(still) and not len(nearest) else offsets[:, still]
+        moved = np.concatenate(list(carried.offsets[:, _nearest_skin(head, follow)]), 1)
+        # A lash is stiffer than the skin around its root.
+        moved = smooth(moved, _piece_laplacian(head, follow), 8.0)
+        offsets[:, follow] = np.stack(np.split(moved, len(offsets), axis=1))
     return offsets
 
 
@@ -155,14 +155,17 @@ def _nearest_skin(head: HeadMesh, rows: np.ndarray) -> np.ndarray:
 def _jaw_share(head: HeadMesh, kinds: dict[int, str], anatomy: Anatomy, rows: np.ndarray) -> np.ndarray:
     """How much each vertex of the mouth follows the jaw (n,); smooth over gums that join both rows of teeth."""
     share = lower_share(head.vertices[rows], anatomy)
+    share = np.clip(smooth(share[:, None], _piece_laplacian(head, rows), 3.0)[:, 0], 0, 1)
+    share[np.isin(rows, _rows_of(head, kinds, "teeth_lower"))] = 1.0
+    return share
+
+
+def _piece_laplacian(head: HeadMesh, rows: np.ndarray):
+    """The Laplacian over some of the vertices (n, n)."""
     number = np.full(len(head.vertices), -1)
     number[rows] = np.arange(len(rows))
     triangles = number[head.triangles]
-    triangles = triangles[(triangles >= 0).all(1)]
-    laplacian = graph_laplacian(head.vertices[rows], triangles)
-    share = np.clip(smooth(share[:, None], laplacian, 3.0)[:, 0], 0, 1)
-    share[np.isin(rows, _rows_of(head, kinds, "teeth_lower"))] = 1.0
-    return share
+    return graph_laplacian(head.vertices[rows], triangles[(triangles >= 0).all(1)])
 
 
 def _rigid_of(source: Character, part: str, index: int, carried: Carried):

@@ -24,6 +24,7 @@ from hyoid.characters.template import Finer, Template, carried_shapes, draw_onto
 from hyoid.errors import InputError
 from hyoid.geometry.closest import Surface
 from hyoid.geometry.mesh import Mesh
+from hyoid.geometry.mirror import Mirror, mirror_of, symmetric
 from hyoid.geometry.registration import Similarity, bind
 from hyoid.geometry.transfer import Binding, graph_laplacian, smooth
 from hyoid.report import SILENT, Report
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from hyoid.characters.fitting import Fit
 
 _SMOOTHING = 0.6  # of the carried offsets over the edges of the mesh
+_ALIKE = 3e-4  # metres: a mesh whose halves differ by less is symmetric, and so are its shapes
 _LOST = 0.008  # metres, times the scale: a head whose face lies farther from the template's is none
 _BOUND = (0.012, 0.03)  # metres: skin nearer to the template than the first follows it fully, beyond the second not
 
@@ -44,7 +46,8 @@ class Carried:
         template: drawn onto the mesh. placing: from the source to the mesh. fine: one level finer.
         binding: of ``head.core`` to the fine surface. rows: the same as a matrix (core, template rows).
         offsets: (K, core, 3) float64, shapes. near: (core,) 0..1, how far the template reaches. error: metres, of
-            the rigid placing.
+            the rigid placing. mirror: of the core, or None where left and right differ.
+        meetings: lids and lips of the source that close on each other.
     """
 
     template: Template
@@ -55,6 +58,8 @@ class Carried:
     offsets: np.ndarray
     near: np.ndarray
     error: float
+    mirror: Mirror | None
+    meetings: list[closing.Meeting]
 
 
 def rig_mesh(
@@ -217,8 +222,31 @@ def carry(source: Character, head: HeadMesh, landmarks: Mapping[str, np.ndarray]
     low, high = (limit * placing.scale for limit in _BOUND)
     near = np.clip((high - binding.distances) / (high - low), 0, 1)
     flat = np.concatenate([rows @ shape for shape in on_template], 1)
-    flat = smooth(flat, laplacian, _SMOOTHING) * near[:, None]
+    flat = smooth(flat, laplacian, _SMOOTHING * _finer_by(template, points, edges)) * near[:, None]
     offsets = np.stack(np.split(flat, len(on_template), axis=1))
     report.progress(0.92, "lips and lids")
-    offsets = closing.closed(template, offsets, points, laplacian, rows)
-    return Carried(template, placing, fine, binding, rows, offsets, near, float(error))
+    meetings = closing.meetings(template)
+    offsets = closing.closed(template, meetings, offsets, points, laplacian, placing.scale)
+    mirror = mirror_of(points, np.array([1.0, 0.0, 0.0]), _ALIKE * placing.scale)
+    if mirror is not None:
+        paired = (mirror.partner != np.arange(len(points))) | (np.abs(points @ mirror.normal - mirror.offset) < 1e-4)
+        offsets = symmetric(offsets, source.shapes.names, mirror, paired)
+    return Carried(template, placing, fine, binding, rows, offsets, near, float(error), mirror, meetings)
+
+
+def _finer_by(template: Template, points: np.ndarray, edges: np.ndarray) -> float:
+    """How much finer the face of the mesh is than the template's, in area: what is carried is smoothed by as much."""
+
+    def typical(vertices: np.ndarray, pairs: np.ndarray) -> float:
+        return float(np.median(np.linalg.norm(vertices[pairs[:, 0]] - vertices[pairs[:, 1]], axis=1)))
+
+    own = closing.mesh_edges(template.triangles)
+    low, high = (limit(template.placed[template.face], axis=0) for limit in (np.min, np.max))
+    inside = ((points > low) & (points < high)).all(1)[edges].all(1)
+    if not inside.any():
+        return 1.0
+    return float(
+        np.clip(
+            (typical(template.placed, own[template.face[own].all(1)]) / typical(points, edges[inside])) ** 2, 0.3, 20
+        )
+    )
