@@ -243,7 +243,7 @@ def tongue_out(model: Model) -> np.ndarray:
 
     The blade slides forward by its distance from the root; gums and floor of the mouth hold the rest back softly.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
     gums = model.neutral[_GUMS]
     opening = model.expressions[ict_data.EXPRESSIONS.index("jawOpen")]
