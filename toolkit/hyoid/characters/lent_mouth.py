@@ -46,8 +46,12 @@ def from_twin(character: Character, donor: Character, neutral: np.ndarray, perso
         if name == "lashes":
             distance, near = cKDTree(neutral).query(points, _NEAREST)
             weight = 1 / (distance + 1e-4) ** 2
-            moved = ((person - neutral)[near] * weight[..., None]).sum(1) / weight.sum(1)[:, None]
-            placed = points + moved
+            weight /= weight.sum(1, keepdims=True)
+            before, after = neutral[near], person[near]
+            spread = [np.linalg.norm(one - one.mean(1, keepdims=True), axis=2).sum(1) for one in (before, after)]
+            scale = spread[1] / spread[0]
+            moved = after + scale[:, None, None] * (points[:, None] - before)
+            placed = (moved * weight[..., None]).sum(1)
         else:
             placed = size * points + shift
         character = _with(character, donor, part, placed, scale)
