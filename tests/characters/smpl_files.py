@@ -215,7 +215,7 @@ def _regressor(vertices: np.ndarray, heads: np.ndarray, still: np.ndarray) -> np
     """Rows of few weights that give the joints from the vertices, from those (V,) that no expression moves."""
     result = np.zeros((len(heads), len(vertices)))
     for row, head in enumerate(heads):
-        near = np.argsort(np.linalg.norm(vertices - head, axis=1) + ~still)[:40]
+        near = np.argsort(np.linalg.norm(vertices - head, axis=1) + ~still)[:500]
         system = np.concatenate([vertices[near].T, np.ones((1, len(near)))])
         result[row, near] = np.linalg.lstsq(system, np.append(head, 1.0), rcond=None)[0]
     return result
