@@ -47,12 +47,14 @@ def perform(character: Character, take: Take, start: int = 0, stop: int | None =
     ``character.correctives`` follow the joints.
     """
     frames = slice(start, take.frames if stop is None else min(stop, take.frames))
-    names, curves = facs.expanded(take.curve_names, take.curves[frames], character.shapes.names)
+    gesture = gestures.added(take, frames.start, frames.stop)
+    said = dict(zip(take.curve_names, take.curves[frames].T, strict=True)) | gesture.curves
+    told = np.stack(list(said.values()), -1) if said else take.curves[frames]
+    names, curves = facs.expanded(tuple(said), told, character.shapes.names)
     count = len(curves)
     weights = np.zeros((count, len(character.shapes.names)), np.float32)
     columns = {name: i for i, name in enumerate(character.shapes.names)}
-    gesture = gestures.added(take, frames.start, frames.stop)
-    named = {name: curves[:, i] for i, name in enumerate(names)} | gesture.curves
+    named = {name: curves[:, i] for i, name in enumerate(names)}
     for name, values in named.items():
         if name in columns and name not in LARYNX_SHAPES:
             weights[:, columns[name]] = values
