@@ -40,7 +40,7 @@ def test_every_verb_is_described_with_its_limits_choices_and_help():
 def test_a_program_learns_which_verbs_are_jobs_and_what_they_give():
     verbs = schema()["verbs"]
     assert {name: verb["result"] for name, verb in verbs.items() if verb["outputs"]} == {
-        "talk": "take", "rig": "files", "convert": "files",
+        "talk": "take", "rig": "files", "rig fit": "files", "convert": "files",
     }  # fmt: skip
     assert {verb["result"] for name, verb in verbs.items() if not verb["outputs"]} == {"none"}
     assert verbs["convert"]["outputs"]["field"] == "outputs"

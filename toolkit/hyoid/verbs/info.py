@@ -22,6 +22,7 @@ READER_SECONDS = 120.0
 _PICTURES = (".png", ".jpg", ".jpeg")
 _VIDEOS = (".mp4", ".mov", ".mkv", ".webm")
 _SCENES = (".blend", ".fbx", ".abc")
+_MESHES = (".obj", ".ply", ".stl")
 _USD = (".usdc", ".usda", ".usd", ".usdz")
 
 
@@ -40,7 +41,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
     Returns:
         ``file``, ``type``, ``bytes``, ``sha256``, ``contents`` (by type), ``provenance`` (or None), and ``licence``:
-        the verdict of :func:`hyoid.licences.verdict` with its ``sentence``; None for plain sound and pictures.
+        the verdict of :func:`hyoid.licences.verdict` with its ``sentence``; None for plain sound, pictures and meshes.
 
     Raises:
         InputError: the file is missing, empty, damaged or of no known type.
@@ -63,7 +64,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     if licence and not any(source.role == "character" and source.licence == licence for source in sources):
         sources.append(Source("character", str(contents.get("character", "")), "", licence))
     verdict = None
-    if sources or kind not in ("sound", "picture", "video", "csv", "bvh"):
+    if sources or kind not in ("sound", "picture", "video", "csv", "bvh", "mesh"):
         verdict = licences.verdict(sources)
         verdict["sentence"] = licences.sentence(verdict)
     return {
@@ -85,6 +86,8 @@ def _reader(path: Path, events: bool) -> tuple[str, Callable[[Path], dict[str, A
         return "usd", _usd
     if name.endswith(_SCENES):
         return name.rsplit(".", 1)[1], _scene
+    if name.endswith(_MESHES):
+        return "mesh", _mesh
     if name.endswith(_PICTURES):
         return "picture", _picture
     if name.endswith(_VIDEOS):
@@ -218,6 +221,31 @@ def _child(
     if "error" in facts:
         raise InputError(f"cannot be read: {facts['error']}", path=path)
     return facts
+
+
+def _mesh(path: Path) -> dict[str, Any]:
+    import numpy as np
+
+    from hyoid.characters.placing import guess_units
+    from hyoid.formats.mesh_files import read_mesh
+    from hyoid.geometry.closest import edges_of
+    from hyoid.geometry.meshes import triangulate
+
+    mesh = read_mesh(path)
+    triangles = int((mesh.faces[:, 2] == mesh.faces[:, 3]).sum())
+    _, used = edges_of(triangulate(mesh.faces)) if len(mesh.faces) else (None, np.zeros(0))
+    return {
+        "vertices": len(mesh.vertices),
+        "quads": len(mesh.faces) - triangles,
+        "triangles": triangles,
+        "size": np.ptp(mesh.vertices, axis=0).round(6).tolist(),
+        "unit_may_be": list(guess_units(mesh.vertices)),
+        "texture_coordinates": len(mesh.uv),
+        "groups": [name for name in mesh.group_names if name],
+        "open_edges": int((used == 1).sum()),
+        "edges_of_more_than_two_faces": int((used > 2).sum()),
+        "next": f"hyoid rig fit {path.name} -o {path.stem}.blend",
+    }
 
 
 def _picture(path: Path) -> dict[str, Any]:

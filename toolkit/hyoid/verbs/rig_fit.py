@@ -78,12 +78,12 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     from hyoid import characters, files
     from hyoid.characters import fitting
     from hyoid.formats.mesh_files import read_mesh
-    from hyoid.verbs import outputs
+    from hyoid.verbs import outputs, rig
     from hyoid.verbs.job import OutputOptions
 
     begun = time.monotonic()
-    characters.parse(job.model)
     _check_outputs(job)
+    characters.settings_of(job.model)  # a wrong folder is told before the work
     report.progress(0.0, f"reading {job.mesh.name}")
     mesh = read_mesh(job.mesh)
     if job.result == "mesh" and not len(mesh.faces):
@@ -99,7 +99,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         else:
             character, quality = source, {}
     facts = _facts(job, mesh, found, quality)
-    facts["licence"] = character.licence
+    facts |= {"licence": character.licence, "commercial": rig.commercial(character)}
     provenance = _provenance(job, source, facts)
     if job.subdivision:
         from hyoid.characters.refine import refine
@@ -116,7 +116,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         files.write_bytes(job.settings_out, _as_job(job, facts["settings"]).encode())
     if job.report is not None:
         record = {key: value for key, value in facts.items() if key != "seconds"} | {"provenance": asdict(provenance)}
-        files.write_bytes(job.report, json.dumps(record, indent=1, sort_keys=True).encode() + b"\n")
+        files.write_bytes(job.report, json.dumps(record, indent=1).encode() + b"\n")
     facts["outputs"] = [*written, *(str(path) for path in (job.settings_out, job.report) if path is not None)]
     return facts
 
@@ -338,7 +338,7 @@ def show(result: dict[str, Any]) -> str:
     if settings:
         shown = " ".join(settings[:8]) + (f" ... ({len(settings)} in all)" if len(settings) > 8 else "")
         lines.append(f"identity: {shown}")
-    return "\n".join([*lines, *result["outputs"]])
+    return "\n".join(filter(None, [*lines, result["commercial"], *result["outputs"]]))
 
 
 def _turned(place: dict[str, Any]) -> str:
