@@ -89,10 +89,12 @@ def _of_file(source: str, path: str, _time: int) -> ExpressionMap:
     return ExpressionMap(found.coefficients, found.jaw, basis.T @ basis, residuals, sizes)
 
 
-def from_arkit(found: ExpressionMap, curves: Mapping[str, np.ndarray], frames: int) -> dict[str, np.ndarray]:
-    """Coefficients by name, (frames,) float32, from ARKit weights; other curves stay behind them.
+def from_arkit(
+    found: ExpressionMap, curves: Mapping[str, np.ndarray], frames: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Coefficients by name, (frames,) float32, from ARKit weights, and what the jaw does with them.
 
-    What the jaw does with them, drivers of the character say (``performance.driven``).
+    Curves that are no ARKit weights stay, behind the coefficients. The jaw is (frames, 3) rotation vectors, radians.
     """
     weights = np.zeros((frames, len(arkit.NAMES)))
     for index, name in enumerate(arkit.NAMES):
@@ -100,7 +102,7 @@ def from_arkit(found: ExpressionMap, curves: Mapping[str, np.ndarray], frames: i
             weights[:, index] = curves[name]
     values = (weights @ found.matrix).astype(np.float32)
     result = {name: values[:, index] for index, name in enumerate(found.names)}
-    return result | {name: value for name, value in curves.items() if name not in arkit.NAMES}
+    return result | {name: value for name, value in curves.items() if name not in arkit.NAMES}, weights @ found.jaw
 
 
 def to_arkit(name: str, coefficients: Mapping[str, np.ndarray], jaw: np.ndarray | None) -> dict[str, np.ndarray]:

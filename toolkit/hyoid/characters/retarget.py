@@ -109,6 +109,8 @@ def retarget(
     if shown.jaw_taken:
         turns.pop("jaw", None)
     for name, vector in shown.driven.items():
+        if name not in target.joint_names:
+            continue
         before = turns.get(name, rotations.identity(take.frames).astype(float))
         turns[name] = rotations.multiply(before, rotations.from_rotation_vector(vector.astype(float)))
     scale = other.leg / own.leg if own is not None and known and own.leg and other.leg else 1.0
@@ -181,8 +183,9 @@ def _face(
             named = {name: values[:, index] for index, name in enumerate(names)}
             found = expression_map.of_name(reference.name)
             facts["expression_residual_mm"] = found.residual_mm
-            driven = performance.driven(target, named)
-            named = expression_map.from_arkit(found, named, take.frames)
+            looks = {name: values for name, values in named.items() if name.startswith("eyeLook")}
+            driven = performance.driven(target, looks)
+            named, driven["jaw"] = expression_map.from_arkit(found, named, take.frames)
             rows.append(Row("ARKit", f"{len(found.names)} expression coefficients", "linear map"))
     elif curves != "arkit":
         named, split = curve_names.from_arkit(named, curves)
