@@ -25,6 +25,7 @@ RESULT = "files"
 SUFFIXES = (".character.npz", ".blend", ".glb", ".usdc", ".usda", ".fbx", ".abc", ".bvh", ".png")
 LARGEST_ERROR = 3.0
 """Millimetres: with a median above this the result is written, and the exit code says that it needs a look (7)."""
+_EYE_RADIUS = 0.0122  # metres, of an adult
 _UNITS = {"m": "metre", "cm": "centimetre", "mm": "millimetre", "inch": "inch"}
 _PLURALS = {"inch": "inches", "own": "units of its own"}
 _UP = {"y": "+Y", "z": "+Z"}
@@ -51,6 +52,7 @@ class Job(PictureOptions):
     texture: Path | None = Field(
         None, description="picture for the skin (PNG or JPEG); without it that of the .obj's materials"
     )
+    eyes: bool = Field(False, description="put the bundled human's eyes into a mesh that has none")
     part: Literal["full", "head"] = Field("head", description="of a fitted model: whole body, or head and shoulders")
     subdivision: int = Field(0, ge=0, le=2, description="levels of smoothing of the written mesh")
     settings_out: Path | None = Field(
@@ -227,7 +229,29 @@ def _rigged(
         picked = {name: found.placement.apply(point[None])[0] for name, point in points.items()}
     character, quality = rig_mesh(source, placed, name=job.name or _stem(job.mesh), landmarks=picked, report=report)
     character = replace(character, licence=licence_of(source), settings={}, digest="")
-    return _with_pictures(job, mesh, character), quality
+    character = _with_pictures(job, mesh, character)
+    if job.eyes and not _has_eyes(quality):
+        character = _with_eyes(character, source, float(quality.get("scale", 1.0)))
+    return character, quality
+
+
+def _has_eyes(quality: dict[str, Any]) -> bool:
+    return any(kind in quality.get("pieces", {}) for kind in ("eye_left", "eye_right"))
+
+
+def _with_eyes(character: Character, source: Character, scale: float) -> Character:
+    """The character with the bundled human's eyes, behind everything that it had."""
+    import numpy as np
+
+    from hyoid.characters import eyes
+
+    joints = [source.joint(name) for name in ("eye.L", "eye.R")]
+    radius = _EYE_RADIUS
+    for part in source.parts:
+        if part.name == "eye_left":
+            radius = float(np.median(np.linalg.norm(source.vertices[part.vertices] - source.heads[joints[0]], axis=1)))
+    centres = np.stack([character.heads[character.joint(name)] for name in ("eye.L", "eye.R")])
+    return eyes.add(character, eyes.Placement(centres, radius * scale))
 
 
 def licence_of(source: Character) -> str:
@@ -296,7 +320,7 @@ def _facts(job: Job, mesh: Mesh, found: Any, quality: dict[str, Any]) -> dict[st
     placement, fit = found.placement.summary(), found.summary()
     settings = {name: round(value, 4) for name, value in found.settings.items()}
     median = float(quality.get("median_error_mm", fit["median_error_mm"]))
-    warnings = list(quality.get("remarks", []))
+    warnings = [*quality.get("remarks", []), *_cautions(job, quality)]
     if placement["unit"] == "own":
         warnings.append("its size is that of no head in metres, centimetres, millimetres or inches: it was scaled")
     if median > LARGEST_ERROR:
@@ -307,6 +331,32 @@ def _facts(job: Job, mesh: Mesh, found: Any, quality: dict[str, Any]) -> dict[st
         "median_error_mm": round(median, 3), "settings": settings, "warnings": warnings,
         "exit_code": PartialError.exit_code if median > LARGEST_ERROR else 0,
     }  # fmt: skip
+
+
+def _cautions(job: Job, quality: dict[str, Any]) -> list[str]:
+    """What a mesh lacks and what a check of the shapes did not pass, each as a sentence with what to do."""
+    found, checks = [], quality.get("checks", {})
+    closed = [name.removeprefix("lids_") for name, check in checks.items() if check.get("note") == "closed at rest"]
+    if closed:
+        found.append(f"no eyelid slit ({' and '.join(closed)}): a blink shows nothing; open the lids in the mesh")
+    elif quality and not _has_eyes(quality) and not job.eyes:
+        found.append("no eyeballs: --eyes puts the bundled ones in")
+    if checks.get("lips", {}).get("note"):
+        found.append("no mouth opening: the lips cannot part; cut the mouth open between them")
+    texts = {
+        "lids_left": "a blink leaves {value:.0%} of the left eye open",
+        "lids_right": "a blink leaves {value:.0%} of the right eye open",
+        "lips": "mouthClose leaves {value:.0%} of the open mouth open",
+        "jaw": "jawOpen opens the lips {value:.2f} times as far as the model's",
+        "symmetry": "left and right shapes differ by {value:.1f} mm on a symmetric mesh",
+        "teeth": "shapes move the upper teeth by {value:.1f} mm",
+        "flipped": "{shape} turns {value:.0%} of its faces over",
+    }
+    for name, check in checks.items():
+        if check["result"] != "pass" and not check.get("note"):
+            text = texts.get(name, f"{name} is {{value:.3g}}, the limit is {{limit:.3g}}")
+            found.append(f"{text.format(**{'shape': '', **check})}: look at it")
+    return found
 
 
 def _provenance(job: Job, source: Character, facts: dict[str, Any]) -> Provenance:
@@ -333,7 +383,6 @@ def show(result: dict[str, Any]) -> str:
         f" (95 %: {_percentile(result):.2f} mm), {result['seconds']:.0f} s",
     ]
     lines += [f"  {name}: {text}" for name, text in _checks(result["quality"])]
-    lines += [f"  warning: {text}" for text in result["warnings"]]
     settings = [f"--set {name}={value:g}" for name, value in result["settings"].items()]
     if settings:
         shown = " ".join(settings[:8]) + (f" ... ({len(settings)} in all)" if len(settings) > 8 else "")
@@ -353,6 +402,9 @@ def _percentile(result: dict[str, Any]) -> float:
 
 
 def _checks(quality: dict[str, Any]) -> list[tuple[str, str]]:
-    """The checks of the shapes, one line each."""
+    """What the checks of the shapes say, one line."""
     checks = quality.get("checks", {})
-    return [(name.replace("_", " "), str(value)) for name, value in checks.items()]
+    if not checks:
+        return []
+    words = [f"{name.replace('_', ' ')} {check['result']}" for name, check in checks.items()]
+    return [("shapes", ", ".join(words))]
