@@ -82,6 +82,11 @@ def test_a_character_with_a_cheek_raiser_uses_it():
     assert "cheekSquintLeft" in facs.recipe("AU6")
 
 
+def test_a_character_with_two_inner_brows_raises_one():
+    assert facs.recipe("AU1L", ("browInnerUp", "browInnerUp_L", "browInnerUp_R")) == {"browInnerUp_L": 1.0}
+    assert facs.recipe("AU1", ("browInnerUp", "browInnerUp_L", "browInnerUp_R")) == {"browInnerUp": 1.0}
+
+
 def test_baking_gives_the_same_performance_without_units():
     take = toy.take()
     extra = np.linspace(0, 1, take.frames, dtype=np.float32)[:, None]

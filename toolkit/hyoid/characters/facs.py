@@ -66,7 +66,7 @@ _SIDED: dict[str, dict[str, float]] = {
     "AU15": {"mouthFrown*": 1.0},
     "AU16": {"mouthLowerDown*": 1.0},
     "AU20": {"mouthStretch*": 1.0},
-        "AU38": {"noseSneer*": 0.25},
+    "AU38": {"noseSneer*": 0.25},
     "AU41": {"eyeBlink*": 0.35},
     "AU42": {"eyeBlink*": 0.6},
     "AU43": {"eyeBlink*": 1.0},
@@ -125,7 +125,7 @@ CHEEK_RAISERS: dict[str, tuple[str, ...]] = {
     "L": ("cheekRaiserLeft", "cheekRaiser_L"),
     "R": ("cheekRaiserRight", "cheekRaiser_R"),
 }
-"""The shapes that HACK and ICT have for AU6, in either spelling; they take the place of ``cheekSquint``."""
+"""The shapes that HACK has for AU6, in either spelling; they take the place of ``cheekSquint``."""
 
 EMOTIONS: dict[str, dict[str, float]] = {
     "happiness": {"AU6": 0.6, "AU12": 0.8, "AU25": 0.4},
@@ -162,7 +162,7 @@ def recipe(name: str, shapes: Sequence[str] = ()) -> dict[str, float]:
     """The weights of shapes that show a unit at intensity E.
 
     Args:
-        shapes: those of the character; one with ``cheekRaiser`` shows AU6 with it.
+        shapes: those of the character; one with ``cheekRaiser`` shows AU6 with it, one with ``browInnerUp_L`` AU1L.
 
     Raises:
         UsageError: there is no such unit, ARKit's shapes cannot show it, or it needs a side.
@@ -177,8 +177,12 @@ def recipe(name: str, shapes: Sequence[str] = ()) -> dict[str, float]:
             raise UsageError(f"'{found}' needs a side", expected=f"{found}L or {found}R")
         raise UsageError(f"'{found}' has no sides", expected=found.rstrip("LR"))
     weights = dict(RECIPES[found])
+    side = found[-1] if found[-1] in _SIDES else ""
+    for shape in ("browInnerUp", "cheekPuff"):  # ARKit has them once, HACK once a side
+        if side and shape in weights and f"{shape}_{side}" in shapes:
+            weights[f"{shape}_{side}"] = 2 * weights.pop(shape)
     if found.rstrip("LR") == "AU6":
-        for letter in found[3:] or "LR":
+        for letter in side or "LR":
             raiser = next((shape for shape in CHEEK_RAISERS[letter] if shape in shapes), None)
             if raiser is not None:
                 weights[raiser] = weights.pop(f"cheekSquint{_SIDES[letter]}")

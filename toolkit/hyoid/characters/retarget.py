@@ -471,7 +471,7 @@ def _messages(
     said = []
     lost = sorted({row.source for row in curves if not row.target})
     if lost:
-        said.append(f"'{target.name}' does not show {', '.join(lost)}")
+        said.append(f"'{target.name}' does not show {_some(lost)}")
     for start, says in (
         ("mean of both", "the mean of its two sides"),
         ("maximum of both", "the larger of its two sides"),
@@ -488,8 +488,11 @@ def _messages(
         )
     still = sorted({row.source for row in joints if not row.target})
     if still:
-        more = f" and {len(still) - 6} more" if len(still) > 6 else ""
-        said.append(f"joints that '{target.name}' does not have: {', '.join(still[:6])}{more}")
+        said.append(f"joints that '{target.name}' does not have: {_some(still)}")
     if take.points is not None:
         said.append("the point cache stays behind: it belongs to another mesh")
     return tuple(said)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
