@@ -76,7 +76,26 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         "faces": len(character.faces),
         "joints": len(character.joint_names),
         "shapes": len(character.shapes.names),
+        **expression(job.character),
     }
+
+
+def expression(name: str) -> dict[str, Any]:
+    """How well the 52 shapes can be told in the expression of a model that has its own; empty for other characters."""
+    from hyoid import characters
+
+    if characters.parse(name)[0] not in ("flame", "smplx"):
+        return {}
+    from hyoid.characters import expression_map
+
+    try:
+        found = expression_map.of_name(name)
+    except UsageError:
+        return {}  # SMPL and SMPL-H have no expression
+    worst = sorted(found.residuals, key=lambda key: -found.residuals[key])[:5]
+    rounded = {key: round(found.residuals[key], 2) for key in worst}
+    counts = {"coefficients": len(found.names), "residual_mm": round(found.residual_mm, 3), "worst_mm": rounded}
+    return {"expression": counts}
 
 
 def commercial(character: Character) -> str:
@@ -146,6 +165,10 @@ def show(result: dict[str, Any]) -> str:
     if "settings" not in result:
         counts = ", ".join(f"{result[key]} {key}" for key in ("vertices", "faces", "joints", "shapes"))
         lines = [*result["outputs"], f"{result['character']} ({result['licence']}): {counts}", result["commercial"]]
+        if "expression" in result:
+            fit = result["expression"]
+            worst = ", ".join(f"{name} {value} mm" for name, value in fit["worst_mm"].items())
+            lines.insert(-1, f"in {fit['coefficients']} expression coefficients: {fit['residual_mm']} mm off ({worst})")
         return "\n".join(filter(None, lines))
     table = result["settings"]
     if not table:
