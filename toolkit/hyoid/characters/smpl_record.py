@@ -241,7 +241,7 @@ def _throat(model: Model, rest: np.ndarray, landmarks: Mapping[str, int]) -> lar
         return None
     name = model.path.stem.lower()
     gender = 1.0 if "female" in name else 0.0 if "male" in name else 0.5
-    numbers = {"amplitude_male": 10.0, "amplitude_female": 2.0}
+    numbers = {"amplitude_male": 7.0, "amplitude_female": 1.5}  # on top of what the identity itself has
     return larynx.from_identity(numbers, {**_ADULT, "gender": gender}, rest, landmarks)
 
 
