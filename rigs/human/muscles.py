@@ -9,8 +9,9 @@ from hyoid.geometry.meshes import vertex_normals
 from rigs.human import skeleton
 
 JUGULAR, MENTON = 1522, 991  # body vertices on the midline: the notch over the breastbone, the lowest point of the chin
-STRAND, STRAND_WIDTH = 0.0042, 0.0105  # metres: how far a muscle stands out, how wide it is
+STRAND, STRAND_WIDTH = 0.0065, 0.0100  # metres: how far a muscle stands out, how wide it is
 BAND, BAND_WIDTH = 0.0016, 0.0080
+FURROW = 0.35  # of a strand's height
 HOLLOW = 0.0026  # metres that the skin sinks in over the collar bone and in the notch
 
 
@@ -23,9 +24,9 @@ def tense(adult: np.ndarray, faces: np.ndarray, heads: np.ndarray) -> np.ndarray
     skin = adult[skeleton.BODY]
     normals = vertex_normals(skin, faces)
     ear = adult[skeleton.hinge(adult)].mean(0)  # midway between the jaw's condyles
-    mastoid = ear + [0.055, -0.022, -0.032]
+    mastoid = ear + np.array([0.055, -0.022, -0.032])
     notch = skin[JUGULAR]
-    sternal, collar = notch + [0.012, 0.004, -0.002], notch + [0.047, 0.012, -0.008]
+    sternal, collar = notch + np.array([0.012, 0.004, -0.002]), notch + np.array([0.047, 0.012, -0.008])
     out = np.zeros(len(skin))
     for side in (1.0, -1.0):
         place = _unrolled(skin * [side, 1, 1], heads)
@@ -33,10 +34,10 @@ def tense(adult: np.ndarray, faces: np.ndarray, heads: np.ndarray) -> np.ndarray
         # The part that goes to the collar bone leaves the other half-way down and is flatter.
         middle = 0.45 * mastoid + 0.55 * sternal
         other = _ridge(place, _unrolled(np.stack([middle, collar]), heads), STRAND_WIDTH)
-        out += STRAND * np.maximum(strand, 0.55 * other)
-        jaw, chest = skin[MENTON] + [0.028, 0.0, -0.018], notch + [0.036, -0.015, 0.004]
+        out += STRAND * np.where(np.abs(strand) > 0.6 * np.abs(other), strand, 0.6 * other)
+        jaw, chest = skin[MENTON] + np.array([0.028, 0.0, -0.018]), notch + np.array([0.036, -0.015, 0.004])
         out += BAND * _ridge(place, _unrolled(np.stack([jaw, chest]), heads), BAND_WIDTH)
-        gap = notch + [0.030, 0.016, -0.006]
+        gap = notch + np.array([0.030, 0.016, -0.006])
         out -= HOLLOW * np.exp(-(np.linalg.norm((skin * [side, 1, 1] - gap) / [0.011, 0.012, 0.03], axis=1) ** 2))
     out -= HOLLOW * np.exp(-(np.linalg.norm((skin - notch - [0, 0.006, 0]) / [0.009, 0.011, 0.03], axis=1) ** 2))
     front = np.clip((normals[:, 2] + 0.55) / 0.5, 0, 1)  # nothing on the nape
@@ -46,7 +47,7 @@ def tense(adult: np.ndarray, faces: np.ndarray, heads: np.ndarray) -> np.ndarray
 
 
 def _unrolled(points: np.ndarray, heads: np.ndarray) -> np.ndarray:
-    """Points (n, 3) as (around the neck from its front, up, radius), metres; ``around`` is an arc on the point's radius."""
+    """Points (n, 3) as (arc around the neck from its front, height, radius), metres."""
     height = points[:, 1]
     axis = np.interp(height, heads[:, 1], heads[:, 2] + 0.012)
     depth = points[:, 2] - axis
@@ -64,4 +65,6 @@ def _ridge(place: np.ndarray, ends: np.ndarray, width: float) -> np.ndarray:
     steep = (upper[0] - lower[0]) / (upper[1] - lower[1])
     away = away / np.hypot(1, steep)
     fade = np.clip((share + 0.02) / 0.10, 0, 1) * np.clip((1.0 - share) / 0.25, 0, 1)
-    return np.exp(-((away / width) ** 2)) * fade * fade * (3 - 2 * fade)
+    # A furrow on both sides lets the strand be seen.
+    relief = np.exp(-((away / width) ** 2)) - FURROW * np.exp(-(((np.abs(away) - 2.0 * width) / width) ** 2))
+    return relief * fade * fade * (3 - 2 * fade)

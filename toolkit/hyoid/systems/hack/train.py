@@ -83,6 +83,10 @@ class Target:
         total = np.asarray(near.sum(1)).ravel()
         self._laplacian = (sparse.identity(count) - sparse.diags(1 / total) @ near).tocsr()
         rigid = np.maximum(skin.weights[:, 0], skin.weights[:, 8])
+        # The triangles around each vertex, one vertex after the other.
+        corners = np.argsort(skin.triangles.ravel(), kind="stable")
+        self._around = corners // 3
+        self._first = np.searchsorted(skin.triangles.ravel()[corners], np.arange(count))
         self._hold = _FREE + _HOLD * rigid**2 + 1e3 * (rigid > 0.999)
         matrix = self._laplacian.T @ self._laplacian + sparse.diags(self._hold)
         self._solve = splu(matrix.tocsc()).solve
@@ -112,10 +116,7 @@ class Target:
         """Points whose triangles stand steeply against their turn, and those around them, moved between neighbours."""
         steep = turned_over(self.skin.rest, points, self.skin.triangles, transforms[..., :3])
         fold = np.clip((_STEEP - steep) / _STEEP, 0, 1)
-        share = np.zeros(points.shape[:2])
-        for corner in range(3):
-            rows = self.skin.triangles[:, corner]
-            np.maximum.at(share, (slice(None), rows), fold)
+        share = np.maximum.reduceat(fold[:, self._around], self._first, axis=1)
         near = sparse.identity(points.shape[1]) - self._laplacian
         for _ in range(3):
             share = np.maximum(share, 0.8 * (near @ share.T).T)
