@@ -24,7 +24,7 @@ SKIN_VERTICES, SKIN_FACES = 14_062, 14_034
 _MOUTH_FACES, _EYE_FACES = slice(11_144, 13_226), slice(13_226, 14_034)
 _SIZE = (2048, 1024)  # of the skin: face and back of the head side by side
 _LASH_SIZE = 1024
-_VERSION = 3
+_VERSION = 5
 # Linear colours.
 _SKIN = np.array([0.600, 0.345, 0.250])
 _LIPS = np.array([0.430, 0.150, 0.130])
@@ -185,7 +185,7 @@ def _brows(marks: np.ndarray, uv: np.ndarray, faces: np.ndarray, face_uv: np.nda
     full = np.zeros((height, width))
     small = sheet.resize((width // 2, height), Image.Resampling.BOX)
     full[:, : width // 2] = np.asarray(small) / 255
-    return np.clip(1.25 * ndimage.gaussian_filter(full, 0.6) + 0.30 * ndimage.gaussian_filter(full, 5), 0, 0.92)
+    return np.clip(1.5 * ndimage.gaussian_filter(full, 0.6) + 0.5 * ndimage.gaussian_filter(full, 4), 0, 0.94)
 
 
 def _stubble(points: np.ndarray) -> np.ndarray:
@@ -207,7 +207,7 @@ def _within(values: np.ndarray, low: float, high: float, soft: float) -> np.ndar
 
 
 def _brow_strokes(line: np.ndarray, unit: float, random: np.random.Generator) -> list[np.ndarray]:
-    """Hairs of one brow, each (3, 2) texels.
+    """Hairs of one brow, each (3, 2) texels; fewer at both ends.
 
     Args:
         line: (5, 2) texels from the temple to the nose. unit: texels of one centimetre.
@@ -216,7 +216,7 @@ def _brow_strokes(line: np.ndarray, unit: float, random: np.random.Generator) ->
 
     curve = CubicSpline(np.linspace(0, 1, len(line)), line)
     strokes = []
-    for place in np.sort(random.uniform(0.04, 1.0, 420)):
+    for place in np.sort(0.03 + 0.99 * random.beta(1.25, 1.35, 400)):
         along = curve(place, 1)
         outward = -along / np.linalg.norm(along)  # towards the temple
         down = np.array([0.0, 1.0])

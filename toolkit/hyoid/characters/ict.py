@@ -255,8 +255,8 @@ def tongue_out(model: Model) -> np.ndarray:
     faces = model.faces[slice(*_PARTS[1][3])] - _GUMS.start
     free = harmonic.level_field(faces, gums, blade, held)
     along = np.clip((z - 4.0) / (8.7 - 4.0), 0, 1)
-    along = along**1.5
-    reach = np.stack([-0.1 * gums[:, 0] * along, 0.9 * along - 1.1 * along**3, 3.9 * along], axis=-1)
+    along = along**1.5 * (1 - 0.22 * np.minimum(x / 1.5, 1.2) ** 2)  # a round tip
+    reach = np.stack([0.15 * gums[:, 0] * along, 0.9 * along - 1.1 * along**3, 3.9 * along], axis=-1)
     result = np.zeros_like(model.neutral)
     result[_GUMS] = free[:, None] * reach
     return result
