@@ -103,7 +103,8 @@ def start(context: Any, wait: bool = False) -> str:
 
 def options(settings: Any, mesh: Path, output: Path) -> dict[str, Any]:
     """The job of the toolkit: it finds unit and direction of the head by itself."""
-    return {"mesh": str(mesh), "output": [str(output)], "model": settings.model.strip() or "human"}
+    model = settings.model.strip() or "human"
+    return {"mesh": str(mesh), "output": [str(output)], "model": model, "keep_order": True}
 
 
 def finish(scene: Any, payload: dict[str, Any], result: dict[str, Any]) -> str:
