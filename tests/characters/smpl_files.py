@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# pyright: reportAttributeAccessIssue=false
 """Files of the published layout of FLAME, SMPL-X, SMPL-H and SMPL, made from the bundled CC0 human.
 
 The sizes, names, types and joint trees are those of the real files; the person in them is ours: the human's skin,
@@ -308,7 +309,7 @@ def write_pkl(path: Path, content: dict[str, Any]) -> Path:
     """
     module = types.ModuleType("chumpy.ch")
     chumpy_class = type("Ch", (), {"__module__": "chumpy.ch"})
-    module.Ch = chumpy_class  # pyright: ignore[reportAttributeAccessIssue]
+    module.Ch = chumpy_class
     packed = dict(content)
     for name in ("v_template", "shapedirs"):
         packed[name] = chumpy_class()
@@ -326,10 +327,10 @@ def write_pkl(path: Path, content: dict[str, Any]) -> Path:
     return path
 
 
-class _Python2Pickler(pickle._Pickler):  # pyright: ignore[reportAttributeAccessIssue]
+class _Python2Pickler(pickle._Pickler):
     """Writes text and bytes as the byte strings of Python 2."""
 
-    dispatch: ClassVar[dict] = dict(pickle._Pickler.dispatch)  # pyright: ignore[reportAttributeAccessIssue]
+    dispatch: ClassVar[dict] = dict(pickle._Pickler.dispatch)
 
     def _save_text(self, value: str | bytes) -> None:
         data = value.encode("latin1") if isinstance(value, str) else value
