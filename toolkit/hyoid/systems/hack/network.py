@@ -198,7 +198,8 @@ class Hack(nn.Module):
         turned = transforms[:, :, :3, :3] @ self.larynx_direction  # (B, 8, 3)
         size = self._sample(tau, chosen) * alpha
         offsets = (turned.transpose(1, 2) @ self.larynx_weights[:, chosen]) * size[:, None]
-        return posed.index_add(1, self.larynx_vertices[chosen], offsets.transpose(1, 2).expand(len(posed), -1, -1))
+        add = posed.index_add if torch.is_grad_enabled() else posed.index_add_
+        return add(1, self.larynx_vertices[chosen], offsets.transpose(1, 2).expand(len(posed), -1, -1))
 
     def _reached(self, tau: Tensor) -> Tensor:
         """The entries of ``larynx_vertices`` that sample a lit part of the map at any of the travels."""
@@ -224,9 +225,9 @@ def rotation_matrices(vectors: Tensor) -> Tensor:
     small = square < 1e-6
     safe = torch.where(small, torch.ones_like(square), square)
     angle = safe.sqrt()
-    sine = torch.where(small, 1 - square / 6, angle.sin() / angle)
+    sine = torch.where(small, square * (-1 / 6) + 1, angle.sin() / angle)
     # 1 - cos(a) = 2 sin(a / 2) ** 2 keeps its digits at small angles.
-    cosine = torch.where(small, 0.5 - square / 24, 2 * (angle / 2).sin() ** 2 / safe)
+    cosine = torch.where(small, square * (-1 / 24) + 0.5, 2 * (angle / 2).sin() ** 2 / safe)
     x, y, z = vectors.unbind(-1)
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
