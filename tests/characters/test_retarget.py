@@ -57,6 +57,7 @@ CAST = {
     "toy": toy.character,
     "human": lambda: characters.load("human"),
     "bust": lambda: skeleton("bust", ("root", *neck.JOINTS)),
+    "ict": lambda: skeleton("ict", ("spine01", *neck.JOINTS)),
     "flame": lambda: skeleton("flame", ("root", "neck")),
     "smplx": lambda: skeleton(
         "smplx", ("pelvis", "spine1", "spine2", "spine3", "neck", "head"), _arms(*SMPL_ARMS, "spine3", 0)

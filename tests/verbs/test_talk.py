@@ -92,3 +92,22 @@ def test_the_job_refuses_what_makes_no_sense(phrase, options):
 def test_every_layer_has_its_option():
     assert set(talk.LAYERS) == set(style.LAYERS)
     assert set(talk.LAYERS) <= set(talk.Job.model_fields)
+
+
+def test_a_character_with_one_neck_joint_speaks_with_it(tmp_path, phrase, monkeypatch):
+    """FLAME with its native neck has no eight joints: the head must move all the same."""
+    from hyoid import characters
+    from hyoid.characters import neck
+    from hyoid.geometry import rotations
+
+    from tests.characters.test_retarget import member
+
+    talk.run(job(phrase, tmp_path / "human.take.npz"), Report())
+    monkeypatch.setattr(characters, "load", lambda *_, **__: member("flame"))
+    talk.run(job(phrase, tmp_path / "flame.take.npz", character="flame:any"), Report())
+    human, flame = (take_npz.read(tmp_path / f"{name}.take.npz") for name in ("human", "flame"))
+    assert flame.joint_names == ("neck",)
+    eight = human.rotations[:, [human.joint_names.index(name) for name in neck.JOINTS]]
+    between = rotations.multiply(rotations.inverse(neck.collapse(eight.astype(float))), flame.rotations[:, 0])
+    assert np.degrees(np.linalg.norm(rotations.to_rotation_vector(between), axis=-1)).max() < 0.01
+    assert flame.provenance.sources[-1].name == "flame"
