@@ -18,7 +18,9 @@ from pathlib import Path
 from tests.addon import gui, test_gui, tools
 
 COLOURS = 96
-SECTIONS = tuple(f"HYOID_PT_{name}" for name in ("character", "talk", "import", "mapping", "neck", "export"))
+SECTIONS = tuple(
+    f"HYOID_PT_{name}" for name in ("character", "own_head", "talk", "import", "mapping", "neck", "units", "export")
+)
 OWN_HEAD = """
 import bmesh
 bpy.ops.object.select_all(action="SELECT")
@@ -90,6 +92,22 @@ for frame in range(20, 60):
     scene.frame_set(frame)
     opened[frame] = keys.key_blocks["JawOpen"].value
 scene.frame_set(max(opened, key=opened.get))
+"""
+SHOW_BODY = """
+bpy.ops.object.select_all(action="DESELECT")
+body = next(obj for obj in bpy.data.objects if obj.get("hyoid_part") == "body")
+body.select_set(True)
+bpy.context.view_layer.objects.active = body
+body.parent.hide_set(True)
+"""
+RIGGED = """
+mesh = bpy.data.objects["Mira"]
+keys = mesh.data.shape_keys.key_blocks
+for name, value in (("jawOpen", 0.35), ("browInnerUp", 0.8), ("mouthSmileLeft", 0.7), ("mouthSmileRight", 0.7)):
+    keys[name].value = value
+mesh.parent["head_turn"] = 25.0
+mesh.parent.update_tag()
+[bpy.ops.hyoid.dismiss_job(job=job.id) for job in sys.modules["hyoid.jobs.queue"].jobs() if job.state == "failed"]
 """
 ALL_KEYS = """
 window, area, place = region_of("DOPESHEET_EDITOR", "WINDOW")
@@ -214,6 +232,8 @@ def steps(blender: gui.Window, voice: Path, folder: Path) -> None:
     redraw(blender)
     save(blender.shot("speaking", (140, 28, 1182, 960)), folder, "speaking")
     sections(blender, folder)
+    units(blender, folder)
+    rigged(blender, folder)
 
 
 def sections(blender: gui.Window, folder: Path) -> None:
@@ -226,6 +246,45 @@ def sections(blender: gui.Window, folder: Path) -> None:
     joined = blender.folder / "sections.png"
     subprocess.run(["convert", "-background", "#303030", *shots, "+append", str(joined)], check=True)
     save(joined, folder, "sections")
+
+
+def units(blender: gui.Window, folder: Path) -> None:
+    """A face made of action units, and their sliders."""
+    blender.ask("bpy.ops.hyoid.remove_character(); bpy.ops.hyoid.create_character(part='head', preset='AFRICAN_MAN')")
+    blender.ask(SHOW_BODY)
+    blender.ask(FACE.format(closer=0.62, higher=0.05))
+    only(blender, "HYOID_PT_units")
+    widen(blender)
+    blender.press("hyoid.add_action_units", panel="HYOID_PT_units")
+    blender.wait("'AU12' in bpy.context.object.parent")
+    blender.ask("bpy.ops.hyoid.set_emotion(emotion='happiness'); bpy.context.scene.hyoid_units.region = 'MOUTH'")
+    redraw(blender)
+    save(blender.shot("units", (140, 28, 1182, 760)), folder, "action_units")
+
+
+def rigged(blender: gui.Window, folder: Path) -> None:
+    """A head without a rig gets one, and shows it."""
+    blender.ask("bpy.ops.hyoid.remove_character()")
+    blender.ask("import re" + OWN_HEAD.format(preset="YOUNG_WOMAN"))
+    blender.ask("o = bpy.context.object; o.shape_key_clear(); o.name = 'Mira'")
+    blender.ask(FACE.format(closer=0.62, higher=0.05))
+    only(blender, "HYOID_PT_own_head")
+    before = blender.shot("unrigged", (140, 28, 1182, 760))
+    blender.press("hyoid.rig_own_head", panel="HYOID_PT_own_head")
+    blender.wait("'jawOpen' in getattr(bpy.data.objects['Mira'].data.shape_keys, 'key_blocks', {})", timeout=200)
+    blender.ask(RIGGED)
+    redraw(blender)
+    after = blender.shot("rigged", (140, 28, 1182, 760))
+    joined = blender.folder / "rig_own_head.png"
+    subprocess.run(["convert", str(before), str(after), "-resize", "70%", "+append", str(joined)], check=True)
+    save(joined, folder, "rig_own_head")
+
+
+def widen(blender: gui.Window) -> None:
+    """A sidebar of half as much width again."""
+    x, y, height = blender.ask("r = region_of('VIEW_3D', 'UI')[2]; answer = [r.x, r.y, r.height]")
+    drag(blender, (x, y + height / 3), (x - 110, y + height / 3))
+    redraw(blender)
 
 
 if __name__ == "__main__":

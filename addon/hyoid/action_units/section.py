@@ -75,7 +75,11 @@ def shown_units(armature: Any, present: list[str], region: str, sides: bool) -> 
     for number in REGIONS[region][1]:
         halves = [f"AU{number}{side}" for side in "LR" if f"AU{number}{side}" in present]
         whole = [f"AU{number}"] if f"AU{number}" in present else []
-        found += halves if halves and (sides or not whole) else whole
+        if halves and (sides or not whole):
+            # A whole unit that is in use stays in sight: it adds to its sides.
+            found += [name for name in whole if armature[name]] + halves
+        else:
+            found += whole
     return found
 
 
@@ -91,10 +95,12 @@ def _number(name: str) -> tuple[int, str]:
 
 
 def _slider(layout: Any, armature: Any, name: str) -> None:
-    row = layout.row(align=True)
-    row.prop(armature, f'["{name}"]', text=title(name), slider=True)
+    split = layout.split(factor=0.6, align=True)
+    split.label(text=title(name))
+    row = split.row(align=True)
+    row.prop(armature, f'["{name}"]', text="", slider=True)
     grade = row.row(align=True)
-    grade.scale_x = 0.35
+    grade.scale_x = 0.4
     menu = grade.operator_menu_enum("hyoid.set_action_unit", "intensity", text=facs.letter(armature[name]) or "-")
     menu.unit = name
     row.prop_decorator(armature, f'["{name}"]')

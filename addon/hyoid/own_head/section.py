@@ -19,7 +19,7 @@ class HYOID_PG_own_head(bpy.types.PropertyGroup):
     """Choices of the section."""
 
     model: bpy.props.StringProperty(
-        name="Rig from",
+        name="From",
         description="Whose shapes the head gets: human, or a model that you have: ict:FOLDER, hack:FOLDER, flame:FILE",
         default="human",
     )
@@ -46,8 +46,8 @@ class HYOID_PT_own_head(panel.Section, bpy.types.Panel):
             return
         count = sum(len(obj.data.vertices) for obj in objects)
         also = f" with {len(objects) - 1} more" if len(objects) > 1 else ""
-        text.draw(layout, context, f"'{objects[0].name}'{also}: {count:,} vertices. It should rest: mouth closed, "
-                  "eyes open, looking along -Y or any other axis", "INFO")  # fmt: skip
+        words = f"'{objects[0].name}'{also}: {count:,} vertices. Mouth closed, eyes open, any size and direction"
+        text.draw(layout, context, words, "INFO")
         layout.prop(context.scene.hyoid_own_head, "model")
         row = layout.row()
         row.scale_y = 1.4

@@ -250,9 +250,11 @@ def set_property(
 ) -> None:
     """A custom property with a default (its present value), a soft range and a tooltip.
 
-    most: the hard range is that many times the soft one.
+    most: the hard range is that many times the soft one; two digits are shown where that is 1.
     """
     owner[name] = value
+    if most == 1:
+        owner.id_properties_ui(name).update(precision=2)
     owner.id_properties_ui(name).update(
         default=value, soft_min=low, soft_max=high, min=most * low, max=most * high, description=description
     )
