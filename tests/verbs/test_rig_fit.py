@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hyoid import characters, cli
+from hyoid.characters.mesh_order import by_piece
+from hyoid.characters.mesh_parts import head_mesh as head_mesh_of
+from hyoid.characters.mesh_parts import parts_of
 from hyoid.formats import character_npz, glb_read, obj, ply
+from hyoid.formats.character_checks import valid_character
 from hyoid.geometry.mesh import Mesh
 from hyoid.geometry.meshes import triangulate
 from hyoid.report import SILENT
@@ -120,6 +124,71 @@ def test_a_licence_that_forbids_stays_on_the_users_mesh():
         ("LicenseRef-HACK", "LicenseRef-HACK"), ("unheard-of", "unheard-of"),
     ):  # fmt: skip
         assert rig_fit.licence_of(replace(human, licence=licence)) == kept
+
+
+def test_eyes_are_put_in_behind_what_was_there(fitted):
+    own, human = character_npz.read(fitted / "me.character.npz"), characters.load("human", part="head")
+    with_eyes = valid_character(rig_fit._with_eyes(own, human, 1.0))
+    np.testing.assert_array_equal(with_eyes.vertices[: len(own.vertices)], own.vertices)
+    assert [part.name for part in with_eyes.parts][-4:] == ["eye_left", "eye_right", "cornea_left", "cornea_right"]
+    assert {driver.joint for driver in with_eyes.drivers} == {"eye.L", "eye.R"}
+    left = with_eyes.vertices[with_eyes.parts[-4].vertices]
+    # The bundled human's eyeballs are a third larger than real ones (12 mm), its lids are modelled to them.
+    distance = np.linalg.norm(left - with_eyes.heads[with_eyes.joint("eye.L")], axis=1)
+    assert 0.012 < np.median(distance) < 0.019
+
+
+def test_pieces_that_a_program_mixed_are_put_in_order():
+    """Decimating or joining interleaves vertices; eyes and teeth need runs of their own to have their own looks."""
+    character = characters.load("human", part="head")
+    random = np.random.default_rng(2)
+    order = random.permutation(len(character.vertices))
+    place = np.argsort(order)
+    rows = random.permutation(len(character.faces))
+    groups = np.zeros(len(rows), np.int32)
+    for number, part in enumerate(character.parts):
+        groups[part.faces] = number
+    names = tuple(part.name for part in character.parts)
+    faces = place[character.faces[rows]].astype(np.int32)
+    mixed = Mesh(
+        character.vertices[order].astype(np.float64), faces, character.uv, character.face_uv[rows], groups[rows], names
+    )
+    mesh, numbers = by_piece(mixed)
+    np.testing.assert_array_equal(mesh.vertices, mixed.vertices[numbers])
+    piece = head_mesh_of(mesh).piece
+    assert len(parts_of(mesh, piece, {number: str(number) for number in range(piece.max() + 1)})) > 10
+
+    # Each face is where it was, with its coordinates and its group: only the order differs.
+    def rows_of(it: Mesh) -> np.ndarray:
+        corners = np.concatenate([it.vertices[it.faces].reshape(-1, 12), it.uv[it.face_uv].reshape(-1, 8)], 1)
+        table = np.concatenate([corners, it.groups[:, None]], 1)
+        return table[np.lexsort(table.T)]
+
+    np.testing.assert_array_equal(rows_of(mesh), rows_of(mixed))
+    again, numbers = by_piece(mesh)
+    assert again is mesh
+    np.testing.assert_array_equal(numbers, np.arange(len(numbers)))
+    assert set(np.array(names)[mesh.groups[mesh.faces[:, 0] < 4600]]) == {"body"}  # the skin is first
+
+
+def test_cautions_say_what_to_do():
+    note = {"value": 0.0, "limit": 0.1, "result": "pass", "note": "closed at rest"}
+    checks = {
+        "lids_left": note, "lids_right": note, "lips": {**note, "result": "fail", "note": "the jaw opens no slit"},
+        "jaw": {"value": 0.3, "limit": 0.6, "result": "fail"}, "symmetry": {"value": 0.1, "limit": 1, "result": "pass"},
+        "flipped": {"value": 0.07, "limit": 0.01, "result": "fail", "shape": "mouthPucker"},
+        "new": {"value": 2.0, "limit": 1.0, "result": "fail"},
+    }  # fmt: skip
+    job = rig_fit.Job.model_validate({"mesh": "a.obj", "output": ["a.glb"]})
+    assert rig_fit._cautions(job, {"checks": checks, "pieces": {}}) == [
+        "no eyelid slit (left and right): a blink shows nothing; open the lids in the mesh",
+        "no mouth opening: the lips cannot part; cut the mouth open between them",
+        "jawOpen opens the lips 0.30 times as far as the model's: look at it",
+        "mouthPucker turns 7% of its faces over: look at it",
+        "new is 2, the limit is 1: look at it",
+    ]
+    assert rig_fit._cautions(job, {"checks": {}, "pieces": {}}) == ["no eyeballs: --eyes puts the bundled ones in"]
+    assert rig_fit._cautions(job, {}) == []
 
 
 @pytest.fixture

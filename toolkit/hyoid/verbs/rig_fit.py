@@ -52,6 +52,10 @@ class Job(PictureOptions):
     texture: Path | None = Field(
         None, description="picture for the skin (PNG or JPEG); without it that of the .obj's materials"
     )
+    keep_order: bool = Field(
+        False,
+        description="keep the order of vertices even where pieces (eyes, teeth) are mixed in it and then share a look",
+    )
     eyes: bool = Field(False, description="put the bundled human's eyes into a mesh that has none")
     part: Literal["full", "head"] = Field("head", description="of a fitted model: whole body, or head and shoulders")
     subdivision: int = Field(0, ge=0, le=2, description="levels of smoothing of the written mesh")
@@ -219,17 +223,26 @@ def _rigged(
     """The user's mesh as a character in metres, +Y up, with its own name, licence and pictures."""
     from dataclasses import replace
 
+    import numpy as np
+
+    from hyoid.characters.mesh_order import by_piece
     from hyoid.characters.placing import named_points
     from hyoid.characters.transfer import rig_mesh
 
     placed = replace(mesh, vertices=found.placement.apply(mesh.vertices))
+    if not job.keep_order:
+        placed, order = by_piece(placed)
+        if (np.diff(order) != 1).any():
+            report.message(
+                "the pieces of the mesh were mixed: its vertices are put in order (--keep-order leaves them)"
+            )
     picked = None
     if landmarks is not None:
         points = named_points(landmarks, mesh.vertices)
         picked = {name: found.placement.apply(point[None])[0] for name, point in points.items()}
     character, quality = rig_mesh(source, placed, name=job.name or _stem(job.mesh), landmarks=picked, report=report)
     character = replace(character, licence=licence_of(source), settings={}, digest="")
-    character = _with_pictures(job, mesh, character)
+    character = _with_pictures(job, placed, character)
     if job.eyes and not _has_eyes(quality):
         character = _with_eyes(character, source, float(quality.get("scale", 1.0)))
     return character, quality
