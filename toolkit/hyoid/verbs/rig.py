@@ -29,7 +29,7 @@ class Job(PictureOptions):
     shape: dict[str, float] = Field(
         {},
         description="expression that it holds: an ARKit shape, one of its own, larynxHeight (mm), a preset (smile,"
-        " blink) or an action unit (AU12=C)",
+        " blink, happiness, anger) or an action unit (AU12=C)",
     )
     list: bool = Field(False, description="list every setting with its range, and write nothing")
 
@@ -122,7 +122,7 @@ def held(job: Job, character: Character) -> Take:
     from hyoid.characters import arkit, bundled, facs
     from hyoid.take import CharacterReference, Provenance, Take
 
-    presets = bundled.presets()
+    presets = bundled.presets() | facs.EMOTIONS
     followers = {entry.shape for entry in character.correctives}
     shapes = [name for name in character.shapes.names if name not in (*arkit.LARYNX_SHAPES, *followers)]
     known = list(dict.fromkeys((*presets, *arkit.CURVES, *shapes)))
