@@ -148,3 +148,10 @@ def test_other_bad_input():
 def test_emotions_are_made_of_units_that_exist():
     for units in facs.EMOTIONS.values():
         assert set(units) <= set(facs.RECIPES)
+
+
+def test_an_emotion_is_an_expression_that_a_character_can_hold():
+    from hyoid.verbs import rig
+
+    take = rig.held(rig.Job(character="human", shape={"happiness": 0.5}), toy.character())
+    assert shown(take)["mouthSmileLeft"] == pytest.approx(0.5 * facs.EMOTIONS["happiness"]["AU12"])
