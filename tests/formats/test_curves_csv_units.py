@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hyoid.characters import neck
 from hyoid.errors import InputError
 from hyoid.formats import curves_csv
+from hyoid.formats.checks import valid_take
 from hyoid.geometry import rotations
 
 from tests import toy
@@ -105,10 +107,24 @@ def test_openface_with_units_alone_or_one_row(tmp_path):
         ([row(2), row(1)], "frame 1 follows frame 2"),
         ([row(1, success=0), row(2, success=0)], "no row holds a face"),
         ([], "no rows"),
-        ([row(1), row(100000)], "100000 frames"),
+        ([row(1), row(100000)], "2 rows lie on 100000 frames"),
         ([row(1, AU12_r="5, 6")], "line 2 has 18 values"),
     ],
 )
 def test_bad_openface_tables_are_refused(tmp_path, rows, says):
     with pytest.raises(InputError, match=says):
         curves_csv.read(table(tmp_path, rows))
+
+
+def test_damage_to_an_openface_table_is_an_error_of_ours(tmp_path):
+    """Huge numbers in the columns of angles, frames and times are refused or read as sound takes."""
+    path = table(tmp_path, [row(i + 1, AU12_r=1.5, pose_Rx=0.1, gaze_angle_x=0.2) for i in range(12)])
+    for name in ("frame", "timestamp", "pose_Rx", "gaze_angle_x", "AU12_r", "confidence"):
+        for value in ("1e300", "-1e300", "-1", "0.5"):
+            for line in (5, 12):
+                lines = path.read_text().splitlines()
+                cells = lines[line].split(", ")
+                cells[COLUMNS.index(name)] = value
+                (tmp_path / "worse.csv").write_text("\n".join([*lines[:line], ", ".join(cells), *lines[line + 1 :]]))
+                with contextlib.suppress(InputError):
+                    valid_take(curves_csv.read(tmp_path / "worse.csv"))

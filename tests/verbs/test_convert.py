@@ -218,3 +218,12 @@ def test_the_character_that_shows_a_take_is_among_its_sources(tmp_path, source):
     run(source=tmp_path / "a.csv", outputs=[tmp_path / "b.take.npz"])
     origin = take_npz.read(tmp_path / "b.take.npz").provenance
     assert (origin.verb, [(entry.role, entry.name) for entry in origin.sources]) == ("convert", [("input", "a.csv")])
+
+
+def test_action_units_of_a_table_reach_the_mesh(tmp_path):
+    (tmp_path / "a.csv").write_text("time,frame,AU12,AU26\n0,0,0,0\n0.04,1,0.5,1\n0.08,2,1,0\n")
+    run(source=tmp_path / "a.csv", outputs=[tmp_path / "a.glb", tmp_path / "b.csv"], part="head")
+    shown = formats.read_take(tmp_path / "a.glb")
+    assert np.allclose(shown.curve("mouthSmileLeft"), [0, 0.5, 1], atol=1e-6)
+    assert shown.curve("jawOpen")[1] > 0.3
+    assert formats.read_take(tmp_path / "b.csv").curve_names == ("AU12", "AU26")

@@ -66,9 +66,10 @@ def read(path: Path, lines: list[str], header: list[str], fps: float | None, lim
     frame_rate(rate, path)
     values, confidence = _held(columns, place, path)
     names, curves, head = _meaning(values, place)
-    grid = np.arange(round(frames[-1] - frames[0]) + 1) + frames[0]
-    if len(grid) > _LONGEST_GAP * len(frames):
-        raise InputError(f"its {len(frames)} rows lie on {len(grid)} frames", path=path, expected="no long gaps")
+    span = frames[-1] - frames[0] + 1
+    if span > _LONGEST_GAP * len(frames):
+        raise InputError(f"its {len(frames)} rows lie on {span:g} frames", path=path, expected="no long gaps")
+    grid = np.arange(round(span)) + frames[0]
     even = [np.interp(grid, frames, column) for column in curves]
     after = np.clip(np.searchsorted(frames, grid), 1, max(len(frames) - 1, 1))
     if head is not None and len(grid) > len(frames):
