@@ -171,7 +171,7 @@ def test_mirrored_samples_are_mirrored_poses():
     other, there = train.offsets(target, joints * [1, 1, -1, -1])
     np.testing.assert_allclose(found[3:], other, atol=1e-12)
     # The triangles of the tube lean one way, so the mirror image is only nearly one.
-    assert np.sqrt(((moved[3:] - there) ** 2).mean()) < 0.2 * np.sqrt((there**2).mean())
+    assert np.sqrt(((moved[3:] - there) ** 2).mean()) < 0.4 * np.sqrt((there**2).mean())
 
 
 def test_the_script_of_the_rig_uses_them():

@@ -263,9 +263,9 @@ def breath_curves(track: Sequence[Event], times: np.ndarray) -> tuple[np.ndarray
 
 
 def effort_curve(prosody: Prosody, times: np.ndarray, strength: float) -> np.ndarray:
-    """(frames,) 0..1: the strain of speech that is louder than the speaker's usual; nothing in calm speech."""
+    """(frames,) 0..1: the strain of the loudest tenth or so of speech; nothing below."""
     speech = prosody.is_speech().astype(np.float32)
-    loud = np.clip((voice.smooth(prosody.loudness, 0.25) - prosody.level - 4) / 14, 0, 1)
+    loud = np.clip((voice.smooth(prosody.loudness, 0.25) - prosody.level + 7) / 10, 0, 1)
     return np.clip(strength * 0.5 * np.interp(times, prosody.times, voice.smooth(loud * speech, 0.15)), 0, 1).astype(
         np.float32
     )
