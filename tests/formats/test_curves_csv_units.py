@@ -48,6 +48,18 @@ def test_units_survive_our_own_table(tmp_path):
     assert np.allclose(told.curve("mouthSmileRight"), take.curve("AU12"), atol=1e-6)
 
 
+def test_names_of_other_models_reach_the_columns_of_live_link(tmp_path):
+    take = replace(
+        toy.take(2), curve_names=("eyeBlink_L", "cheekPuff_L", "cheekPuff_R", "foo"),
+        curves=np.array([[0.1, 0.2, 0.4, 9], [0.5, 0.6, 0.8, 9]], np.float32),
+    )  # fmt: skip
+    curves_csv.write(tmp_path / "a.csv", take, convention="live_link")
+    again = curves_csv.read(tmp_path / "a.csv")
+    assert np.allclose(again.curve("eyeBlinkLeft"), [0.1, 0.5], atol=1e-6)
+    assert np.allclose(again.curve("cheekPuff"), [0.3, 0.7], atol=1e-6)
+    assert again.curve("eyeBlinkRight").max() == 0
+
+
 @pytest.mark.parametrize("fps", [25.0, 30.0, 30000 / 1001, 50.0, 60.0])
 def test_openface_units_and_rate(tmp_path, fps):
     rows = [row(i + 1, fps, AU01_r=2.5, AU12_r=5, AU45_r=6, AU01_c=1, AU28_c=1) for i in range(200)]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hyoid.characters import arkit, facs, neck
+from hyoid.characters import arkit, curve_names, facs, neck
 from hyoid.characters.character import NeckLimits
 from hyoid.errors import InputError
 from hyoid.formats.checks import FPS_LIMITS, frame_rate, valid_take
@@ -62,9 +62,11 @@ def write(path: Path, take: Take, *, convention: str = "plain") -> None:
     valid_take(take)
     with open(path, "w", encoding="utf-8", newline="\n") as stream:
         if convention == "live_link":
-            take = facs.expand(take)  # the app's columns know no action units
+            take = facs.expand(take)  # the app's columns know no action units, and ARKit's names alone
+            named, _ = curve_names.to_arkit({name: take.curve(name) for name in take.curve_names})
             stream.write(",".join(("Timecode", "BlendShapeCount", *LIVE_LINK_SHAPES, *LIVE_LINK_ANGLES)) + "\n")
-            weights = np.stack([take.curve(name[0].lower() + name[1:]) for name in LIVE_LINK_SHAPES], -1)
+            zero = np.zeros(take.frames, np.float32)
+            weights = np.stack([named.get(name[0].lower() + name[1:], zero) for name in LIVE_LINK_SHAPES], -1)
             columns = np.concatenate([weights, _angles(take)], -1).astype(float)
             heads = (f"{code},{columns.shape[1]}," for code in _timecodes(take))
             write_rows(stream, np.round(columns, 8) + 0.0, "%.8f", ",", heads)
