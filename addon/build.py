@@ -36,8 +36,8 @@ it. A Blender on the system's Python may find the toolkit under that name: ``too
 SHARED = (
     "errors.py", "files.py", "report.py", "take.py", "take_edit.py", "take_keys.py",
     "characters/__init__.py", "characters/arkit.py", "characters/bundled.py", "characters/character.py",
-    "characters/facs.py", "characters/gestures.py", "characters/larynx.py", "characters/lighter.py",
-    "characters/looks.py", "characters/neck.py", "characters/stored.py",
+    "characters/curve_names.py", "characters/facs.py", "characters/gestures.py", "characters/larynx.py",
+    "characters/lighter.py", "characters/looks.py", "characters/neck.py", "characters/stored.py",
     "geometry/__init__.py", "geometry/rotations.py", "geometry/stencils.py",
     "formats/__init__.py", "formats/bvh.py", "formats/character_checks.py", "formats/character_npz.py",
     "formats/checks.py", "formats/curves_csv.py", "formats/npz.py", "formats/glb_accessors.py",
