@@ -39,6 +39,7 @@ def test_action_units(version, tmp_path):
         out=str(tmp_path / "shown.npz"), sampled=str(tmp_path / "sampled.take.npz"),
     )  # fmt: skip
     assert answer["without"] == [False, []]
+    assert 0.005 < answer["smile"] < 0.03  # metres that the face moved, in a file without any action
     assert "controls for action units were added" in answer["said"]
     known = {name for name in facs.RECIPES if set(facs.recipe(name)) & set(character.shapes.names)}
     assert set(answer["units"]) == known

@@ -24,6 +24,12 @@ def main(addon, args):
     plain = [key.name for key in keys.key_blocks]
     answer["without"] = [bpy.ops.hyoid.set_action_unit.poll(), units.units(armature)]
 
+    bpy.ops.hyoid.add_action_units()
+    still = world_points(rig.body.evaluated_get(bpy.context.evaluated_depsgraph_get()))
+    bpy.ops.hyoid.set_emotion(emotion="happiness")
+    smiles = world_points(rig.body.evaluated_get(bpy.context.evaluated_depsgraph_get()))
+    answer["smile"] = float(np.abs(smiles - still).max())
+    bpy.ops.hyoid.remove_action_units()
     answer["said"] = insert.insert(scene, armature, take, channels.Placement(1, "new", 0, 0, "units"))
     answer["units"] = units.units(armature)
     answer["keys"] = [key.name for key in keys.key_blocks][len(plain) :]
