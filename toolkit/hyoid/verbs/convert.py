@@ -5,7 +5,6 @@ character to another on the way."""
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,18 +80,19 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     if found.audio is not None:
         outputs.check_outputs(job.outputs, recording=Path(found.audio.path))
     # A piece of a take moves as the whole does: the joints of a neck follow what came before.
-    moved = retargeted(found, job, report)
+    target, moved = retargeted(found, job, report)
     take = edited(found if moved is None else moved.take, job)
-    shown: Character | Callable[[], Character] = functools.partial(character_of, take.character, job.subdivision)
-    facts: dict[str, Any] = {}
-    if moved is not None:
-        shown = moved.target
-        facts = {"character": take.character.name, "retarget": moved.table()}
+    facts = {} if moved is None else {"character": take.character.name, "retarget": moved.table()}
     report.progress(0.1, "writing")
     written = outputs.export(
-        shown, with_origin(take, job.source), job.outputs, report.stage(0.1, 1.0), options=job, time=job.time,
+        target or functools.partial(character_of, take.character),
+        with_origin(take, job.source),
+        job.outputs,
+        report.stage(0.1, 1.0),
+        options=job,
+        time=job.time,
         sheet=job.sheet,
-    )  # fmt: skip
+    )
     return {"outputs": written, "frames": take.frames, "fps": take.fps, "seconds": round(take.seconds, 6), **facts}
 
 
@@ -132,8 +132,8 @@ def reference_of(take: Take, job: Job) -> CharacterReference:
     return CharacterReference(name, settings, job.part or own.part)
 
 
-def retargeted(take: Take, job: Job, report: Report) -> Retargeted | None:
-    """The take on the character that performs it, or None where it is that character's already.
+def retargeted(take: Take, job: Job, report: Report) -> tuple[Character | None, Retargeted | None]:
+    """Who performs the take, if that was needed to know, and the take on it, if it is not that character's already.
 
     Without ``--character`` a take keeps its names, unless an output shows a character that does not know them.
     """
@@ -143,11 +143,11 @@ def retargeted(take: Take, job: Job, report: Report) -> Retargeted | None:
 
     shows = any(formats.format_of(path).suffix not in (".take.npz", ".csv") for path in job.outputs)
     if not (shows or job.character or job.curves != "arkit"):
-        return None
+        return None, None
     own, reference = take.character, reference_of(take, job)
     target = character_of(reference, job.subdivision if shows else 0)
     if own.name == reference.name and job.curves == "arkit" and retarget.fits(take, target):
-        return None
+        return target, None
     source = target if own == reference else None
     if source is None:
         try:
@@ -157,7 +157,7 @@ def retargeted(take: Take, job: Job, report: Report) -> Retargeted | None:
     moved = retarget.retarget(take, target, reference, source=source, curves=job.curves, pairs=job.pairs)
     for message in moved.messages:
         report.message(message)
-    return moved
+    return target, moved
 
 
 def character_of(reference: CharacterReference, subdivision: int = 0) -> Character:
