@@ -13,9 +13,13 @@ from hyoid import characters
 from hyoid.characters import arkit, flame, neck, smpl_expression, smpl_family
 from hyoid.characters.performance import deform, joint_transforms, perform
 from hyoid.errors import InputError, UsageError
+from hyoid.formats import character_npz, glb_read, glb_take
 from hyoid.geometry import rotations
+from hyoid.report import SILENT
 from hyoid.take import Take
+from hyoid.verbs import outputs, rig
 
+from tests import toy
 from tests.characters import smpl_files
 
 TOLERANCE = 1e-5  # metres: what is promised beside the authors' package; float32 gives about 1e-6
@@ -349,3 +353,36 @@ def test_a_file_cut_short_is_refused(small, tmp_path):
         path.write_bytes(whole[: len(whole) * tenth // 10])
         with pytest.raises(InputError):
             flame.read(path)
+
+
+def test_a_talking_take_comes_back_from_its_files(file, tmp_path):
+    # The jaw follows jawOpen here: a file holds the turned joint, and who reads it back must not turn it twice.
+    from pxr import Usd, UsdSkel
+
+    head = characters.load(f"flame:{file}")
+    frames = 12
+    take = toy.take(frames)
+    assert {"jawOpen", "larynxHeight"} <= set(take.curve_names)
+    outputs.export(head, take, [tmp_path / "a.glb", tmp_path / "a.usdc", tmp_path / "a.character.npz"], SILENT)
+    wanted = deform(head, perform(head, take))
+    again = glb_take.read(tmp_path / "a.glb")
+    assert np.abs(deform(head, perform(head, again)) - wanted).max() < 2e-4
+    assert not glb_read.problems(glb_read.read(tmp_path / "a.glb"))
+    kept = character_npz.read(tmp_path / "a.character.npz")
+    np.testing.assert_array_equal(deform(kept, perform(kept, take)), wanted)
+    assert kept.licence == head.licence
+    stage = Usd.Stage.Open(str(tmp_path / "a.usdc"))
+    skeletons = [UsdSkel.Skeleton(prim) for prim in stage.Traverse() if prim.IsA(UsdSkel.Skeleton)]
+    assert [len(skeleton.GetJointsAttr().Get()) for skeleton in skeletons] == [len(head.joint_names)]
+
+
+def test_rig_says_what_the_expression_cannot_show(file, tmp_path):
+    result = rig.run(
+        rig.Job.model_validate({"character": f"flame:{file}", "output": [tmp_path / "a.character.npz"]}), SILENT
+    )
+    told = result["expression"]
+    assert told["coefficients"] == 100
+    assert 0 < told["residual_mm"] < 1
+    assert len(told["worst_mm"]) == 5
+    assert f"in 100 expression coefficients: {told['residual_mm']} mm off" in rig.show(result)
+    assert rig.expression("human") == {}
