@@ -33,8 +33,8 @@ def written(tmp_path) -> Path:
 def test_our_own_file_gives_the_take_back(written):
     take, read = toy.take(), read_take(written)
     assert (read.fps, read.frames) == (take.fps, take.frames)
-    # breath and swallow are the work of the larynx and the chest: no morph target of a .glb holds them.
-    assert set(take.curve_names) - set(read.curve_names) == {"breath", "swallow"}
+    # Gestures are the work of larynx, neck and chest: no morph target of a .glb holds them.
+    assert set(take.curve_names) - set(read.curve_names) == {"breath", "swallow", "effort"}
     for name in read.curve_names:
         # The larynx is in millimetres, ten times a weight.
         assert np.abs(read.curve(name) - take.curve(name)).max() < TOLERANCE * (10 if name == "larynxHeight" else 1)

@@ -22,7 +22,7 @@ TENSE = "neckTense"
 
 SWALLOW_RISE = 17.0  # millimetres
 SWALLOW_DIP = 4.0
-_DIP_AT, _DIP_END, _RISEN = 0.13, 0.4, 0.95  # of the curve: deepest, over, at the top
+_DIP_AT, _DIP_END = 0.13, 0.4  # of the curve: deepest, over
 _GETTING_UP = 1.5  # a second: how fast the curve rises in a swallow that begins
 BREATH_DROP = 2.0  # millimetres that a full breath draws the larynx down
 EFFORT_DROP = 3.0
@@ -113,7 +113,9 @@ def swallow_height(swallow: np.ndarray, fps: float) -> np.ndarray:
     pace = np.gradient(swallow) * fps if len(swallow) > 1 else np.zeros(len(swallow))
     begins = _step(pace / _GETTING_UP)
     dip = _step(swallow / _DIP_AT) * (1 - _step((swallow - _DIP_AT) / (_DIP_END - _DIP_AT)))
-    return SWALLOW_RISE * _step((swallow - 0.5 * _DIP_AT) / (_RISEN - 0.5 * _DIP_AT)) - SWALLOW_DIP * begins * dip
+    risen = np.clip((swallow - 0.5 * _DIP_AT) / (1 - 0.5 * _DIP_AT), 0, 1)
+    # Slow at the start, then nearly in proportion to the curve, so that a weaker swallow is a lower one.
+    return SWALLOW_RISE * risen**2 * (2 - risen) - SWALLOW_DIP * begins * dip
 
 
 def neck_bends(curves: dict[str, np.ndarray]) -> np.ndarray:

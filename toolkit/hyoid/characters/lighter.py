@@ -8,16 +8,23 @@ together is a linear map from those nine numbers to offsets; a few singular vect
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hyoid.characters.character import Character, Corrective, Shapes
+
+if TYPE_CHECKING:  # it needs SciPy, which the Python inside Blender does not have
+    from hyoid.characters.performance import Performance
 
 TOLERANCE = 5e-5
 """Metres: how far any vertex may be off, at any rotation of any one joint."""
 
 _LARGEST_TURN = 2 * np.sqrt(2)
 """The Frobenius norm of R - I for a half turn; no rotation has a larger one."""
+
+_NOTHING = 1e-4
+"""A weight that moves nothing that can be seen."""
 
 _FEW = 6
 """A joint with no more correctives than this is left as it is."""
@@ -115,3 +122,34 @@ def _reduced(
         moved = length * _LARGEST_TURN > tolerance / 2 / np.sqrt(kept)
         found.append((u[:, number].reshape(3, 3), touched[moved], fields[number][moved].astype(np.float32)))
     return found
+
+
+def both_signs(character: Character, performed: Performance) -> tuple[Character, Performance]:
+    """The same performance with weights of correctives that are never below zero.
+
+    Most readers of glTF stop weights at zero. Each corrective that goes below gets a second shape, its opposite, for
+    these frames (``NAME_minus``).
+    """
+    shapes, weights = character.shapes, performed.shape_weights
+    rows = [shapes.names.index(entry.shape) for entry in character.correctives]
+    lowest = weights.min(0, initial=0)
+    below = [row for row in rows if lowest[row] < -_NOTHING]
+    if not below:
+        return character, performed
+    pieces = [slice(int(shapes.starts[row]), int(shapes.starts[row + 1])) for row in below]
+    opposite = np.maximum(-weights[:, below], 0)
+    kept = weights.copy()
+    kept[:, rows] = np.maximum(kept[:, rows], 0)
+    names = tuple(f"{shapes.names[row]}_minus" for row in below)
+    sizes = np.cumsum([piece.stop - piece.start for piece in pieces])
+    made = Shapes(
+        (*shapes.names, *names), np.concatenate([shapes.starts, shapes.starts[-1] + sizes]),
+        np.concatenate([shapes.vertices, *(shapes.vertices[piece] for piece in pieces)]),
+        np.concatenate([shapes.offsets, *(-shapes.offsets[piece] for piece in pieces)]),
+    )  # fmt: skip
+    entries = [entry for entry in character.correctives if shapes.names.index(entry.shape) in below]
+    more = tuple(Corrective(f"{entry.shape}_minus", entry.joint, -entry.features) for entry in entries)
+    return (
+        replace(character, shapes=made, correctives=(*character.correctives, *more)),
+        replace(performed, shape_weights=np.concatenate([kept, opposite], axis=1)),
+    )

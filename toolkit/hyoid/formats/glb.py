@@ -16,7 +16,7 @@ import numpy as np
 import hyoid
 from hyoid.characters import arkit, neck, performance
 from hyoid.characters.character import Character, Material, Part
-from hyoid.characters.lighter import lighter
+from hyoid.characters.lighter import both_signs, lighter
 from hyoid.characters.performance import Performance
 from hyoid.errors import InputError
 from hyoid.formats.checks import finite, valid_take
@@ -48,6 +48,8 @@ def write(path: Path, character: Character, take: Take | None = None, *, morph_n
     finite("the character's shapes", character.shapes.offsets)
     character = lighter(character)
     performed = None if take is None else performance.perform(character, take)
+    if performed is not None:
+        character, performed = both_signs(character, performed)
     scales = _scales(character, performed)
     buffer = Buffer()
     parts = [part for part in character.parts if part.faces.stop > part.faces.start]

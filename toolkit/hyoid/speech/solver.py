@@ -218,7 +218,7 @@ def _curves(
     for side in ("Left", "Right"):
         curves["eyeBlink" + side] = blink
         curves["eyeSquint" + side] = 0.15 * blink
-        curves["mouthPress" + side] = np.maximum(curves["mouthPress" + side], 0.25 * pressed)
+        curves["mouthPress" + side] = np.maximum(curves["mouthPress" + side], 0.2 * pressed)
     curves["mouthShrugLower"] = np.maximum(curves["mouthShrugLower"], 0.15 * pressed)
     curves |= performance.brow_curves(measured, times, seed, played.brows)
     curves["breath"] = np.clip(played.breath * level, 0, 1)
