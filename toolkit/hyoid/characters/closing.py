@@ -17,6 +17,7 @@ from hyoid.geometry.closest import Surface, edges_of
 from hyoid.geometry.registration import bind
 from hyoid.geometry.transfer import Binding, factor
 
+_CLOSE_ENOUGH = 3e-4  # metres that a rim may miss
 _SPREAD = 3.0  # rings of vertices that a correction of a rim reaches
 _PRECISION = 1000  # units of a cut's capacity
 _SLITS = (("jawOpen", -1, 0.012), ("eyeBlinkLeft", -1, 0.006), ("eyeBlinkRight", -1, 0.006))
@@ -184,39 +185,54 @@ def _meeting(
 
 
 def closed(
-    template: Template, found_meetings: list[Meeting], offsets: np.ndarray, points: np.ndarray,
-    laplacian: sparse.csr_matrix, scale: float,
+    template: Template, found_meetings: list[Meeting], on_template: np.ndarray, offsets: np.ndarray,
+    points: np.ndarray, laplacian: sparse.csr_matrix, scale: float,
 ) -> np.ndarray:  # fmt: skip
     """The shapes (K, m, 3) with lips and lids that come as near to each other as the source's do.
 
     Args:
-        points: (m, 3) of the mesh. laplacian: (m, m) over its edges. scale: of the mesh against the source.
+        on_template: (K, n, 3), the shapes on the template that lies on the mesh. points: (m, 3) of the mesh.
+        laplacian: (m, m) over its edges. scale: of the mesh against the source.
     """
     names = template.source.shapes.names
     tree = cKDTree(points)
     result = offsets.copy()
     for meeting in found_meetings:
         ends = [template.placed[rows] for rows in (meeting.upper, meeting.lower)]
-        found = [tree.query(places) for places in ends]
-        near = (found[0][0] < 0.006 * scale) & (found[1][0] < 0.006 * scale)
+        first = names.index(meeting.shapes[0])
+        upper, lower = (
+            _same_side(tree, places, on_template[first][rows], offsets[first], scale)
+            for places, rows in zip(ends, (meeting.upper, meeting.lower), strict=True)
+        )
+        near = (upper >= 0) & (lower >= 0)
         if near.sum() < 3:
             continue
-        upper, lower = (rows[near] for _, rows in found)
+        upper, lower = upper[near], lower[near]
         shapes = [names.index(shape) for shape in meeting.shapes]
         way = meeting.way
         rest = (ends[0][near] - ends[1][near]) @ way
         moved = sum(result[index] for index in shapes)
         missing = rest + (moved[upper] - moved[lower]) @ way - scale * meeting.gap[near]
-        missing = np.clip(missing, -0.004 * scale, 0.004 * scale)
+        missing = np.sign(missing) * np.clip(np.abs(missing) - _CLOSE_ENOUGH * scale, 0, 0.004 * scale)
         result[shapes[-1]] = _push(result[shapes[-1]], missing, way, upper, lower, laplacian, meeting.share)
     return result
+
+
+def _same_side(tree: cKDTree, places: np.ndarray, wanted: np.ndarray, offsets: np.ndarray, scale: float) -> np.ndarray:
+    """The nearest vertex (n,) of the mesh that moves like the place (n, 3) does, so on its side of the slit, or -1."""
+    distances, nearest = tree.query(places, 8)
+    alike = np.linalg.norm(offsets[nearest] - wanted[:, None], axis=2)
+    usual = max(float(np.linalg.norm(wanted, axis=1).max()), 0.002 * scale)
+    good = (alike < 0.3 * usual) & (distances < 0.006 * scale)
+    found = nearest[np.arange(len(places)), np.where(good, distances, np.inf).argmin(1)]
+    return np.where(good.any(1), found, -1)
 
 
 def _push(
     offsets: np.ndarray, missing: np.ndarray, way: np.ndarray, upper: np.ndarray, lower: np.ndarray,
     laplacian: sparse.csr_matrix, share: float,
 ) -> np.ndarray:  # fmt: skip
-    """Offsets (m, 3) with ``missing`` (pairs,) metres taken up along ``way``, falling off over some rings of vertices."""
+    """Offsets (m, 3) with ``missing`` (pairs,) metres taken up along ``way``, falling off over a few rings."""
     count = len(offsets)
     total, weight = np.zeros(count), np.zeros(count)
     for rows, part in ((upper, -share), (lower, 1 - share)):

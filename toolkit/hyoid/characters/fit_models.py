@@ -137,8 +137,6 @@ def _knobs(name: str) -> dict[str, Knob]:
     for key, setting in known.items():
         if key in bundled.RACES:
             knobs[key] = Knob(setting, 0.4)
-        elif key in bundled.AXES and key not in _SKIPPED:
-            knobs[key] = Knob(setting, 0.35)
-        elif key.startswith(_PREFIXES):
+        elif (key in bundled.AXES and key not in _SKIPPED) or key.startswith(_PREFIXES):
             knobs[key] = Knob(setting, 0.35)
     return knobs

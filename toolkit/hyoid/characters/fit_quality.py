@@ -30,8 +30,8 @@ def quality(
 
     ``median_error_mm`` and ``percentile_95_mm`` tell how far the face of the drawn template lies from the mesh. Each
     entry of ``checks`` has ``value``, ``limit`` and ``result``: ``lids_left`` and ``lids_right`` (share of the opening
-    that a blink leaves), ``lips`` (share of the opening of the jaw that ``mouthClose`` leaves), ``jaw`` (opening between
-    the lips against the source's), ``symmetry`` (mm between left and right shapes, symmetric meshes only),
+    that a blink leaves), ``lips`` (share of the jaw's opening that ``mouthClose`` leaves), ``jaw`` (opening between the
+    lips against the source's), ``symmetry`` (mm between left and right shapes, symmetric meshes only),
     ``teeth`` (mm that the upper teeth move), ``flipped`` (worst share of faces that a shape turns over, and which).
     """
     face = carried.fine.stencil @ carried.template.face.astype(float) > 0.5
@@ -56,8 +56,8 @@ def _check(value: float, limit: float, passed: bool, **more: Any) -> dict[str, A
     return {"value": round(float(value), 4), "limit": limit, "result": "pass" if passed else "fail", **more}
 
 
-def opening(vertices: np.ndarray, triangles: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
-    """How much of a window one can see through from the front, in square metres.
+def opening(vertices: np.ndarray, triangles: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Where one can see through a window from the front: (columns, rows) bool, :data:`_GRID` metres apart.
 
     Args:
         vertices: (n, 3). triangles: (T, 3); those with a corner behind ``low`` do not block the sight.
@@ -78,6 +78,11 @@ def opening(vertices: np.ndarray, triangles: np.ndarray, low: np.ndarray, high: 
         turns = [(q[0] - p[0]) * (y - p[1]) - (q[1] - p[1]) * (x - p[0]) for p, q in ((a, b), (b, c), (c, a))]
         within = np.all([turn >= 0 for turn in turns], 0) | np.all([turn <= 0 for turn in turns], 0)
         seen[columns, rows] &= ~within
+    return seen
+
+
+def _area(seen: np.ndarray) -> float:
+    """Square metres of what can be seen through."""
     return float(seen.sum()) * _GRID**2
 
 
@@ -98,8 +103,8 @@ def _lids(head: HeadMesh, carried: Carried) -> dict[str, Any]:
         margin = 0.001 * carried.placing.scale
         low, high = rims.min(0) - margin, rims.max(0) + margin
         low[2] -= 0.006 * carried.placing.scale
-        rest = opening(points, triangles, low, high)
-        left = opening(points + _shape(carried, name), triangles, low, high)
+        rest = _area(opening(points, triangles, low, high))
+        left = _area(opening(points + _shape(carried, name), triangles, low, high))
         side = name.removeprefix("eyeBlink").lower()
         if rest > 20e-6 * carried.placing.scale**2:
             share = left / rest
@@ -133,9 +138,11 @@ def _lips(character: Character, source: Character, head: HeadMesh, carried: Carr
     rims = carried.template.placed[np.concatenate([meeting.upper, meeting.lower])]
     low, high = rims.min(0), rims.max(0) + 0.002
     low[1] -= own
-    low[2] -= 0.004 * carried.placing.scale
-    wide = opening(points + jaw, triangles, low, high)
-    left = opening(points + _shape(carried, "jawOpen", "mouthClose"), triangles, low, high)
+    low[2] -= 0.008 * carried.placing.scale
+    # What cannot be seen through at rest: the chin lies behind the lips, and is no hole.
+    shut = ~opening(points, triangles, low, high)
+    wide = _area(shut & opening(points + jaw, triangles, low, high))
+    left = _area(shut & opening(points + _shape(carried, "jawOpen", "mouthClose"), triangles, low, high))
     if wide > 20e-6 * carried.placing.scale**2:
         result["lips"] = _check(left / wide, _CLOSED, left <= _CLOSED * wide, open_mm2=round(1e6 * wide, 1))
     else:

@@ -24,7 +24,7 @@ from hyoid.characters.placing import Placement, named_points, place
 from hyoid.characters.template import shape_offsets
 from hyoid.errors import InputError
 from hyoid.geometry import rotations
-from hyoid.geometry.closest import Surface, boundary_vertices, point_normals
+from hyoid.geometry.closest import Surface, boundary_vertices
 from hyoid.geometry.mesh import Mesh
 from hyoid.geometry.meshes import triangulate
 from hyoid.geometry.registration import Similarity, sample_points

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,7 +166,7 @@ def parts_of(mesh: Mesh, piece: np.ndarray, kinds: dict[int, str]) -> list[tuple
 def _runs(values: np.ndarray) -> list[slice]:
     cuts = np.flatnonzero(np.diff(values)) + 1
     ends = [0, *cuts.tolist(), len(values)]
-    return [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [slice(a, b) for a, b in itertools.pairwise(ends)]
 
 
 def make_parts(runs: list[tuple[str, slice, slice]]) -> tuple[Part, ...]:

@@ -28,6 +28,8 @@ _SIZES = (0.10, 2.6)  # metres: the longest side of a mask of a child's face, of
 _KNOWN = 1.30  # factor: a head this far from an adult's size may still be in the unit
 _MISS = 0.0060  # metres at the size of a head: a face that fits worse is none
 _GOOD = 0.0030  # the same: nothing better needs to be looked for
+_DRIFT = 0.008  # metres that ICP may move landmarks
+_SAME_WAY = 0.75  # cosine between the normals of the face and of what it lies on
 _KEPT, _KEPT_OF_HALF = 0.75, 0.45  # share of the head's points that must have a partner
 _SAMPLES = 4000
 _TURNS = 200  # directions beside the 24 of a cube
@@ -40,7 +42,8 @@ class Placement:
 
     Attributes:
         move: the similarity. unit: what a unit of the file is, ``own`` where it is none of :data:`UNITS`.
-        error: metres at an adult's size, of the face of the bundled head from the geometry. size: of the head against the bundled adult's.
+        error: metres at an adult's size, of the face of the bundled head from the geometry. size: of the head against
+            the bundled adult's.
     """
 
     move: Similarity
@@ -113,15 +116,17 @@ def place(
     template = _human()
     cloud = _cloud(vertices, triangles)
     if landmarks and len(pairs := _pairs(template, landmarks)) >= 3:
-        start = procrustes(np.stack([own for own, _ in pairs]), np.stack([place for _, place in pairs]))
-        best = _finish(vertices, triangles, _refine(cloud, [start], _KEPT))
+        best = _by_landmarks(pairs, cloud)
     else:
         best = _look(vertices, triangles, cloud, report)
     model_to_file, error = best
     relative = error / model_to_file.scale
     if relative > _MISS:
+        miss = (
+            f"the best place for a face misses by {1000 * relative:.0f} mm" if np.isfinite(relative) else "no surface"
+        )
         raise InputError(
-            f"nothing in it looks like a head: the best place for a face misses by {1000 * relative:.0f} mm",
+            f"nothing in it looks like a head: {miss}",
             expected="a head scan or head mesh",
             hint="Give landmarks (--landmark nose_tip=...), or cut away what is not the head",
         )
@@ -156,6 +161,9 @@ def _finish(vertices: np.ndarray, triangles: np.ndarray, found: Similarity) -> t
     moved = found.apply(probes)
     distances, nearest = cloud.tree.query(moved)
     across = np.abs(((moved - cloud.points[nearest]) * cloud.normals[nearest]).sum(1))
+    facing = np.abs((_probes()[2] @ found.rotation.T * cloud.normals[nearest]).sum(1))
+    if np.median(facing) < _SAME_WAY:  # a cloud without a surface lets everything fit
+        return found, np.inf
     # A point far to the side of its partner is not measured by the plane of that partner.
     return found, float(np.quantile(np.maximum(across, 0.5 * distances - 0.002 * found.scale), 0.6))
 
@@ -233,8 +241,11 @@ def cloud_normals(points: np.ndarray, neighbours: int = 16) -> np.ndarray:
 
 
 @cache
-def _probes() -> tuple[np.ndarray, np.ndarray]:
-    """Points of the bundled head that a scan can see: some (n, 3) evenly over the head, more (m, 3) of the face."""
+def _probes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points of the bundled head that a scan can see: some (n, 3) evenly over the head, more (m, 3) of the face.
+
+    Also the normals (m, 3) of those of the face.
+    """
     template = _human()
     surface = Surface(template.rest, template.triangles)
     # 8 mm outside of an inner wall (mouth, nostrils, sockets) another wall is near.
@@ -260,7 +271,7 @@ def _spread(points: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
 
 def _search(cloud: Cloud, scales: list[float], kept: float, report: Report) -> Similarity:
     """Many starts with few points and rounds; the better third again with more, and again; the best."""
-    skull, face = _probes()
+    skull, face, _ = _probes()
     extent = _human().rest[_human().head > 0.5]
     starts = [
         _start(extent, cloud.points, rotation, scale) for scale in scales for rotation in turns(_TURNS)
@@ -292,7 +303,7 @@ def _start(extent: np.ndarray, points: np.ndarray, rotation: np.ndarray, scale: 
 
 def _refine(cloud: Cloud, starts: list[Similarity], kept: float) -> Similarity:
     """The best of the starts after ICP with the scale free, judged by the face."""
-    skull, face = _probes()
+    skull, face, _ = _probes()
     both = np.concatenate([skull, face])
     results = []
     for start in starts:

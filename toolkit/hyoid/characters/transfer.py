@@ -113,8 +113,8 @@ def rig_head(
     Args:
         mesh: as it came from a file.
         source: name of a character, as for ``characters.load``.
-        landmarks: names of the bundled human's landmarks with vertex numbers or points (3,) in the space of the mesh, or
-            (68, 3) in iBUG order; None finds the head by itself.
+        landmarks: names of the bundled human's landmarks with vertex numbers or points (3,) in the space of the mesh,
+            or (68, 3) in iBUG order; None finds the head by itself.
 
     Returns:
         The character in metres, +Y up, looking along +Z; its quality; the fit, with the placement of the mesh.
@@ -226,7 +226,7 @@ def carry(source: Character, head: HeadMesh, landmarks: Mapping[str, np.ndarray]
     offsets = np.stack(np.split(flat, len(on_template), axis=1))
     report.progress(0.92, "lips and lids")
     meetings = closing.meetings(template)
-    offsets = closing.closed(template, meetings, offsets, points, laplacian, placing.scale)
+    offsets = closing.closed(template, meetings, on_template, offsets, points, laplacian, placing.scale)
     mirror = mirror_of(points, np.array([1.0, 0.0, 0.0]), _ALIKE * placing.scale)
     if mirror is not None:
         paired = (mirror.partner != np.arange(len(points))) | (np.abs(points @ mirror.normal - mirror.offset) < 1e-4)
@@ -245,8 +245,5 @@ def _finer_by(template: Template, points: np.ndarray, edges: np.ndarray) -> floa
     inside = ((points > low) & (points < high)).all(1)[edges].all(1)
     if not inside.any():
         return 1.0
-    return float(
-        np.clip(
-            (typical(template.placed, own[template.face[own].all(1)]) / typical(points, edges[inside])) ** 2, 0.3, 20
-        )
-    )
+    ratio = typical(template.placed, own[template.face[own].all(1)]) / typical(points, edges[inside])
+    return float(np.clip(ratio**2 - 1, 0.05, 20))

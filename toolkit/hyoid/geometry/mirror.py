@@ -60,7 +60,7 @@ def mirror_of(vertices: np.ndarray, side: np.ndarray, tolerance: float) -> Mirro
 
 
 def symmetric(fields: np.ndarray, names: tuple[str, ...], mirror: Mirror, paired: np.ndarray) -> np.ndarray:
-    """Vector fields (K, V, 3) made alike on both sides: ``...Left`` with the mirrored ``...Right``, others with themselves.
+    """Vector fields (K, V, 3) alike on both sides: ``...Left`` with the mirrored ``...Right``, others with themselves.
 
     ``jawLeft`` and ``jawRight`` are each other's mirror too. Vertices without a partner (``paired`` (V,) False) stay.
     """

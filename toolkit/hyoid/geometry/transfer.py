@@ -98,7 +98,7 @@ class Frames:
         return self.edges(vertices) @ self.inverse
 
     def operator(self) -> sparse.csr_matrix:
-        """The tangential gradient G (3 T, V): rows 3 t .. 3 t + 2 give the derivatives of a vertex field along x, y, z."""
+        """The tangential gradient (3 T, V): rows 3 t to 3 t + 2 are the derivatives of a vertex field along x, y, z."""
         first, second = self.inverse[:, 0], self.inverse[:, 1]  # (T, 3): shares of the two edge differences
         values = np.stack([-(first + second), first, second], -1)  # (T, xyz, corner)
         count = len(self.triangles)
@@ -119,6 +119,7 @@ class DeformationTransfer:
         self.source, self.target = Frames(source, triangles), Frames(target, triangles)
         # What registration did to each triangle: its rotation turns offsets, its stretch scales them.
         self.turned = _vertex_maps(self.source, self.target)
+        self._back = np.linalg.inv(self.turned.triangle)
         gradient = self.target.operator()
         weights = sparse.diags(np.repeat(self.target.areas, 3))
         self._right = (gradient.T @ weights).tocsr()
@@ -133,7 +134,7 @@ class DeformationTransfer:
         """Offsets (V, 3) on the target of offsets (V, 3) on the source."""
         wanted = self.source.gradients(self.source.vertices + offsets) - np.eye(3)
         maps = self.turned.triangle
-        wanted = maps @ wanted @ np.linalg.inv(maps)
+        wanted = maps @ wanted @ self._back
         wanted[self.source.areas <= 1e-12] = 0
         # Row 3 t + i of the operator is the derivative along i; the gradient's column i holds it.
         carried = np.einsum("vij,vj->vi", self.turned.vertex, offsets)
