@@ -121,16 +121,24 @@ def _formulas(key: tuple[tuple[float, ...], ...]) -> dict[str, Any]:
     )
     high, low = ranges(limits)
     upper, lower = axial[_UPPER].sum(), axial.sum() - axial[_UPPER].sum()
+    coupled = _coupled(limits)
     demand, top = _fit(limits)
     nod = f"max(ask_x/{high[0]:.5f},ask_x/{low[0]:.5f})"
     steps = [
         ["reach", f"max(1,sqrt(pow({nod},2)+pow(ask_y/{high[1]:.5f},2)+pow(ask_z/{high[2]:.5f},2)))"],
         *([axis, f"ask_{axis}/reach"] for axis in "xyz"),
-        *([name, f"ask_{axis}+{demand[axis]}"] for name, axis in (("bend", "x"), ("turn", "y"), ("tilt", "z"))),
-        ["bends", _soft(f"(max(bend,0)/{high[0]:.5f}+min(bend,0)/{-low[0]:.5f})")],
-        ["back", f"min(max((bends-{neck.REVERSAL_FROM})/{1 - neck.REVERSAL_FROM:.5f},0),1)"],
+        ["turn", f"ask_y+{demand['y']}"],
         ["upper", _soft(f"(turn*{_UPPER_SHARE / upper:.5f})")],
         ["lower", _soft(f"((turn-upper*{upper:.5f})/{lower:.5f})")],
+        # What the other joints have to make up for: extension in a turn, the skull that goes back, tilts.
+        ["lean", f"ask_x+upper*upper*{neck.EXTENSION.sum():.5f}"],
+        ["end", f"min(max((lean/{high[0]:.5f}-{neck.REVERSAL_FROM})/{1 - neck.REVERSAL_FROM:.5f},0),1)"],
+        ["reversal", f"end*end*(3-2*end)*{neck.REVERSAL:.6f}"],
+        ["bend", f"lean+reversal+{demand['x']}"],
+        ["side", f"ask_z+upper*{coupled[1]:.5f}+lower*{coupled[0]:.5f}"],
+        ["tilt", f"side+{demand['z']}"],
+        ["bends", _soft(f"(max(bend,0)/{high[0]:.5f}+min(bend,0)/{-low[0]:.5f})")],
+        ["back", f"min(max((bends-{neck.REVERSAL_FROM})/{1 - neck.REVERSAL_FROM:.5f},0),1)"],
         ["tilts", _soft(f"(tilt/{high[2]:.5f})")],
         *([f"top_{axis}", top[axis]] for axis in "xyz"),
     ]
@@ -164,13 +172,28 @@ def _fit(limits: NeckLimits) -> tuple[dict[str, str], dict[str, str]]:
     vectors = rotations.to_rotation_vector(neck.distribute(limits, rotations.from_rotation_vector(wanted)))
     found = _demand_of(limits, vectors)
     weight = 1 / ((wanted**2).sum(1) + 0.1)  # small rotations are common and must come out nearly right
-    demand, fitted = {}, wanted.copy()
-    for column, axis in enumerate("xyz"):
-        demand[axis], values = _polynomial(wanted, found[:, column] - wanted[:, column], weight, odd=column > 0)
+    demand, fitted, coupled = {}, wanted.copy(), _coupled(limits)
+    for column, axis in ((1, "y"), (0, "x"), (2, "z")):
+        if axis == "x":
+            turns, upper = neck._turns(fitted[:, 1:2], np.radians(limits.axial))
+            fitted[:, :1] += neck.EXTENSION.sum() * upper**2
+            end = (fitted[:, 0] / ranges(limits)[0, 0] - neck.REVERSAL_FROM) / (1 - neck.REVERSAL_FROM)
+            fitted[:, 0] += neck.REVERSAL * neck._step(end)
+        if axis == "z":
+            lower = turns[:, :1] / np.radians(limits.axial[0])
+            fitted[:, 2:] += upper * coupled[1] + lower * coupled[0]
+        rest = found[:, column] - fitted[:, column]
+        demand[axis], values = _polynomial(wanted, rest, weight, odd=column > 0)
         fitted[:, column] += values
     rest = vectors[:, 7] - neck.shares(limits, fitted)[:, 7]
     top = {a: _polynomial(wanted, rest[:, c], weight, odd=c > 0)[0] for c, a in enumerate("xyz")}
     return demand, top
+
+
+def _coupled(limits: NeckLimits) -> tuple[float, float]:
+    """By how much a full turn of the lower six joints, and of the upper two, tilts the neck, radians."""
+    tilts = limits.coupling * np.radians(limits.axial)
+    return float(tilts[: _UPPER.start].sum()), float(tilts[_UPPER].sum())
 
 
 def _demand_of(limits: NeckLimits, vectors: np.ndarray) -> np.ndarray:
@@ -199,7 +222,8 @@ def _unsoft(value: np.ndarray) -> np.ndarray:
 
 def _polynomial(points: np.ndarray, values: np.ndarray, weight: np.ndarray, odd: bool) -> tuple[str, np.ndarray]:
     """A polynomial as text, and its values. ``odd``: it changes sign when y and z do, as the mirror image asks."""
-    powers = list(_powers(odd))
+    # A nod alone is shared as it is: nothing has to be added to it.
+    powers = [power for power in _powers(odd) if any(power[1:])]
     basis = np.stack([np.prod(points ** np.array(power), 1) for power in powers], 1)
     factors = np.zeros(len(powers))
     for _ in range(_REWEIGHTS):
