@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hyoid import cli
 from hyoid.characters import bundled
 from hyoid.characters.character import Shapes
 from hyoid.errors import UsageError
@@ -15,6 +16,7 @@ from hyoid.formats import character_npz, glb_read, take_npz
 from hyoid.formats.npz import read_npz, write_npz
 from hyoid.report import SILENT
 from hyoid.verbs import check, convert, info, rig
+from hyoid.verbs import run as run_verb
 
 from tests import toy
 
@@ -141,3 +143,23 @@ def test_every_character_holds_presets_its_own_shapes_and_action_units(tmp_path)
         run(character=str(path), output=[take], shape={"winc": 0.5})
     with pytest.raises(UsageError, match="AU46"):
         run(character=str(path), output=[take], shape={"AU46": 0.5})
+
+
+def test_a_job_file_finds_the_character_file_beside_it(tmp_path, monkeypatch):
+    """A folder with a job and its character can be moved as one, and run from anywhere."""
+    (tmp_path / "there").mkdir()
+    character_npz.write(tmp_path / "there" / "a.character.npz", toy.character())
+    (tmp_path / "there" / "job.toml").write_text(
+        'verb = "rig"\ncharacter = "a.character.npz"\noutput = ["a.bvh"]\n', encoding="utf-8"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert cli.run_command(["run", "there/job.toml"]) == 0
+    assert (tmp_path / "there" / "a.bvh").is_file()
+    # Names that are no files stay as they are.
+    assert run_verb.read_job(_job(tmp_path, "human"))[1].character == "human"  # type: ignore[attr-defined]
+    assert run_verb.read_job(_job(tmp_path, "ict:there"))[1].character == f"ict:{tmp_path / 'there'}"  # type: ignore[attr-defined]
+
+
+def _job(folder, character):
+    (folder / "b.toml").write_text(f'verb = "rig"\ncharacter = "{character}"\noutput = ["a.bvh"]\n', encoding="utf-8")
+    return folder / "b.toml"

@@ -223,24 +223,21 @@ def _rigged(
     """The user's mesh as a character in metres, +Y up, with its own name, licence and pictures."""
     from dataclasses import replace
 
-    import numpy as np
-
     from hyoid.characters.mesh_order import by_piece
     from hyoid.characters.placing import named_points
     from hyoid.characters.transfer import rig_mesh
 
     placed = replace(mesh, vertices=found.placement.apply(mesh.vertices))
-    if not job.keep_order:
-        placed, order = by_piece(placed)
-        if (np.diff(order) != 1).any():
-            report.message(
-                "the pieces of the mesh were mixed: its vertices are put in order (--keep-order leaves them)"
-            )
     picked = None
     if landmarks is not None:
         points = named_points(landmarks, mesh.vertices)
         picked = {name: found.placement.apply(point[None])[0] for name, point in points.items()}
-    character, quality = rig_mesh(source, placed, name=job.name or _stem(job.mesh), landmarks=picked, report=report)
+    name = job.name or _stem(job.mesh)
+    character, quality = rig_mesh(source, placed, name=name, landmarks=picked, report=report.stage(0.0, 0.5))
+    if len(character.parts) == 1 and len(quality["pieces"]) > 1 and not job.keep_order:
+        report.message("the pieces of the mesh were mixed: its vertices are put in order (--keep-order leaves them)")
+        placed, _ = by_piece(placed)
+        character, quality = rig_mesh(source, placed, name=name, landmarks=picked, report=report.stage(0.5, 1.0))
     character = replace(character, licence=licence_of(source), settings={}, digest="")
     character = _with_pictures(job, placed, character)
     if job.eyes and not _has_eyes(quality):

@@ -25,6 +25,7 @@ from hyoid.verbs.job import JobModel, cli_settings, positional
 RUNNABLE = tuple(verb for verb in SUMMARIES if verb != "run")
 LARGEST_JOB_FILE = 1 << 20
 LONGEST_PATH = 255
+_CHARACTERS = ("character", "model")
 
 
 class Job(JobModel):
@@ -72,6 +73,8 @@ def read_job(path: Path) -> tuple[str, JobModel]:
         folder = path.resolve().parent
         if field is not None and (_holds_paths(field.annotation) or _names_file(field, folder, value)):
             values[name] = _anchored(value, folder)
+        elif name in _CHARACTERS and isinstance(value, str):
+            values[name] = _anchored_character(value, folder)
     return verb, validate(model, values, as_options=False, path=path)
 
 
@@ -120,6 +123,12 @@ def _names_file(field: FieldInfo, folder: Path, value: Any) -> bool:
     """Whether a field that takes a text or the path of one was given the path of a file that is there."""
     takes_both = "file_or_text" in cli_settings(field)
     return takes_both and isinstance(value, str) and len(value) < LONGEST_PATH and (folder / value).is_file()
+
+
+def _anchored_character(name: str, folder: Path) -> str:
+    """The name of a character; a file or folder in it that lies beside the job file is named from there."""
+    source, colon, place = name.rpartition(":")
+    return f"{source}{colon}{folder / place}" if place and (folder / place).exists() else name
 
 
 def _anchored(value: Any, folder: Path) -> Any:
