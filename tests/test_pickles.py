@@ -306,6 +306,7 @@ def test_flipped_bytes_never_escape_as_other_errors(tmp_path):
         b"\x80\x02\x8b" + struct.pack("<i", (1 << 31) - 1) + b"few.",
         PLAIN_ARRAY.replace(b"(K\x03K\x02t", b"(J\xff\xff\xff\x7fJ\xff\xff\xff\x7ft"),
         PLAIN_ARRAY.replace(b"\x02f8", b"\x07S999999"),
+        PLAIN_ARRAY.replace(b"\x02f8", b"\x02S0").replace(b"(K\x03K\x02t", b"(J\xff\xff\xff\x7fK\x01t"),
     ],
 )  # fmt: skip
 def test_promises_are_compared_before_memory_is_taken(tmp_path, data):

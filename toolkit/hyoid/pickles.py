@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import codecs
 import io
-import math
 import pickletools
-import re
 import struct
 import tokenize
 import zipfile
@@ -26,12 +24,12 @@ from typing import Any
 import numpy as np
 
 from hyoid.errors import InputError
+from hyoid.pickle_values import BUILT, MAKERS, as_bytes, fields, make_array_of, printable
 
 _NPY = b"\x93NUMPY"
 _DEEPEST = 64
 _DEFLATE_LIMIT = 1032
 _OPCODES = {ord(info.code): info for info in pickletools.opcodes}
-_DTYPE = re.compile(r"[<>|=]?([biufcSUO?])(\d{0,6})")
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
 _NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")
 _BUILTINS = ("builtins", "__builtin__")
@@ -55,9 +53,6 @@ _KNOWN: dict[tuple[str, str], str] = {
     ("chumpy", "Ch"): "chumpy",
     ("chumpy.reordering", "Select"): "select",
 }
-_SPARSE = ("_shape", "data", "indices", "indptr")
-_BUILT = {"csc": _SPARSE, "csr": _SPARSE, "chumpy": ("x",), "select": ("a", "idxs", "preferred_shape")}
-"""Classes whose objects are made empty and then get a state, of which these attributes are read."""
 
 
 def read(path: str | Path) -> Any:
@@ -128,20 +123,7 @@ def _npy(data: bytes) -> Any:
         return _Machine(data[stream.tell() :]).run()
     if dtype.kind not in "biufcSU":
         raise InputError(f"holds an array of type {dtype}", expected="plain numbers or text")
-    return _array(data[stream.tell() :], dtype, shape, fortran)
-
-
-def _array(data: bytes, dtype: np.dtype, shape: tuple[int, ...], fortran: bool) -> np.ndarray:
-    if not all(isinstance(side, int) and 0 <= side < 1 << 40 for side in shape):
-        raise InputError(f"promises an array of the shape {shape}")
-    promised = math.prod(shape) * dtype.itemsize
-    if promised != len(data):
-        raise InputError(f"promises {promised} bytes of {dtype} {shape}, {len(data)} are there")
-    if not promised:
-        return np.zeros(shape, dtype)
-    array = np.frombuffer(data, dtype)
-    array = array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
-    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+    return make_array_of(data[stream.tell() :], dtype, shape, fortran)
 
 
 @dataclass(frozen=True)
@@ -258,7 +240,7 @@ class _Machine:
         kind = _KNOWN.get((module, name))
         if kind is None:
             raise InputError(
-                f"needs the class or function '{_plain(f'{module}.{name}')}', which is not data",
+                f"needs the class or function '{printable(f'{module}.{name}')}', which is not data",
                 expected="numbers, text, containers, NumPy arrays, SciPy sparse matrices or chumpy arrays",
                 hint="Nothing of the file was run; do not load it with other programs unless you trust its source",
             )
@@ -278,7 +260,7 @@ class _Machine:
         if isinstance(made, _Class) and made.kind in ("set", "frozenset", "ordered") and isinstance(arguments, tuple):
             self._stack.append(_call(made, arguments))
             return
-        if not (isinstance(made, _Class) and made.kind in _BUILT and arguments == ()):
+        if not (isinstance(made, _Class) and made.kind in BUILT and arguments == ()):
             raise InputError("makes an object of something that is not a known class")
         self._stack.append(_Object(made.kind, ()))
 
@@ -300,7 +282,7 @@ class _Machine:
         target = self._stack[-1]
         if isinstance(target, dict) and isinstance(state, dict):  # attributes of an ordered dict
             return
-        if not isinstance(target, _Object) or target.kind not in ("array", "dtype", *_BUILT):
+        if not isinstance(target, _Object) or target.kind not in ("array", "dtype", *BUILT):
             raise InputError("gives a state to something that has none")
         target.state = state
 
@@ -332,9 +314,9 @@ class _Machine:
             plain = tuple(entry for entry in value.arguments if not isinstance(entry, _Class))
             self._kept.append(plain)
             arguments = self._finish(plain, depth + 1)
-            if value.kind in _BUILT:
-                value.state = _fields(value.kind, value.state)
-            result = _MAKERS[value.kind](arguments, self._finish(value.state, depth + 1))
+            if value.kind in BUILT:
+                value.state = fields(value.kind, value.state)
+            result = MAKERS[value.kind](arguments, self._finish(value.state, depth + 1))
         self._open.discard(key)
         self._finished[key] = result
         self._kept.append(value)
@@ -349,24 +331,12 @@ def _text_line(line: bytes) -> str:
     return codecs.escape_decode(line[1:-1])[0].decode("latin-1")  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _plain(name: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in name)[:120]
-
-
 def _key(value: Any) -> Any:
     """A key of a dict or a member of a set: plain values only, because nested ones can take for ever to hash."""
     flat = value if isinstance(value, tuple) else (value,)
     if not all(entry is None or isinstance(entry, str | bytes | int | float) for entry in flat):
         raise InputError(f"holds a key of type {type(value).__name__}", expected="text or a number")
     return value
-
-
-def _bytes(value: Any) -> bytes:
-    if isinstance(value, str):
-        return value.encode("latin-1")
-    if isinstance(value, bytes | bytearray):
-        return bytes(value)
-    raise InputError(f"holds the contents of an array as {type(value).__name__}", expected="bytes")
 
 
 def _call(made: _Class, arguments: tuple) -> Any:
@@ -378,7 +348,7 @@ def _call(made: _Class, arguments: tuple) -> Any:
             raise InputError(f"calls '{made.name}' with a {type(arguments[0]).__name__}")
         if isinstance(arguments[0], str) and arguments[1:] not in (("latin1",), ("latin-1",)):
             raise InputError(f"calls '{made.name}' with another encoding", expected="latin1")
-        return _bytes(arguments[0])
+        return as_bytes(arguments[0])
     if made.kind in ("set", "frozenset"):
         members = arguments[0] if arguments else []
         if not isinstance(members, list | tuple | set):
@@ -391,7 +361,7 @@ def _call(made: _Class, arguments: tuple) -> Any:
         return {_key(key): value for key, value in pairs}
     if made.kind == "reconstructor":
         inner = arguments[0] if arguments else None
-        if not (isinstance(inner, _Class) and inner.kind in _BUILT):
+        if not (isinstance(inner, _Class) and inner.kind in BUILT):
             raise InputError("makes an object of something that is not a known class")
         return _Object(inner.kind, ())
     if made.kind == "array" and not (arguments and isinstance(arguments[0], _Class) and arguments[0].kind == "ndarray"):
@@ -401,110 +371,6 @@ def _call(made: _Class, arguments: tuple) -> Any:
     return _Object(made.kind, arguments)
 
 
-def _make_dtype(arguments: tuple, state: Any) -> np.dtype:
-    text = arguments[0] if arguments else None
-    match = _DTYPE.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise InputError(f"holds an array of type {_plain(str(text))}", expected="plain numbers or text")
-    dtype = np.dtype(text)
-    if state is None:
-        return dtype
-    if not (isinstance(state, tuple) and len(state) >= 8 and state[2:5] == (None, None, None)):
-        raise InputError("holds an array with named fields", expected="plain numbers or text")
-    return dtype.newbyteorder(state[1]) if state[1] in ("<", ">", "=") else dtype
-
-
-def _make_array(arguments: tuple, state: Any) -> Any:
-    if not (isinstance(state, tuple) and len(state) == 5):
-        raise InputError("holds an array without contents")
-    _, shape, dtype, fortran, data = state
-    if not (isinstance(shape, tuple) and isinstance(dtype, np.dtype)):
-        raise InputError("holds an array without shape or type")
-    if dtype != np.dtype(object):
-        return _array(_bytes(data), dtype, shape, bool(fortran))
-    sides = all(isinstance(side, int) and side >= 0 for side in shape)
-    if not (sides and isinstance(data, list) and math.prod(shape) == len(data)):
-        raise InputError(f"promises objects of shape {shape} that are not there")
-    if not shape:
-        return data[0]
-    array = np.empty(len(data), object)
-    array[:] = data
-    return array.reshape(shape, order="F" if fortran else "C")
-
-
-def _make_scalar(arguments: tuple, state: Any) -> Any:
-    dtype, data = arguments
-    if dtype == np.dtype(object):
-        raise InputError("holds an object where a number should be")
-    return _array(_bytes(data), dtype, (), False)[()]
-
-
-def _make_buffer(arguments: tuple, state: Any) -> np.ndarray:
-    data, dtype, shape, order = arguments
-    if not isinstance(dtype, np.dtype) or dtype == np.dtype(object) or not isinstance(shape, tuple):
-        raise InputError("holds an array without shape or type")
-    return _array(_bytes(data), dtype, shape, order == "F")
-
-
-def _fields(kind: str, state: Any) -> tuple[Any, ...]:
-    missing = [name for name in _BUILT[kind] if not isinstance(state, dict) or name not in state]
-    if missing:
-        raise InputError(f"holds a {kind} object without '{missing[0]}'")
-    return tuple(state[name] for name in _BUILT[kind])
-
-
-def _make_sparse(kind: str, state: Any) -> Any:
-    """A SciPy matrix made from arrays that were compared with its shape first."""
-    from scipy import sparse
-
-    shape = state[0]
-    arrays = [np.asarray(array) for array in state[1:]]
-    data, indices, starts = arrays
-    sound = (
-        isinstance(shape, tuple) and len(shape) == 2 and all(isinstance(side, int) and side >= 0 for side in shape)
-        and all(array.ndim == 1 for array in arrays) and data.dtype.kind in "biuf"
-        and indices.dtype.kind in "iu" and starts.dtype.kind in "iu"
-    )  # fmt: skip
-    if sound:
-        major, minor = shape if kind == "csr" else shape[::-1]
-        count = len(indices)
-        sound = len(data) >= count and len(starts) == major + 1 and starts[0] == 0 and starts[-1] == count
-        sound = sound and bool((np.diff(starts.astype(np.int64)) >= 0).all())
-        sound = sound and (not count or (int(indices.min()) >= 0 and int(indices.max()) < minor))
-    if not sound:
-        raise InputError("holds a sparse matrix whose arrays contradict each other")
-    build = sparse.csr_matrix if kind == "csr" else sparse.csc_matrix
-    return build((data[: len(indices)].copy(), indices.copy(), starts.copy()), shape=shape)
-
-
-def _make_chumpy(arguments: tuple, state: Any) -> Any:
-    (value,) = state
-    if not isinstance(value, np.ndarray | np.generic | float | int):
-        raise InputError("holds a chumpy object whose value is not an array")
-    return np.asarray(value)
-
-
-def _make_select(arguments: tuple, state: Any) -> np.ndarray:
-    """Entries of another array, the one computed chumpy object in published body models."""
-    source, chosen, shape = state
-    if not (isinstance(source, np.ndarray) and isinstance(chosen, np.ndarray) and chosen.dtype.kind in "iu"):
-        raise InputError("holds a chumpy selection that is not of arrays")
-    if chosen.size and not (chosen.min() >= 0 and chosen.max() < source.size):
-        raise InputError("holds a chumpy selection outside of its array")
-    result = source.ravel()[chosen]
-    return result.reshape(shape) if isinstance(shape, tuple) else result
-
-
-_MAKERS: dict[str, Callable[[tuple, Any], Any]] = {
-    "dtype": _make_dtype,
-    "array": _make_array,
-    "scalar": _make_scalar,
-    "buffer": _make_buffer,
-    "csc": lambda _, state: _make_sparse("csc", state),
-    "csr": lambda _, state: _make_sparse("csr", state),
-    "chumpy": _make_chumpy,
-    "select": _make_select,
-}
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
