@@ -53,10 +53,10 @@ def compare(peer: Callable[[], np.ndarray], ours: Callable[[], np.ndarray], repe
 
 
 def against_smplx(part: str, repeats: int) -> dict:
-    """The bundled human: 55 shapes and linear blend skinning of a batch, with smplx.lbs as the peer.
+    """The bundled human: all its shapes and linear blend skinning of a batch, with smplx.lbs as the peer.
 
-    The peer is one whole call of ``smplx.lbs.lbs``. This character has no pose correctives; the call cannot leave them
-    out, so it gets zeros, and that product is part of its cost as in every use of it.
+    The peer is one whole call of ``smplx.lbs.lbs``. The correctives of this character are among its shapes; the call
+    cannot leave its own out, so it gets zeros, and that product is part of its cost as in every use of it.
     """
     import torch
     from smplx.lbs import lbs

@@ -14,6 +14,7 @@ from hyoid.files import data_folder
 from hyoid.geometry import rotations
 from hyoid.geometry.volume import boundary_loops, closed_volume, turned_over, volume_gradient
 from hyoid.systems.hack import train
+from hyoid.take import Take
 from hyoid.verbs import bench
 
 
@@ -68,6 +69,25 @@ def test_no_triangle_folds_over_a_fine_grid_and_unseen_poses(measures):
     human = characters.load("human", part="head")
     poses = np.concatenate([_grid(human, 8), neck.distribute(human.neck, measures.unseen(human))])
     assert not measures.Neck(human).measure(poses, True)["folds"].any()
+
+
+def test_no_weight_below_zero_is_left_for_files_and_the_skin_is_the_same():
+    from hyoid.characters import performance
+    from hyoid.characters.lighter import both_signs
+
+    human = characters.load("human", part="head")
+    poses = _grid(human, 3)[:7].astype(np.float32)
+    take = Take(
+        fps=30.0, curve_names=(), curves=np.zeros((7, 0), np.float32), joint_names=neck.JOINTS, rotations=poses,
+        root=np.zeros((7, 3), np.float32), confidence=np.ones(7, np.float32),
+    )  # fmt: skip
+    plain = performance.perform(human, take)
+    assert plain.shape_weights.min() < -0.05
+    twin, done = both_signs(human, plain)
+    first = len(human.shapes.names) - len(human.correctives)
+    assert done.shape_weights[:, first:].min() >= 0
+    assert {entry.shape for entry in twin.correctives} <= set(twin.shapes.names)
+    np.testing.assert_allclose(performance.deform(twin, done), performance.deform(human, plain), atol=1e-6)
 
 
 def test_the_correctives_are_as_large_as_the_neck_asks():
