@@ -133,6 +133,17 @@ def place(
     return _placement(model_to_file, relative, vertices)
 
 
+def _by_landmarks(pairs: list[tuple[np.ndarray, np.ndarray]], cloud: Cloud) -> tuple[Similarity, float]:
+    """Where the landmarks put the head, refined by what lies near it; how far the landmarks miss."""
+    own, places = (np.stack(side) for side in zip(*pairs, strict=True))
+    start = procrustes(own, places)
+    found, _ = icp(_probes()[1], cloud, start, rounds=15, kept=0.35)
+    drift = np.linalg.norm(found.apply(own) - start.apply(own), axis=1).max() / start.scale
+    found = found if drift < _DRIFT else start
+    # People differ, and so do places that are picked by hand: half of the miss is theirs.
+    return found, 0.5 * float(np.median(np.linalg.norm(found.apply(own) - places, axis=1)))
+
+
 def _look(vertices: np.ndarray, triangles: np.ndarray, cloud: Cloud, report: Report) -> tuple[Similarity, float]:
     """The whole head in a known unit; else half of one (a scan from the side); else in a unit of its own."""
     units = [1 / UNITS[unit] for unit in guess_units(vertices)]
@@ -252,9 +263,8 @@ def _probes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     outside = surface.closest(template.rest + 0.008 * surface.normals).distances > 0.006
     skull = np.flatnonzero((template.head > 0.5) & outside)
     face = np.flatnonzero(template.face & outside & (template.head > 0.9))
-    return template.rest[_spread(template.rest[skull], skull, 500)], template.rest[
-        _spread(template.rest[face], face, 700)
-    ]
+    rows = _spread(template.rest[face], face, 700)
+    return template.rest[_spread(template.rest[skull], skull, 500)], template.rest[rows], surface.normals[rows]
 
 
 def _spread(points: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
