@@ -64,6 +64,27 @@ def played(character, turns: np.ndarray, curves: dict[str, np.ndarray] | None = 
     return deform(character, perform(character, a_take(character, turns, curves)))
 
 
+def unfolded(character) -> tuple[float, int]:
+    """The share of the neck's triangles that face outward when eight joints share a bend, turn or tilt; how many."""
+    first = character.joint("c7t1")
+    turns = np.zeros((3, len(character.joint_names), 3))
+    for axis, degrees in enumerate((5, 7, 5)):
+        turns[axis, first : first + 8, axis] = np.radians(degrees)
+    performed = perform(character, a_take(character, turns))
+    world = joint_transforms(character, performed)[..., :3, :3]
+    faces = character.faces[character.parts[0].faces][:, :3]
+    heavy = character.weight_joints[:, 0]
+
+    def normals(points: np.ndarray) -> np.ndarray:
+        a, b, c = (points[..., faces[:, i], :].astype(float) for i in range(3))
+        return np.cross(b - a, c - a)
+
+    carried = np.einsum("pfij,fj->pfi", world[:, heavy[faces[:, 0]]], normals(character.vertices))
+    turned = np.einsum("pfi,pfi->pf", carried, normals(deform(character, performed)))
+    on_neck = np.isin(heavy[faces], range(first, first + 8)).all(1)
+    return float((turned[:, on_neck] > 0).mean()), int(on_neck.sum())
+
+
 def test_a_python_2_pickle_with_chumpy_gives_what_the_npz_gives(file, folder):
     # Whoever has a licence has one of the two; an artist must not notice which.
     pickled = smpl_files.write_pkl(folder / "generic_model.pkl", smpl_files.arrays("FLAME", 400))
@@ -175,6 +196,12 @@ def test_eight_joints_carry_the_head_and_the_file_s_eyes_and_jaw(file):
     np.testing.assert_allclose(moved[crown], carried, atol=1e-5)
     np.testing.assert_allclose(moved[bust], head.vertices[bust], atol=1e-5)
     assert {corrective.joint for corrective in head.correctives} == {"jaw"}
+
+
+def test_the_neck_bends_without_folds(file):
+    kept, count = unfolded(characters.load(f"flame:{file}"))
+    assert count > 500
+    assert kept > 0.999
 
 
 def test_the_record_shows_a_person(file):
