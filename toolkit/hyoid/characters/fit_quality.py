@@ -88,7 +88,7 @@ def _area(seen: np.ndarray) -> float:
 
 def _shape(carried: Carried, *names: str) -> np.ndarray:
     known = carried.template.source.shapes.names
-    return sum(carried.offsets[known.index(name)] for name in names)
+    return np.sum([carried.offsets[known.index(name)] for name in names], axis=0)
 
 
 def _lids(head: HeadMesh, carried: Carried) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# pyright: reportAttributeAccessIssue=false
 """What the separate pieces of a head mesh are: skin, eyeballs, teeth, tongue, lashes, hair, clothes."""
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from hyoid.characters import arkit
 from hyoid.characters.character import Character
 from hyoid.characters.neck import JOINTS
 from hyoid.errors import InputError
-from hyoid.geometry.closest import Surface, point_normals
+from hyoid.geometry.closest import Surface
 from hyoid.geometry.meshes import catmull_clark, triangulate
 from hyoid.geometry.registration import Cloud, Similarity, Step, icp, procrustes, register
 from hyoid.geometry.skinning import weight_matrix
@@ -263,8 +263,3 @@ def warp(template: Template, placing: Similarity, points: np.ndarray, spread: fl
         if not np.isfinite(result[row]).all():
             result[row] = start[row]
     return result
-
-
-def normals_of(template: Template) -> np.ndarray:
-    """Unit normals (n, 3) of the placed template."""
-    return point_normals(template.placed, template.triangles)

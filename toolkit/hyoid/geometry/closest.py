@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# pyright: reportAttributeAccessIssue=false
 """Closest points on triangle meshes, connected pieces, welded duplicates: what registration stands on."""
 
 from __future__ import annotations

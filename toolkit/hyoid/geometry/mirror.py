@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# pyright: reportAttributeAccessIssue=false
 """Meshes with a left and a right that are alike: the mirror plane and each vertex's partner."""
 
 from __future__ import annotations
