@@ -29,6 +29,8 @@ def main(addon, args):
     bpy.ops.hyoid.set_emotion(emotion="happiness")
     smiles = world_points(rig.body.evaluated_get(bpy.context.evaluated_depsgraph_get()))
     answer["smile"] = float(np.abs(smiles - still).max())
+    lashes = next(part for part in rig.parts if part["hyoid_part"] == "lashes")
+    answer["lashes"] = max(abs(key.value) for key in lashes.data.shape_keys.key_blocks if key.name[:3] == "AU ")
     bpy.ops.hyoid.remove_action_units()
     answer["said"] = insert.insert(scene, armature, take, channels.Placement(1, "new", 0, 0, "units"))
     answer["units"] = units.units(armature)

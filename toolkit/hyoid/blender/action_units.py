@@ -50,14 +50,15 @@ def add(armature: Any, objects: list[Any], recipes: dict[str, dict[str, Any]]) -
         if name not in armature:
             text = f"{recipes[name]['title']}: 0.2 is A (trace), 1 is E (maximum); on top of the animation"
             compat.set_property(armature, name, 0.0, 0.0, 1.0, text, most=1.0)
-    # Blender must see the properties before a driver asks for them: one that finds none is off for good.
-    armature.update_tag()
-    bpy.context.view_layer.update()
     active = [part.active_shape_key_index for part in objects]
     shapes = list(dict.fromkeys(shape for recipe in weights.values() for shape in recipe if shape in present))
     for part in objects:
         for shape in shapes:
             _copy(part, shape)
+    # Blender must see properties and keys before a driver asks for them: one that finds none is off for good.
+    for changed in (armature, *(part.data.shape_keys for part in objects if part.data.shape_keys)):
+        changed.update_tag()
+    bpy.context.view_layer.update()
     for shape in shapes:
         if PREFIX + shape not in present:
             _drive(armature, keys, shape, {name: recipe[shape] for name, recipe in weights.items() if shape in recipe})
