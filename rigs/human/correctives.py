@@ -13,7 +13,7 @@ from hyoid.geometry import rotations
 from hyoid.geometry.meshes import triangulate
 from hyoid.systems.hack import train
 from scipy import sparse
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from rigs.human import skeleton
 
@@ -98,7 +98,7 @@ def neck_skin(
 
 def mirrored(points: np.ndarray) -> np.ndarray:
     """The vertex on the other side of each vertex (N,)."""
-    distance, other = cKDTree(points).query(points * [-1, 1, 1])
+    distance, other = KDTree(points).query(points * [-1, 1, 1])
     assert distance.max() < 1e-4, "the body is not symmetric"
     return other
 

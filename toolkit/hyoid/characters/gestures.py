@@ -65,7 +65,8 @@ def added(take: Take, start: int = 0, stop: int | None = None) -> Added:
     curves = {}
     if not take.curve("larynxHeight").any():
         zero = np.zeros(late - early)
-        height = larynx_height(*(around.get(name, zero) for name in CURVES), take.fps)
+        swallow, breath, effort = (around.get(name, zero) for name in CURVES)
+        height = larynx_height(swallow, breath, effort, take.fps)
         curves["larynxHeight"] = height[inside].astype(np.float32)
     if "effort" in now and TENSE not in take.curve_names:
         curves[TENSE] = now["effort"].astype(np.float32)
