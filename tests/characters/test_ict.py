@@ -260,7 +260,8 @@ def test_shapes_are_the_expressions_without_their_noise(load, shared_folder):
     model, character = _real_model(shared_folder), load()
     smile = model.expressions[ict_data.EXPRESSIONS.index("mouthSmile_L")]
     np.testing.assert_allclose(_offsets(character, "mouthSmileLeft")[:9409], 0.01 * smile[:9409], atol=2e-6)
-    inner = sum(model.expressions[ict_data.EXPRESSIONS.index(f"browInnerUp_{side}")] for side in "LR")
+    left, right = (model.expressions[ict_data.EXPRESSIONS.index(f"browInnerUp_{side}")] for side in "LR")
+    inner = left + right
     np.testing.assert_allclose(_offsets(character, "browInnerUp")[:9409], 0.01 * inner[:9409], atol=2e-6)
     gums, upper, lower = (_part(character, name).vertices for name in ("gums", "teeth_upper", "teeth_lower"))
     for name in arkit.NAMES:
