@@ -100,7 +100,7 @@ def mirrored(points: np.ndarray) -> np.ndarray:
     """The vertex on the other side of each vertex (N,)."""
     distance, other = KDTree(points).query(points * [-1, 1, 1])
     assert distance.max() < 1e-4, "the body is not symmetric"
-    return other
+    return np.asarray(other)
 
 
 def sample(limits: NeckLimits, count: int, seed: int) -> np.ndarray:
