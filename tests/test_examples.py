@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hyoid.cli import load_verb, verb_parser
 from hyoid.formats import take_npz
+from hyoid.verbs import SUMMARIES
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,4 +41,6 @@ def commands() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("document", "command"), commands())
 def test_the_commands_in_the_documents_are_understood(document, command):
     words = shlex.split(command)[1:]
-    verb_parser(words[0], load_verb(words[0]).Job).parse_args(words[1:])
+    count = 2 if " ".join(words[:2]) in SUMMARIES else 1  # `rig fit` is a verb of two words
+    verb = " ".join(words[:count])
+    verb_parser(verb, load_verb(verb).Job).parse_args(words[count:])
