@@ -33,7 +33,7 @@ def test_neck(version, tmp_path):
     assert answer["spread_head"] < RADIANS
     assert answer["spread_joints"] < RADIANS
     # Gathered into the control: the head looks where it looked, the joints hold nothing.
-    assert answer["gather_head"] < RADIANS
+    assert answer["gather_head"] < 3 * RADIANS  # 0.002 degrees: single precision of a dozen driver steps
     assert answer["gather_own"] < RADIANS
     assert answer["mode"] == "ZXY"  # the handle keeps the rotation mode that an animator edits it in
 
