@@ -105,6 +105,7 @@ def test_lips_do_not_mix(rigged, human):
     assert wrong.max() < 0.4 * np.abs(truth).max()
 
 
+@pytest.mark.slow
 def test_the_same_mesh_gives_the_same_rig(human):
     mesh, _ = decimated(human)
     first, _ = transfer.rig_mesh(human, mesh)
@@ -175,6 +176,7 @@ def test_shapes_on_another_sculptors_head_resemble_its_own(human):
     assert np.mean(better) > 0.02
 
 
+@pytest.mark.slow
 def test_normals_that_look_inward_and_seams_do_not_matter(human, rigged):
     """Faces turned round and every triangle for itself: what bad exporters write."""
     mesh, rows = decimated(human)
@@ -193,6 +195,7 @@ def test_normals_that_look_inward_and_seams_do_not_matter(human, rigged):
     assert all(np.ptp(jaw[same], axis=0).max() == 0 for same in groups.values())
 
 
+@pytest.mark.slow
 def test_odd_faces_are_passed_over_and_said(human):
     """Faces without area, a fin on an edge (three faces), a vertex that nothing uses."""
     mesh, _ = decimated(human)

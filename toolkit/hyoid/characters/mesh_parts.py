@@ -86,8 +86,10 @@ def head_mesh(mesh: Mesh) -> HeadMesh:
     areas = triangle_areas(vertices, triangles)
     real &= areas > 1e-14 * size**2
     remarks = []
-    if (~real).any():
-        remarks.append(f"{int((~real).sum())} faces without area were passed over")
+    quads = np.asarray(mesh.faces)
+    lost = len(quads) + int((quads[:, 2] != quads[:, 3]).sum()) - int(real.sum())
+    if lost:
+        remarks.append(f"{lost} faces without area were passed over")
     triangles = triangles[real]
     if not len(triangles):
         raise InputError("no face of the mesh has an area")
