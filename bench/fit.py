@@ -93,7 +93,9 @@ def rigging() -> dict[str, Any]:
     seconds, processor = time.perf_counter() - started, time.process_time() - used
     human = characters.load("human", part="head")
     skin = human.vertices[human.parts[0].vertices].astype(np.float64)
-    nearest = cKDTree(skin).query(found.placement.apply(mesh.vertices))[1]
+    # The simple way has the neutral head where this one is: people of another height stand elsewhere.
+    standing = found.placement.apply(mesh.vertices) - model_of("human").lift(found.settings)
+    nearest = cKDTree(skin).query(standing)[1]
     result: dict[str, Any] = {
         "vertices": len(mesh.vertices), "seconds": seconds, "processor_seconds": processor,
         "passed": quality["passed"], "shapes_median_mm": {},
