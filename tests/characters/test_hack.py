@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hyoid import characters
 from hyoid.characters import arkit, curve_names, hack, ict, ict_data, neck, performance
+from hyoid.characters.lent_mouth import offsets
 from hyoid.characters.performance import Performance
 from hyoid.errors import InputError, UsageError
 from hyoid.formats import obj
@@ -282,6 +283,24 @@ def test_an_ict_folder_lends_expressions_teeth_tongue_and_lashes(with_ict):
     np.testing.assert_allclose(
         character.vertices[parts["teeth_upper"]], 0.01 * model.neutral[17_039:19_247], atol=2e-6
     )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_without_any_expressions_the_bundled_humans_are_carried_over(twin, monkeypatch, caplog):
+    """The published folder alone speaks: jaw, lips and lids move, upper teeth stay."""
+    monkeypatch.delenv("HYOID_ICT", raising=False)
+    with caplog.at_level(logging.WARNING, logger="hyoid"):
+        character = characters.load(f"hack:{twin[1]}")
+    assert "those of the bundled human are carried over" in caplog.text
+    moved = {name: np.linalg.norm(offsets(character, name), axis=1) for name in ("jawOpen", "eyeBlinkLeft")}
+    marks, parts = character.landmarks, {part.name: part.vertices for part in character.parts}
+    assert moved["jawOpen"][marks["chin"]] > 0.015
+    assert moved["jawOpen"][marks["nasion"]] < 5e-4
+    assert moved["jawOpen"][parts["teeth_upper"]].max() < 1e-3
+    assert moved["jawOpen"][parts["teeth_lower"]].max() > 0.01
+    assert 0.004 < moved["eyeBlinkLeft"].max() < 0.02
+    again = characters.load(f"hack:{twin[1]}")
+    assert np.array_equal(again.shapes.offsets, character.shapes.offsets)
 
 
 def test_a_jaw_changes_nothing_until_it_turns(with_ict):

@@ -5,7 +5,8 @@
 
 The folder (docs/hack.md) comes without eyes and teeth. Eyes are those of the bundled human. An ICT-FaceKit folder
 (``$HYOID_ICT``), whose skin has the same vertices, lends gums, teeth, tongue and lashes, and its expressions where the
-HACK folder has none; without it the teeth and tongue of the bundled human are placed by landmarks.
+HACK folder has none; without it the teeth and tongue of the bundled human are placed by landmarks, and where the HACK
+folder has no expressions, the human's are drawn onto its skin.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hyoid.characters import Setting, arkit, bundled, eyes, head_paint, ict, lent_mouth, neck
+from hyoid.characters import Setting, arkit, bundled, eyes, head_paint, ict, lent_face, lent_mouth, neck
 from hyoid.characters.character import Character, Corrective, Material, Part, Shapes
 from hyoid.characters.plain_materials import materials
 from hyoid.characters.refine import largest
@@ -81,7 +82,7 @@ def load(path: Path, settings: Mapping[str, float]) -> Character:
     neutral = data.mesh.vertices
     if donor is not None:
         character = lent_mouth.from_twin(character, donor, METRES * neutral, METRES * person)
-    elif data.expressions is not None:
+    elif any(offsets.any() for offsets in face_shapes.values()):
         character = lent_mouth.from_human(character)
     return eyes.add(character, _eyes(neutral, person))
 
@@ -138,12 +139,6 @@ def _donor(data: Data) -> Character | None:
     """The ICT head that lends what HACK lacks, if there is one."""
     path = os.environ.get("HYOID_ICT")
     if not path:
-        if data.expressions is None:
-            _log.warning(
-                "%s has no expressions (E.npy or blendshape.npy): the face will not move. Set HYOID_ICT to an "
-                "ICT-FaceKit folder, whose expressions fit",
-                data.folder,
-            )
         return None
     donor = ict.load(Path(path), {})
     if not np.array_equal(donor.faces[: len(data.mesh.faces)], data.mesh.faces):
@@ -203,8 +198,8 @@ def _expressions(
     found = {name: np.zeros((VERTICES, 3)) for name in arkit.NAMES}
     if data.expressions is None:
         if donor is not None:
-            found |= {name: lent_mouth.offsets(donor, name)[:VERTICES] for name in arkit.NAMES}
-        return found, {}
+            return found | {name: lent_mouth.offsets(donor, name)[:VERTICES] for name in arkit.NAMES}, {}
+        return found | _human_expressions(data), {}
     own = {}
     for name, offsets in zip(EXPRESSIONS, METRES * data.expressions.mean.astype(np.float64), strict=True):
         sided = name.replace("_L", "Left").replace("_R", "Right")
@@ -215,6 +210,18 @@ def _expressions(
             if name[:-2] in found:  # browInnerUp, cheekPuff
                 found[name[:-2]] = found[name[:-2]] + offsets
     return found, own
+
+
+def _human_expressions(data: Data) -> dict[str, np.ndarray]:
+    """The bundled human's shapes on the template, by name; none where the template is like no head."""
+    lent = lent_face.shapes(METRES * data.template, data.mesh.faces, ict.LANDMARKS)
+    fate = "the face will not move" if lent is None else "those of the bundled human are carried over"
+    _log.warning(
+        "%s has no expressions (E.npy or blendshape.npy): %s. Set HYOID_ICT to an ICT-FaceKit folder, whose "
+        "expressions fit",
+        data.folder, fate,
+    )  # fmt: skip
+    return {} if lent is None else dict(zip(arkit.NAMES, lent.astype(np.float64), strict=True))
 
 
 def _larynx_shapes(data: Data) -> dict[str, np.ndarray]:
