@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 from hyoid import characters
-from hyoid.characters import transfer
-from hyoid.characters.fitting import fit, model_of
+from hyoid.characters.fit import transfer
+from hyoid.characters.fit.fitting import fit, model_of
 from hyoid.geometry.closest import Surface
 from hyoid.geometry.mesh import Mesh
 from hyoid.geometry.meshes import triangulate

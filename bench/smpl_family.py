@@ -33,7 +33,7 @@ REPEATS = {1: 40, 64: 8}
 def compare(kind: str, batch: int) -> dict:
     """Check that both give the same vertices and joints, then time them in turns."""
     import torch
-    from hyoid.characters import smpl_family
+    from hyoid.characters.smpl import family
     from smplx.lbs import lbs
 
     from tests.characters import smpl_files
@@ -44,7 +44,7 @@ def compare(kind: str, batch: int) -> dict:
     random = np.random.default_rng(3)
     content["posedirs"] = content["posedirs"] + random.normal(0, 1e-4, content["posedirs"].shape)
     with tempfile.TemporaryDirectory() as folder:
-        model = smpl_family.read(smpl_files.write_npz(Path(folder) / "model.npz", content), (kind,))
+        model = family.read(smpl_files.write_npz(Path(folder) / "model.npz", content), (kind,))
     count, expressions = COEFFICIENTS[kind]
     betas, expression, pose = (
         random.normal(0, sigma, size).astype(np.float32)
@@ -64,7 +64,7 @@ def compare(kind: str, batch: int) -> dict:
             return found[0].numpy(), found[1].numpy()
 
     def ours() -> tuple[np.ndarray, np.ndarray]:
-        return smpl_family.evaluate(model, betas, expression, pose)
+        return family.evaluate(model, betas, expression, pose)
 
     difference = max(float(np.abs(a - b).max()) for a, b in zip(peer(), ours(), strict=True))
     if difference > TOLERANCE:

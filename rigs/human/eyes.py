@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The eyes of the bundled human: :mod:`hyoid.characters.eyes` bound to six vertices of the data's own eyeball.
+"""The eyes of the bundled human: :mod:`hyoid.characters.lent.eyes` bound to six vertices of the data's own eyeball.
 
 So they follow every identity linearly.
 """
@@ -7,7 +7,7 @@ So they follow every identity linearly.
 from __future__ import annotations
 
 import numpy as np
-from hyoid.characters.eyes import CORNEA_BULGE, LIMBUS, PUPIL, SEGMENTS, cornea, inner
+from hyoid.characters.lent.eyes import CORNEA_BULGE, LIMBUS, PUPIL, SEGMENTS, cornea, inner
 
 __all__ = ["CORNEA_BULGE", "LIMBUS", "PUPIL", "SEGMENTS", "bind", "cornea", "inner"]
 

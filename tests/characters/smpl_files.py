@@ -24,7 +24,7 @@ import numpy as np
 from hyoid import characters
 from hyoid.characters import arkit
 from hyoid.characters.performance import shape_matrix
-from hyoid.characters.smpl_family import JOINTS
+from hyoid.characters.smpl.family import JOINTS
 from hyoid.geometry.meshes import triangulate, vertex_normals
 from scipy import sparse
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hyoid.characters import arkit, eyes, performance
+from hyoid.characters import arkit, performance
+from hyoid.characters.lent import eyes
 from hyoid.take import Provenance, Take
 
 from tests import toy

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hyoid import characters
-from hyoid.characters import fitting, neck, performance, placing, transfer
+from hyoid.characters import neck, performance
+from hyoid.characters.fit import fitting, placing, transfer
 from hyoid.characters.performance import Performance
 from hyoid.errors import InputError, UsageError
 from hyoid.geometry import rotations

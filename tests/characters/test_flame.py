@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hyoid import characters
-from hyoid.characters import arkit, flame, neck, smpl_expression, smpl_family
+from hyoid.characters import arkit, flame, neck
 from hyoid.characters.performance import deform, joint_transforms, perform
+from hyoid.characters.smpl import expression, family
 from hyoid.errors import InputError, UsageError
 from hyoid.formats import character_npz, glb_read, glb_take
 from hyoid.geometry import rotations
@@ -115,7 +116,7 @@ def test_evaluation_is_that_of_the_smplx_package(file, folder):
         theirs = peer(
             betas=torch.tensor(betas), expression=torch.tensor(expression), transl=torch.tensor(shift), **given
         )
-    vertices, joints = smpl_family.evaluate(flame.read(file), betas, expression, pose, shift)
+    vertices, joints = family.evaluate(flame.read(file), betas, expression, pose, shift)
     assert np.abs(theirs.vertices.numpy() - vertices).max() < TOLERANCE
     assert np.abs(theirs.joints.numpy()[:, :5] - joints).max() < TOLERANCE
 
@@ -123,11 +124,11 @@ def test_evaluation_is_that_of_the_smplx_package(file, folder):
 def test_evaluation_refuses_arrays_that_do_not_fit(file):
     model = flame.read(file)
     with pytest.raises(ValueError, match="betas"):
-        smpl_family.evaluate(model, np.zeros((1, 301)))
+        family.evaluate(model, np.zeros((1, 301)))
     with pytest.raises(ValueError, match="pose"):
-        smpl_family.evaluate(model, pose=np.zeros((1, 55, 3)))
+        family.evaluate(model, pose=np.zeros((1, 55, 3)))
     with pytest.raises(ValueError, match="expression"):
-        smpl_family.evaluate(model, np.zeros((4, 10)), np.zeros((3, 10)))
+        family.evaluate(model, np.zeros((4, 10)), np.zeros((3, 10)))
 
 
 def test_with_its_native_neck_it_moves_exactly_as_the_model(file):
@@ -137,7 +138,7 @@ def test_with_its_native_neck_it_moves_exactly_as_the_model(file):
     pose = np.random.default_rng(3).normal(0, 0.4, (6, 5, 3))
     betas = np.zeros((1, 8))
     betas[0, [0, 7]] = 1.5, -2.0
-    wanted, _ = smpl_family.evaluate(flame.read(file), betas, pose=pose)
+    wanted, _ = family.evaluate(flame.read(file), betas, pose=pose)
     assert np.abs(played(head, pose) - wanted).max() < TOLERANCE
     assert all(corrective.shape in head.shapes.names for corrective in head.correctives)
 
@@ -156,7 +157,7 @@ def test_arkit_weights_and_the_coefficients_of_the_map_give_the_same_face(file):
     turns[:, 2] = weights @ found.jaw
     named = {f"expression{i:03d}": values for i, values in enumerate(coefficients.T)}
     assert np.abs(played(head, turns, named) - from_arkit).max() < TOLERANCE
-    native, _ = smpl_family.evaluate(flame.read(file), None, coefficients, turns)
+    native, _ = family.evaluate(flame.read(file), None, coefficients, turns)
     # FLAME's joints follow its expression; a character's stay: a fraction of a millimetre where the jaw is open.
     assert np.abs(native - from_arkit).max() < 5e-4
 
@@ -244,36 +245,36 @@ def test_shapes_as_the_human_gave_them_can_be_kept(file):
     model = flame.read(file)
     row = plain.shapes.names.index("jawOpen")
     entries = slice(plain.shapes.starts[row], plain.shapes.starts[row + 1])
-    carried = smpl_expression.carried(model).shapes[arkit.NAMES.index("jawOpen")]
+    carried = expression.carried(model).shapes[arkit.NAMES.index("jawOpen")]
     np.testing.assert_array_equal(plain.shapes.offsets[entries], carried[plain.shapes.vertices[entries]])
 
 
 def test_what_was_carried_over_is_kept_in_the_cache(file, tmp_path, monkeypatch):
     model = flame.read(file)
-    first = smpl_expression.carried(model)
-    smpl_expression.carried.cache_clear()
-    monkeypatch.setattr(smpl_expression, "_carry", lambda *_: pytest.fail("the cache was not used"))
-    again = smpl_expression.carried(model)
+    first = expression.carried(model)
+    expression.carried.cache_clear()
+    monkeypatch.setattr(expression, "_carry", lambda *_: pytest.fail("the cache was not used"))
+    again = expression.carried(model)
     np.testing.assert_array_equal(first.shapes, again.shapes)
     assert first.landmarks == again.landmarks
 
 
 def test_a_damaged_cache_is_made_again_and_one_that_cannot_be_written_is_done_without(file, tmp_path, monkeypatch):
     model = flame.read(file)
-    kept = smpl_expression.carried(model)
-    monkeypatch.setattr(smpl_expression, "_carry", lambda *_: kept)
+    kept = expression.carried(model)
+    monkeypatch.setattr(expression, "_carry", lambda *_: kept)
     monkeypatch.setenv("HYOID_CACHE", str(tmp_path))
     place = tmp_path / "smpl" / f"{model.digest}-1.npz"
     place.parent.mkdir()
     place.write_bytes(b"not an archive")
-    smpl_expression.carried.cache_clear()
-    assert smpl_expression.carried(model) is kept
+    expression.carried.cache_clear()
+    assert expression.carried(model) is kept
     assert place.stat().st_size > 1000
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("HYOID_CACHE", str(blocked))
-    smpl_expression.carried.cache_clear()
-    assert smpl_expression.carried(model) is kept
+    expression.carried.cache_clear()
+    assert expression.carried(model) is kept
 
 
 def test_the_licence_is_that_of_2023_only_where_the_file_says_so(file, folder):

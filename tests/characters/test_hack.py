@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hyoid import characters
 from hyoid.characters import arkit, curve_names, hack, ict, ict_data, neck, performance
-from hyoid.characters.lent_mouth import offsets
+from hyoid.characters.lent.mouth import offsets
 from hyoid.characters.performance import Performance
 from hyoid.errors import InputError, UsageError
 from hyoid.formats import obj

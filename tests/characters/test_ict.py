@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hyoid import characters
-from hyoid.characters import arkit, head_paint, ict, ict_data, neck, performance
+from hyoid.characters import arkit, ict, ict_data, neck, performance
+from hyoid.characters.lent import head_paint
 from hyoid.errors import InputError, UsageError
 from hyoid.files import cache_folder
 from hyoid.formats import obj

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hyoid import characters
-from hyoid.characters import arkit, curve_names, expression_map, neck, performance, retarget, skeleton_roles
+from hyoid.characters import arkit, curve_names, neck, performance, retarget, skeleton_roles
 from hyoid.characters.character import Character, Shapes
+from hyoid.characters.smpl import expression_map
 from hyoid.errors import InputError, UsageError
 from hyoid.geometry import rotations
 from hyoid.take import CharacterReference, Source, Take

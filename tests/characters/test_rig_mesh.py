@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hyoid import characters
-from hyoid.characters import arkit, performance, transfer
-from hyoid.characters.mesh_parts import check_mesh, head_mesh
+from hyoid.characters import arkit, performance
+from hyoid.characters.fit import transfer
+from hyoid.characters.fit.mesh_parts import check_mesh, head_mesh
 from hyoid.characters.neck import JOINTS
 from hyoid.characters.performance import Performance
 from hyoid.errors import InputError

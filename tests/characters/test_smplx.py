@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hyoid import characters
-from hyoid.characters import arkit, neck, smpl_family, smplx
+from hyoid.characters import arkit, neck, smplx
 from hyoid.characters.performance import joint_transforms, perform
+from hyoid.characters.smpl import family
 from hyoid.errors import InputError
 from hyoid.geometry import rotations
 
@@ -37,7 +38,7 @@ def cache(tmp_path_factory):
         yield
 
 
-def random_pose(model: smpl_family.Model, batch: int) -> np.ndarray:
+def random_pose(model: family.Model, batch: int) -> np.ndarray:
     return np.random.default_rng(11).normal(0, 0.35, (batch, len(model.parents), 3))
 
 
@@ -51,7 +52,7 @@ def test_smplx_evaluation_is_that_of_the_smplx_package(file):
     betas, expression = random.normal(0, 1, (batch, 10)), random.normal(0, 1, (batch, 10))
     hands, shift = random.normal(0, 1, (2, batch, 12)), random.normal(0, 1, (batch, 3))
     pose = random_pose(model, batch)
-    pose[:, 25:] = smpl_family.hand_pose(model, *hands)
+    pose[:, 25:] = family.hand_pose(model, *hands)
     given = {
         "betas": betas, "expression": expression, "global_orient": pose[:, 0], "transl": shift,
         "body_pose": pose[:, 1:22].reshape(batch, -1), "jaw_pose": pose[:, 22], "leye_pose": pose[:, 23],
@@ -59,7 +60,7 @@ def test_smplx_evaluation_is_that_of_the_smplx_package(file):
     }  # fmt: skip
     with torch.no_grad():
         theirs = peer(**{name: torch.tensor(array) for name, array in given.items()})
-    vertices, joints = smpl_family.evaluate(model, betas, expression, pose, shift)
+    vertices, joints = family.evaluate(model, betas, expression, pose, shift)
     assert np.abs(theirs.vertices.numpy() - vertices).max() < TOLERANCE
     assert np.abs(theirs.joints.numpy()[:, :55] - joints).max() < TOLERANCE
 
@@ -85,7 +86,7 @@ def test_smplh_and_smpl_evaluation_is_that_of_the_smplx_package(kind, shapes, tm
         given["right_hand_pose"] = pose[:, 37:].reshape(batch, -1)
     with torch.no_grad():
         theirs = peer(**{name: torch.tensor(array) for name, array in given.items()})
-    vertices, joints = smpl_family.evaluate(model, betas, pose=pose)
+    vertices, joints = family.evaluate(model, betas, pose=pose)
     assert np.abs(theirs.vertices.numpy() - vertices).max() < TOLERANCE
     assert np.abs(theirs.joints.numpy()[:, : len(model.parents)] - joints).max() < TOLERANCE
 
@@ -93,26 +94,26 @@ def test_smplh_and_smpl_evaluation_is_that_of_the_smplx_package(kind, shapes, tm
 def test_one_row_goes_with_any_batch_and_a_batch_is_its_rows(file):
     model = smplx.read(file)
     pose, betas = random_pose(model, 70), np.random.default_rng(1).normal(0, 1, (1, 10))
-    together, _ = smpl_family.evaluate(model, betas, pose=pose)
+    together, _ = family.evaluate(model, betas, pose=pose)
     assert together.shape == (70, 10475, 3)
-    alone, _ = smpl_family.evaluate(model, betas, pose=pose[66:67])
+    alone, _ = family.evaluate(model, betas, pose=pose[66:67])
     np.testing.assert_allclose(together[66], alone[0], atol=2e-6)
 
 
 def test_flat_and_mean_hands_are_told_apart(file):
     model = smplx.read(file)
     none = np.zeros((1, 6))
-    np.testing.assert_array_equal(smpl_family.hand_pose(model, none, none, flat_mean=True), 0)
-    mean = smpl_family.hand_pose(model, none, none)
+    np.testing.assert_array_equal(family.hand_pose(model, none, none, flat_mean=True), 0)
+    mean = family.hand_pose(model, none, none)
     np.testing.assert_allclose(mean[0].reshape(2, 45), model.hand_means)
 
 
 def test_with_its_native_neck_it_moves_exactly_as_the_model(file):
     body = characters.load(f"smplx:{file}", {"nativeNeck": 1.0, "identity002": 2.0})
     model = smplx.read(file)
-    assert body.joint_names == smpl_family.JOINTS["SMPL-X"]
+    assert body.joint_names == family.JOINTS["SMPL-X"]
     pose = random_pose(model, 5)
-    wanted, _ = smpl_family.evaluate(model, np.array([[0, 0, 2.0]]), pose=pose)
+    wanted, _ = family.evaluate(model, np.array([[0, 0, 2.0]]), pose=pose)
     assert np.abs(played(body, pose) - wanted).max() < TOLERANCE
 
 
@@ -145,7 +146,7 @@ def test_the_limbs_move_as_the_model_s_and_the_head_as_the_product_of_the_eight(
         ],
         1,
     )
-    wanted, _ = smpl_family.evaluate(model, pose=pose)
+    wanted, _ = family.evaluate(model, pose=pose)
     # Where the larynx stands out and the weights of the neck differ the skin may; the limbs may not.
     limbs = np.asarray(model.weights[:, [12, 15, 22, 23, 24, 9, 13, 14]].sum(1)).ravel() < 1e-6
     assert limbs.sum() > 4000

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hyoid import characters, cli
-from hyoid.characters.mesh_order import by_piece
-from hyoid.characters.mesh_parts import head_mesh as head_mesh_of
-from hyoid.characters.mesh_parts import parts_of
+from hyoid.characters.fit.mesh_order import by_piece
+from hyoid.characters.fit.mesh_parts import head_mesh as head_mesh_of
+from hyoid.characters.fit.mesh_parts import parts_of
 from hyoid.formats import character_npz, glb_read, obj, ply
 from hyoid.formats.character_checks import valid_character
 from hyoid.geometry.mesh import Mesh

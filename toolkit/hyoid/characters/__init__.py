@@ -3,6 +3,11 @@
 
 A name is ``human`` (bundled), ``SOURCE:FOLDER_OR_FILE`` for models that the user brings (``hack:models/HACK``), or the
 path of a ``.character.npz`` that Hyoid wrote. ``SOURCE`` alone looks where ``$HYOID_SOURCE`` points (``$HYOID_HACK``).
+
+The room: ``character`` is the record. Its sources are ``bundled``, ``hack``, ``ict``, ``flame``, ``smplx`` (``smpl`` is
+what the last two share) and ``stored``; ``lent`` holds what bare models borrow. ``arkit``, ``curve_names`` and ``facs``
+are the names of curves; ``neck``, ``neck_insert``, ``larynx`` and ``gestures`` the throat. ``performance`` plays a take
+on a character, ``retarget`` moves it to another. ``fit`` brings a character onto a head of the user.
 """
 
 from __future__ import annotations

@@ -22,4 +22,4 @@ SHAPE_MILLIMETRES = 10.0
 """The travel of the larynx at weight 1 of ``larynxUp`` or ``larynxDown``."""
 
 CURVES: tuple[str, ...] = (*NAMES, "larynxHeight", "larynxSize", "breath", "swallow", "effort")
-"""The curves of a talking take: ARKit weights, larynx height in mm and size (1 = own), breath, swallow, effort (0..1)."""
+"""The curves of a talking take: ARKit weights, larynx height in mm and size (1 = own), breath, swallow, effort 0..1."""

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hyoid.characters import Setting, arkit, bundled, eyes, head_paint, ict, lent_face, lent_mouth, neck
+from hyoid.characters import Setting, arkit, bundled, ict, neck
 from hyoid.characters.character import Character, Corrective, Material, Part, Shapes
-from hyoid.characters.plain_materials import materials
+from hyoid.characters.lent import eyes, face, head_paint, mouth
+from hyoid.characters.lent.plain_materials import materials
 from hyoid.characters.refine import largest
 from hyoid.errors import InputError
 from hyoid.formats import obj
@@ -81,9 +82,9 @@ def load(path: Path, settings: Mapping[str, float]) -> Character:
     )  # fmt: skip
     neutral = data.mesh.vertices
     if donor is not None:
-        character = lent_mouth.from_twin(character, donor, METRES * neutral, METRES * person)
+        character = mouth.from_twin(character, donor, METRES * neutral, METRES * person)
     elif any(offsets.any() for offsets in face_shapes.values()):
-        character = lent_mouth.from_human(character)
+        character = mouth.from_human(character)
     return eyes.add(character, _eyes(neutral, person))
 
 
@@ -198,7 +199,7 @@ def _expressions(
     found = {name: np.zeros((VERTICES, 3)) for name in arkit.NAMES}
     if data.expressions is None:
         if donor is not None:
-            return found | {name: lent_mouth.offsets(donor, name)[:VERTICES] for name in arkit.NAMES}, {}
+            return found | {name: mouth.offsets(donor, name)[:VERTICES] for name in arkit.NAMES}, {}
         return found | _human_expressions(data), {}
     own = {}
     for name, offsets in zip(EXPRESSIONS, METRES * data.expressions.mean.astype(np.float64), strict=True):
@@ -214,7 +215,7 @@ def _expressions(
 
 def _human_expressions(data: Data) -> dict[str, np.ndarray]:
     """The bundled human's shapes on the template, by name; none where the template is like no head."""
-    lent = lent_face.shapes(METRES * data.template, data.mesh.faces, ict.LANDMARKS)
+    lent = face.shapes(METRES * data.template, data.mesh.faces, ict.LANDMARKS)
     fate = "the face will not move" if lent is None else "those of the bundled human are carried over"
     _log.warning(
         "%s has no expressions (E.npy or blendshape.npy): %s. Set HYOID_ICT to an ICT-FaceKit folder, whose "

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hyoid.characters import Setting, arkit, bundled, eyes, head_paint, ict_data, larynx, neck_insert
+from hyoid.characters import Setting, arkit, bundled, ict_data, larynx, neck_insert
 from hyoid.characters.character import Character, Material, Part, Shapes
 from hyoid.characters.ict_data import LANDMARKS_68, Model
+from hyoid.characters.lent import eyes, head_paint
+from hyoid.characters.lent.plain_materials import materials
 from hyoid.characters.neck import JOINTS
-from hyoid.characters.plain_materials import materials
 from hyoid.geometry import harmonic
 
 METRES = 0.01  # one centimetre, the unit of the data and of everything below that is not said to be metres
@@ -106,7 +107,7 @@ def landmarks68() -> np.ndarray:
 
 
 def joint_names() -> tuple[tuple[str, ...], np.ndarray]:
-    """Names, parents first, and parent indices of the joints (the eyes are added by :mod:`hyoid.characters.eyes`)."""
+    """Names, parents first, and parent indices of the joints (:mod:`hyoid.characters.lent.eyes` adds the eyes)."""
     names = ("spine01", *JOINTS, "jaw")
     return names, np.array([*range(-1, len(JOINTS)), names.index("oc1")], np.int32)
 

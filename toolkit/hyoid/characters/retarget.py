@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from hyoid.characters import arkit, curve_names, expression_map, facs, neck, performance, skeleton_roles
+from hyoid.characters import arkit, curve_names, facs, neck, performance, skeleton_roles
 from hyoid.characters.character import Character
 from hyoid.characters.curve_names import Row
 from hyoid.characters.skeleton_roles import Skeleton
+from hyoid.characters.smpl import expression_map
 from hyoid.errors import UsageError
 from hyoid.geometry import rotations
 from hyoid.take import CharacterReference, Source, Take

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from hyoid.characters import Setting, smpl_family, smpl_record
+from hyoid.characters import Setting
 from hyoid.characters.character import Character
-from hyoid.characters.smpl_expression import ArkitMap
-from hyoid.characters.smpl_expression import arkit_map as _arkit_map
-from hyoid.characters.smpl_family import Model
+from hyoid.characters.smpl import family, record
+from hyoid.characters.smpl.expression import ArkitMap
+from hyoid.characters.smpl.expression import arkit_map as _arkit_map
+from hyoid.characters.smpl.family import Model
 
 KINDS = ("SMPL-X", "SMPL-H", "SMPL")
 LICENCE = "LicenseRef-SMPL-X"
@@ -21,23 +22,23 @@ def read(path: Path) -> Model:
     """The model of a file, or of the one file of the family in a folder.
 
     Raises:
-        InputError: see :func:`hyoid.characters.smpl_family.read`.
+        InputError: see :func:`hyoid.characters.smpl.family.read`.
     """
-    return smpl_family.read(smpl_family.find(path, _NAMES), KINDS)
+    return family.read(family.find(path, _NAMES), KINDS)
 
 
 def load(path: Path, settings: Mapping[str, float]) -> Character:
-    """A body as a character; see :func:`hyoid.characters.smpl_record.build`.
+    """A body as a character; see :func:`hyoid.characters.smpl.record.build`.
 
     Raises:
         InputError: the file cannot be used.
     """
-    return smpl_record.build(read(path), settings, LICENCE)
+    return record.build(read(path), settings, LICENCE)
 
 
 def settings(path: Path) -> dict[str, Setting]:
     """``identity000`` ... as many as the file has, in standard deviations, ``nativeNeck``, ``nativeExpression``."""
-    return smpl_family.settings(read(path))
+    return family.settings(read(path))
 
 
 def arkit_map(path: Path) -> ArkitMap | None:

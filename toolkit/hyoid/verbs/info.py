@@ -226,7 +226,7 @@ def _child(
 def _mesh(path: Path) -> dict[str, Any]:
     import numpy as np
 
-    from hyoid.characters.placing import guess_units
+    from hyoid.characters.fit.placing import guess_units
     from hyoid.formats.mesh_files import read_mesh
     from hyoid.geometry.closest import edges_of
     from hyoid.geometry.meshes import triangulate

@@ -86,7 +86,7 @@ def expression(name: str) -> dict[str, Any]:
 
     if characters.parse(name)[0] not in ("flame", "smplx"):
         return {}
-    from hyoid.characters import expression_map
+    from hyoid.characters.smpl import expression_map
 
     try:
         found = expression_map.of_name(name)

@@ -82,7 +82,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     from dataclasses import asdict
 
     from hyoid import characters, files
-    from hyoid.characters import fitting
+    from hyoid.characters.fit import fitting
     from hyoid.formats.mesh_files import read_mesh
     from hyoid.verbs import outputs, rig
     from hyoid.verbs.job import OutputOptions
@@ -223,9 +223,9 @@ def _rigged(
     """The user's mesh as a character in metres, +Y up, with its own name, licence and pictures."""
     from dataclasses import replace
 
-    from hyoid.characters.mesh_order import by_piece
-    from hyoid.characters.placing import named_points
-    from hyoid.characters.transfer import rig_mesh
+    from hyoid.characters.fit.mesh_order import by_piece
+    from hyoid.characters.fit.placing import named_points
+    from hyoid.characters.fit.transfer import rig_mesh
 
     placed = replace(mesh, vertices=found.placement.apply(mesh.vertices))
     picked = None
@@ -253,7 +253,7 @@ def _with_eyes(character: Character, source: Character, scale: float) -> Charact
     """The character with the bundled human's eyes, behind everything that it had."""
     import numpy as np
 
-    from hyoid.characters import eyes
+    from hyoid.characters.lent import eyes
 
     joints = [source.joint(name) for name in ("eye.L", "eye.R")]
     radius = _EYE_RADIUS
@@ -319,7 +319,7 @@ def _look(mesh: Mesh, part: Part, pictures: dict[str, Path]) -> Path | Material 
         return None
     group = mesh.group_names[int(np.bincount(groups).argmax())]
     if part.material == "eye" and "cornea" in group.lower():
-        from hyoid.characters import eyes
+        from hyoid.characters.lent import eyes
 
         return eyes.materials()["cornea"]
     return pictures.get(group.rsplit("/", 1)[-1])

@@ -62,7 +62,7 @@ _KEPT: dict[str, np.ndarray | None] = {}
 def _carried(
     digest: str, vertices: np.ndarray, faces: np.ndarray, landmarks: Mapping[str, int]
 ) -> np.ndarray | None:  # fmt: skip
-    from hyoid.characters.transfer import shapes_onto
+    from hyoid.characters.fit.transfer import shapes_onto
 
     if digest not in _KEPT:
         try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hyoid.characters.mesh_parts import head_mesh, parts_of
+from hyoid.characters.fit.mesh_parts import head_mesh, parts_of
 from hyoid.geometry.mesh import Mesh
 
 
@@ -24,7 +24,7 @@ def by_piece(mesh: Mesh) -> tuple[Mesh, np.ndarray]:
         The mesh, and for each of its vertices the number that it had (V,) int64.
 
     Raises:
-        InputError: see :func:`hyoid.characters.mesh_parts.head_mesh`.
+        InputError: see :func:`hyoid.characters.fit.mesh_parts.head_mesh`.
     """
     head = head_mesh(mesh)
     count = len(mesh.vertices)

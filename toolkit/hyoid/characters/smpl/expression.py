@@ -19,7 +19,7 @@ from scipy.optimize import minimize_scalar
 from hyoid import files
 from hyoid.characters import arkit
 from hyoid.characters.character import Character
-from hyoid.characters.smpl_family import Model
+from hyoid.characters.smpl.family import Model
 from hyoid.errors import InputError, OutputError
 from hyoid.formats.npz import read_npz, write_npz
 from hyoid.geometry import rotations
@@ -112,7 +112,7 @@ def _cached(place: Path, count: int) -> Carried | None:
 
 def _carry(model: Model, report: Report) -> Carried:
     from hyoid.characters import bundled
-    from hyoid.characters.transfer import rig_mesh
+    from hyoid.characters.fit.transfer import rig_mesh
 
     human = bundled.load({}, "full", 0)
     faces = quads(model.faces)

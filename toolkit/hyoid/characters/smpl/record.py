@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from hyoid.characters import arkit, bundled, eyes, larynx, neck, neck_insert, plain_materials
+from hyoid.characters import arkit, bundled, larynx, neck, neck_insert
 from hyoid.characters.character import Character, Corrective, Driver, Material, Part, Shapes
-from hyoid.characters.smpl_expression import Carried, arkit_map, carried, eyeballs, quads
-from hyoid.characters.smpl_family import Model, betas_of, own_expression
+from hyoid.characters.lent import eyes, plain_materials
+from hyoid.characters.smpl.expression import Carried, arkit_map, carried, eyeballs, quads
+from hyoid.characters.smpl.family import Model, betas_of, own_expression
 
 _MOST = 8  # weights a vertex
 _SMALLEST = 1e-7  # metres: offsets below are left out of a shape

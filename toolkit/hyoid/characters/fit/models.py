@@ -14,7 +14,7 @@ import numpy as np
 from hyoid import characters
 from hyoid.characters import Setting, bundled
 from hyoid.characters.character import Character
-from hyoid.characters.template import Template, template_of
+from hyoid.characters.fit.template import Template, template_of
 
 _PERSON = (*bundled.AXES, *bundled.RACES)
 _SAME = 0.03  # of an axis of the phenotype: nearer values share their slopes

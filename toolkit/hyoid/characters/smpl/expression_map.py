@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ARKit weights as the expression coefficients and the jaw of FLAME and SMPL-X, and back.
 
-Forward is the linear map that comes with those characters (:mod:`hyoid.characters.smpl_expression`); back are the ARKit
+Forward is the linear map that comes with those characters (:mod:`hyoid.characters.smpl.expression`); back are the ARKit
 weights 0..1 whose coefficients and jaw move the model's mesh most alike.
 """
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from hyoid.characters.template import Template, template_of
+from hyoid.characters.fit.template import Template, template_of
 from hyoid.errors import InputError
 from hyoid.geometry.closest import Surface
 from hyoid.geometry.registration import Cloud, Similarity, icp, procrustes, sample_points, turns

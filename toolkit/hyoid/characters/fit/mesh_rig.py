@@ -11,18 +11,18 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from hyoid.characters.character import Character, Material, Part, Shapes
-from hyoid.characters.mesh_parts import HeadMesh, make_parts, parts_of
+from hyoid.characters.fit.mesh_parts import HeadMesh, make_parts, parts_of
+from hyoid.characters.fit.pieces import Anatomy, eyeball, kind_of, lower_share
+from hyoid.characters.fit.template import warp
+from hyoid.characters.lent.plain_materials import PLAIN
 from hyoid.characters.neck import JOINTS
-from hyoid.characters.pieces import Anatomy, eyeball, kind_of, lower_share
-from hyoid.characters.plain_materials import PLAIN
-from hyoid.characters.template import warp
 from hyoid.geometry.mesh import Mesh
 from hyoid.geometry.registration import procrustes
 from hyoid.geometry.skinning import weight_matrix
 from hyoid.geometry.transfer import graph_laplacian, smooth
 
 if TYPE_CHECKING:
-    from hyoid.characters.transfer import Carried
+    from hyoid.characters.fit.transfer import Carried
 
 _SMALLEST = 1e-5  # metres: offsets below are left out of a shape
 _MOST = 8  # weights a vertex

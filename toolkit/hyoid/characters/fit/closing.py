@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
-from hyoid.characters.template import Finer, Template, shape_offsets
+from hyoid.characters.fit.template import Finer, Template, shape_offsets
 from hyoid.geometry.closest import Surface, edges_of
 from hyoid.geometry.registration import bind
 from hyoid.geometry.transfer import Binding, factor

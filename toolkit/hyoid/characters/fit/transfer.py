@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from hyoid.characters import closing
 from hyoid.characters.character import Character
-from hyoid.characters.fit_models import model_of
-from hyoid.characters.mesh_parts import HeadMesh, head_mesh
-from hyoid.characters.template import Finer, Template, carried_shapes, draw_onto, finer, put, template_of
+from hyoid.characters.fit import closing
+from hyoid.characters.fit.mesh_parts import HeadMesh, head_mesh
+from hyoid.characters.fit.models import model_of
+from hyoid.characters.fit.template import Finer, Template, carried_shapes, draw_onto, finer, put, template_of
 from hyoid.errors import InputError
 from hyoid.geometry.closest import Surface
 from hyoid.geometry.mesh import Mesh
@@ -30,7 +30,7 @@ from hyoid.geometry.transfer import Binding, graph_laplacian, smooth
 from hyoid.report import SILENT, Report
 
 if TYPE_CHECKING:
-    from hyoid.characters.fitting import Fit
+    from hyoid.characters.fit.fitting import Fit
 
 _SMOOTHING = 0.6  # of the carried offsets over the edges of the mesh
 _ALIKE = 3e-4  # metres: a mesh whose halves differ by less is symmetric, and so are its shapes
@@ -82,19 +82,20 @@ def rig_mesh(
         landmarks: places on the mesh by the names in ``source.landmarks``: a vertex number or a point in metres.
 
     Returns:
-        The character, and its quality: errors in millimetres and checks of the shapes (see ``fit_quality``).
+        The character, and its quality: errors in millimetres and checks of the shapes (see ``fit.quality``).
 
     Raises:
         InputError: the mesh has no usable head, or a landmark is far off.
     """
-    from hyoid.characters import fit_quality, mesh_rig
+    from hyoid.characters.fit import mesh_rig
+    from hyoid.characters.fit.quality import quality
 
     head = head_mesh(mesh)
     carried = carry(source, head, places_of(mesh, landmarks), report.stage(0.0, 0.85))
     report.progress(0.85, "eyes, teeth and hair")
     character, kinds = mesh_rig.assemble(source, mesh, name, head, carried)
     report.progress(0.95, "measuring the shapes")
-    return character, fit_quality.quality(character, source, head, carried, kinds)
+    return character, quality(character, source, head, carried, kinds)
 
 
 def rig_head(
@@ -122,8 +123,8 @@ def rig_head(
     Raises:
         UsageError, InputError: as ``fitting.fit`` and :func:`rig_mesh`.
     """
-    from hyoid.characters.fitting import fit
-    from hyoid.characters.placing import named_points
+    from hyoid.characters.fit.fitting import fit
+    from hyoid.characters.fit.placing import named_points
 
     fitted = fit(source, mesh, landmarks=landmarks, expression=False, pose=False, report=report.stage(0.0, 0.5))
     places = named_points(landmarks, mesh.vertices) if landmarks is not None else {}
@@ -156,7 +157,7 @@ def shapes_onto(
     Raises:
         InputError: see :func:`rig_mesh`.
     """
-    from hyoid.characters import mesh_rig
+    from hyoid.characters.fit import mesh_rig
 
     quads = np.concatenate([faces, faces[:, -1:]], 1) if faces.shape[1] == 3 else faces
     mesh = plain_mesh(vertices, quads)

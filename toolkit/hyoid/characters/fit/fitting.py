@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from hyoid.characters import arkit
-from hyoid.characters.fit_models import Knob, Model, model_of
-from hyoid.characters.mesh_parts import check_mesh
+from hyoid.characters.fit.mesh_parts import check_mesh
+from hyoid.characters.fit.models import Knob, Model, model_of
+from hyoid.characters.fit.placing import Placement, named_points, place
+from hyoid.characters.fit.template import shape_offsets
 from hyoid.characters.neck import JOINTS, distribute
-from hyoid.characters.placing import Placement, named_points, place
-from hyoid.characters.template import shape_offsets
 from hyoid.errors import InputError
 from hyoid.geometry import rotations
 from hyoid.geometry.closest import Surface, boundary_vertices
