@@ -291,6 +291,7 @@ class Foreign:
 BAD = [
     (lambda f: (f / "bones_neutral.json").unlink(), "not a HACK model folder"),
     (lambda f: (f / "Lc_mid.png").unlink(), "lacks Lc_mid.png"),
+    (lambda f: (f / "bones_neutral.json").unlink(), "lacks bones_neutral.json"),
     (lambda f: replace_array(f / "weight_map_smooth.npy", lambda a: a[:, :-1]), "8x473; expected 8x474"),
     (lambda f: replace_array(f / "weight_map_smooth.npy", lambda a: 0 * a), "vertex 0 are not positive"),
     (lambda f: replace_array(f / "weight_map_smooth.npy", with_nan), r"nan at index \(0, 2\)"),
@@ -337,5 +338,7 @@ def test_the_bench_finds_both_equal_and_ours_faster():
     from hyoid.verbs import bench
 
     found = bench.load(Path(__file__).resolve().parents[2] / "bench" / "hack.py").run()
-    assert found["batch_64"]["ratio"] > 2
+    large = found["batch_64"]
+    assert min(large["ratio"], large["new_identity"]["ratio"], large["rows_of_their_own"]["ratio"]) > 2
+    assert found["batch_1"]["ratio"] > 1
     assert found["batch_1"]["largest_difference_cm"] < 2e-5

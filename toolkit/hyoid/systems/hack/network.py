@@ -4,7 +4,8 @@
 Zhang et al., "HACK: Learning a Parametric Head and Neck Model for High-fidelity Animation", ACM TOG 2023. The order of
 the terms and the exact sampling of the larynx map follow the published model; the arithmetic is arranged for speed:
 
-- vertices lie in blocks of 256, coordinates before vertices, so that a block's matrices stay in the cache,
+- vertices lie in blocks of 256, coordinates before vertices, so that a few blocks at a time stay in the cache; a
+  single frame goes through all of them in one product of a row and a matrix, which is read once from end to end,
 - expressions and the pose maps that act share one matrix product; maps and expressions that are zero are left out,
 - an identity that is the same in the whole batch, or as in the last call, is evaluated once (without gradients),
 - the larynx is sampled only where its map can reach, and joins through the linear part of the skinning matrices.
@@ -32,25 +33,26 @@ class Hack(nn.Module):
         data: see :class:`hyoid.systems.hack.checkpoint.Data`.
     """
 
-    template: Tensor  # (blocks, 768), see _blocks
-    identity: Tensor  # (blocks, k, 768)
-    moves: Tensor  # (blocks, expressions and pose maps that act, 768)
+    template: Tensor  # (blocks * 768,), see _blocks
+    identity: Tensor  # (k, blocks * 768)
+    moves: Tensor  # (expressions and pose maps that act, blocks * 768)
     acting_expressions: Tensor
     acting_features: Tensor
-    weights: Tensor  # (blocks, 8, 256)
+    weights: Tensor  # (8, blocks * 256)
     to_parent: Tensor  # (8, 4, 4)
     from_model: Tensor  # (8, 4, 4)
     larynx_map: Tensor  # (rows, columns)
     larynx_direction: Tensor  # (3,)
-    larynx_vertices: Tensor  # (n,) vertices that can be reached
+    larynx_vertices: Tensor  # (n,) vertices that can be reached, the upper ones of the map first
     larynx_position: Tensor  # (n, 2)
-    larynx_weights: Tensor  # (8, n)
+    larynx_weights: Tensor  # (n, 8)
+    last: Tensor  # (4, 4), 1 in the last corner
 
     def __init__(self, data: Data) -> None:
         super().__init__()
         self.count = len(data.template)
         self.parents = data.bones.parents
-        self._keep("template", self._blocks(data.template[None])[:, 0])
+        self._keep("template", self._blocks(data.template[None])[0])
         modes = np.zeros((0, self.count, 3), np.float32) if data.identity is None else data.identity.modes
         self._keep("identity", self._blocks(modes))
         expressions = np.zeros((0, self.count, 3), np.float32) if data.expressions is None else data.expressions.mean
@@ -62,11 +64,12 @@ class Hack(nn.Module):
         self._keep("moves", self._blocks(np.concatenate([expressions[acting[0]], correctives[acting[1]]])))
         self._keep("acting_expressions", torch.from_numpy(acting[0]))
         self._keep("acting_features", torch.from_numpy(acting[1]))
-        weights = np.zeros((JOINTS, len(self.template) * _BLOCK), np.float32)
+        weights = np.zeros((JOINTS, len(self.template) // 3), np.float32)
         weights[:, : self.count] = data.weights
-        self._keep("weights", torch.from_numpy(weights.reshape(JOINTS, -1, _BLOCK).transpose(1, 0, 2).copy()))
+        self._keep("weights", torch.from_numpy(weights))
         self._keep("to_parent", torch.from_numpy(data.bones.to_parent))
         self._keep("from_model", torch.from_numpy(np.linalg.inv(data.bones.to_model).astype(np.float32)))
+        self._keep("last", torch.diag(torch.tensor([0.0, 0.0, 0.0, 1.0])))
         self._keep_larynx(data)
         self._person: tuple[Tensor, Tensor, Tensor] | None = None  # template, beta and its rest of the last call
 
@@ -74,27 +77,30 @@ class Hack(nn.Module):
         self.register_buffer(name, value, persistent=False)
 
     def _blocks(self, vertices: np.ndarray) -> Tensor:
-        """(k, V, 3) as (blocks, k, 3 * 256): all x of a block, then all y, then all z; the end is filled with zeros."""
+        """(k, V, 3) as (k, blocks * 768): x of 256 vertices, then y, then z, then of the next; zeros at the end."""
         blocks = -(-self.count // _BLOCK)
         padded = np.zeros((len(vertices), blocks * _BLOCK, 3), np.float32)
         padded[:, : self.count] = vertices
-        parted = padded.reshape(len(vertices), blocks, _BLOCK, 3).transpose(1, 0, 3, 2)
-        return torch.from_numpy(parted.reshape(blocks, len(vertices), 3 * _BLOCK).copy())
+        parted = padded.reshape(len(vertices), blocks, _BLOCK, 3).transpose(0, 1, 3, 2)
+        return torch.from_numpy(parted.reshape(len(vertices), 3 * blocks * _BLOCK).copy())
 
     def _keep_larynx(self, data: Data) -> None:
-        """The map, and the vertices whose column of it holds anything."""
+        """The map, and the vertices whose column of it holds anything, by their height in it."""
         lit = np.flatnonzero(data.larynx_map.any(1)), np.flatnonzero(data.larynx_map.any(0))
         columns = data.larynx_map.shape[1]
         x = np.clip((data.larynx_position[:, 0].astype(np.float64) + 1) / 2 * (columns - 1), 0, columns - 1)
         reached = np.zeros(0, np.int64)
         if len(lit[0]):
             reached = np.flatnonzero((x > lit[1][0] - 1) & (x < lit[1][-1] + 1))
-        self.larynx_rows = (int(lit[0][0]), int(lit[0][-1])) if len(lit[0]) else (0, 0)
+        heights = data.larynx_position[reached, 1]
+        reached = reached[np.argsort(heights, kind="stable")]
+        self._larynx_heights = np.sort(heights).astype(np.float64)
+        self._larynx_rows = (int(lit[0][0]), int(lit[0][-1])) if len(lit[0]) else (0, 0)
         self._keep("larynx_map", torch.from_numpy(data.larynx_map))
         self._keep("larynx_direction", torch.tensor(data.larynx_direction))
         self._keep("larynx_vertices", torch.from_numpy(reached))
         self._keep("larynx_position", torch.from_numpy(data.larynx_position[reached]))
-        self._keep("larynx_weights", torch.from_numpy(np.ascontiguousarray(data.weights[:, reached])))
+        self._keep("larynx_weights", torch.from_numpy(np.ascontiguousarray(data.weights[:, reached].T)))
 
     def forward(
         self, theta: Tensor, tau: Tensor, alpha: Tensor, expression: Tensor, beta: Tensor | None = None
@@ -125,9 +131,7 @@ class Hack(nn.Module):
 
     def transforms(self, rotation: Tensor) -> Tensor:
         """From rest to posed positions (B, 8, 4, 4), of rotation matrices (B, 8, 3, 3) in bone axes."""
-        turn = functional.pad(rotation, (0, 1, 0, 1))
-        turn = turn + torch.diag(torch.tensor([0.0, 0.0, 0.0, 1.0])).to(turn)
-        local = self.to_parent @ turn
+        local = self.to_parent @ (functional.pad(rotation, (0, 1, 0, 1)) + self.last)
         world: list[Tensor] = []
         for joint, parent in enumerate(self.parents):
             world.append(local[:, joint] if parent < 0 else world[parent] @ local[:, joint])
@@ -144,7 +148,7 @@ class Hack(nn.Module):
         wanted = {"theta": (theta, (JOINTS, 3)), "tau": (tau, (1,)), "alpha": (alpha, (1,))}
         wanted["expression"] = expression, (len(EXPRESSIONS),)
         if beta is not None:
-            modes = self.identity.shape[1]
+            modes = len(self.identity)
             if beta.ndim != 2 or beta.shape[1] > modes:
                 raise InputError(f"beta is {tuple(beta.shape)}", expected=f"(B, k), k at most {modes}")
             wanted["beta"] = beta, tuple(beta.shape[1:])
@@ -155,62 +159,69 @@ class Hack(nn.Module):
         return batch
 
     def _rest(self, beta: Tensor | None) -> Tensor:
-        """The person at rest, (blocks, 1 or B, 3 * 256)."""
+        """The person at rest, (1 or B, blocks * 768)."""
         if beta is None or not beta.shape[1]:
-            return self.template[:, None]
+            return self.template[None]
+        modes = self.identity[: beta.shape[1]]
         if torch.is_grad_enabled():
-            return self.template[:, None] + beta @ self.identity[:, : beta.shape[1]]
+            return self.template + beta @ modes
         if len(beta) > 1 and bool((beta == beta[:1]).all()):
             beta = beta[:1]
         known = self._person
         if known is not None and known[0] is self.template and torch.equal(known[1], beta):
             return known[2]
-        rest = self.template[:, None] + beta @ self.identity[:, : beta.shape[1]]
+        rest = (beta @ modes).add_(self.template)
         self._person = (self.template, beta.clone(), rest) if len(beta) == 1 else None
         return rest
 
     def _pose(self, rest: Tensor, coefficients: Tensor, transforms: Tensor) -> Tensor:
-        """Rest (blocks, 1 or B, 768), coefficients (B, k), transforms (B, 8, 3, 4): vertices (B, V, 3)."""
+        """Rest (1 or B, blocks * 768), coefficients (B, k), transforms (B, 8, 3, 4): vertices (B, V, 3)."""
         batch = len(coefficients)
         blended = transforms.permute(0, 2, 3, 1).reshape(batch * 12, JOINTS)
-        step = max(1, _POSES // batch)
+        step = max(1, _POSES // batch) * _BLOCK
         parts = []
-        for start in range(0, len(rest), step):
-            blocks = slice(start, start + step)
-            shape = rest[blocks].expand(-1, batch, -1)
+        for start in range(0, self.weights.shape[1], step):
+            columns = slice(3 * start, 3 * (start + step))
+            shape = rest[:, columns]
             if coefficients.shape[1]:
                 # Offsets are summed by themselves: added one by one to positions they would be rounded a hundred times.
-                shape = shape + coefficients @ self.moves[blocks]
-            shape = shape.view(-1, batch, 3, _BLOCK)
-            mixed = (blended @ self.weights[blocks]).view(-1, batch, 3, 4, _BLOCK)
-            part = mixed[:, :, :, 3]
+                shape = shape + coefficients @ self.moves[:, columns]
+            shape = shape.view(len(shape), -1, 3, _BLOCK)
+            mixed = (blended @ self.weights[:, start : start + step]).view(batch, 3, 4, -1, _BLOCK)
+            part = mixed[:, :, 3]
             for axis in range(3):
-                part = torch.addcmul(part, mixed[:, :, :, axis], shape[:, :, axis, None])
-            parts.append(part)
-        posed = torch.cat(parts).permute(1, 0, 3, 2)
-        return posed.reshape(batch, -1, 3)[:, : self.count]
+                part = torch.addcmul(part, mixed[:, :, axis], shape[:, None, :, axis])
+            parts.append(part.permute(0, 2, 3, 1).reshape(batch, -1, 3))
+        posed = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+        return posed[:, : self.count]
 
     def _add_larynx(self, posed: Tensor, transforms: Tensor, tau: Tensor, alpha: Tensor) -> Tensor:
         """The offsets are added at rest; skinning is affine, so they may as well be turned alone and added here."""
         chosen = self._reached(tau)
-        if not len(chosen):
+        if chosen.start >= chosen.stop:
             return posed
         turned = transforms[:, :, :3, :3] @ self.larynx_direction  # (B, 8, 3)
         size = self._sample(tau, chosen) * alpha
-        offsets = (turned.transpose(1, 2) @ self.larynx_weights[:, chosen]) * size[:, None]
-        add = posed.index_add if torch.is_grad_enabled() else posed.index_add_
-        return add(1, self.larynx_vertices[chosen], offsets.transpose(1, 2).expand(len(posed), -1, -1))
+        offsets = ((self.larynx_weights[chosen] @ turned) * size[..., None]).expand(len(posed), -1, -1)
+        vertices = self.larynx_vertices[chosen]
+        if torch.is_grad_enabled():
+            return posed.index_add(1, vertices, offsets)
+        for frame, added in zip(posed, offsets, strict=True):  # several times faster than along the second axis
+            frame.index_add_(0, vertices, added)
+        return posed
 
-    def _reached(self, tau: Tensor) -> Tensor:
-        """The entries of ``larynx_vertices`` that sample a lit part of the map at any of the travels."""
-        with torch.no_grad():
-            last = self.larynx_map.shape[0] - 1
-            low, high = ((self.larynx_position[:, 1] + 2 * end + 1) / 2 * last for end in (tau.min(), tau.max()))
-            first, final = self.larynx_rows
-            chosen = (high.clamp(0, last) > first - 1.01) & (low.clamp(0, last) < final + 1.01)
-            return torch.nonzero(chosen)[:, 0]
+    def _reached(self, tau: Tensor) -> slice:
+        """The span of ``larynx_vertices`` that samples a lit part of the map at any of the travels."""
+        last = self.larynx_map.shape[0] - 1
+        lowest, highest = (float(end.detach()) for end in (tau.min(), tau.max()))
+        first, final = self._larynx_rows
+        # A row of the map is read from one above it to one below; beyond the border the outermost row goes on.
+        start = 2 * (first - 1.01) / last - 1 - 2 * highest if first > 1 else -np.inf
+        end = 2 * (final + 1.01) / last - 1 - 2 * lowest if final < last - 1 else np.inf
+        places = np.searchsorted(self._larynx_heights, (start, end))
+        return slice(int(places[0]), int(places[1]))
 
-    def _sample(self, tau: Tensor, chosen: Tensor) -> Tensor:
+    def _sample(self, tau: Tensor, chosen: slice) -> Tensor:
         """The map (B, n) at the positions of the reached vertices; bilinear, border clamped, corners aligned."""
         grid = self.larynx_position[chosen] + functional.pad(2 * tau, (1, 0))[:, None]  # (B, n, 2)
         found = functional.grid_sample(
