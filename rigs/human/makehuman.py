@@ -162,8 +162,8 @@ def newborn_rule(words: tuple[str, ...], path: str) -> bool:
     return "baby" in words and "proportions" not in path and "breast" not in path
 
 
-def read_locals(source: Source) -> dict[str, tuple[Target | None, Target | None]]:
-    """Local shapes: label (the positive name) -> (negative, positive) target."""
+def read_locals(source: Source, left_out: tuple[str, ...] = LEFT_OUT) -> dict[str, tuple[Target | None, Target | None]]:
+    """Local shapes: label (the positive name) -> (negative, positive) target; those with these words are left out."""
     categories = json.loads(source.read("mpfb2/targets/target.json"))
     found: dict[str, tuple[Target | None, Target | None]] = {}
     for section in categories.values():
@@ -171,7 +171,7 @@ def read_locals(source: Source) -> dict[str, tuple[Target | None, Target | None]
             for side in ("left", "right", "unsided"):
                 opposites = category.get("opposites", {})
                 negative, positive = (opposites.get(f"{sign}-{side}", "") for sign in ("negative", "positive"))
-                if not positive or any(word in positive for word in LEFT_OUT):
+                if not positive or any(word in positive for word in left_out):
                     continue
                 paths = [source.find(name) if name else None for name in (negative, positive)]
                 found[positive] = (
