@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hyoid import characters
 from hyoid.characters import arkit, bundled, neck
-from hyoid.errors import UsageError
+from hyoid.errors import InputError, UsageError
 from hyoid.files import data_folder
 from hyoid.geometry import meshes
 
@@ -207,3 +207,18 @@ def test_loading_is_quick_and_the_folder_small():
     assert time.perf_counter() - start < 0.5
     folder = data_folder("rigs") / "human"
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 15e6
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text", "lacking"])
+def test_a_damaged_archive_is_said(tmp_path, damage):
+    """As it is met while the file is copied or after a disk has failed."""
+    whole = (data_folder("rigs") / "human" / "human.npz").read_bytes()
+    member = whole.index(b"base.npy") + 200  # within the compressed first array that is asked for
+    path = tmp_path / "human.npz"
+    path.write_bytes({
+        "cut": whole[: len(whole) // 2], "flipped": whole[:member] + bytes(64) + whole[member + 64 :], "empty": b"",
+        "text": b"version https://git-lfs", "lacking": b"PK\x05\x06" + bytes(18),
+    }[damage])  # fmt: skip
+    with pytest.raises(InputError, match="bundled human is damaged") as caught:
+        bundled._Archive(path)["base"]
+    assert str(path) in str(caught.value)

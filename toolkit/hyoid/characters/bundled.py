@@ -8,7 +8,10 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Mapping
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -42,14 +45,33 @@ _NEWBORN_SCALE = np.array([0.922, 0.75, 0.922], np.float32)  # what a newborn is
 
 
 class _Archive:
-    """The arrays of ``human.npz``, each read when it is asked for."""
+    """The arrays of ``human.npz``, each read when it is asked for.
+
+    Raises:
+        InputError: when it is opened or asked: the file is not there, damaged, or lacks an array.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._members = np.load(path, allow_pickle=False)
-        self.names = frozenset(self._members.files)
+        self._path = path
+        if not path.is_file():
+            raise InputError("the bundled human is not there", path=path, hint="Install hyoid again")
+        with self._sound():
+            self._members = np.load(path, allow_pickle=False)
+            self.names = frozenset(self._members.files)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self._members[name]
+        with self._sound():
+            return self._members[name]
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        """Tell what a damaged archive makes NumPy say as what it is."""
+        try:
+            yield
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(
+                f"the bundled human is damaged ({error})", path=self._path, hint="Install hyoid again"
+            ) from error
 
     def matrix(self, name: str, columns: int) -> Stencil:
         """A sparse matrix that was stored as three arrays."""
@@ -110,10 +132,7 @@ def _rig() -> dict[str, Any]:
 
 @cache
 def _archive() -> _Archive:
-    path = _folder() / "human.npz"
-    if not path.is_file():
-        raise InputError("the bundled human is not there", path=path, hint="Install hyoid again")
-    return _Archive(path)
+    return _Archive(_folder() / "human.npz")
 
 
 @cache
