@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,6 @@ from scipy.spatial import cKDTree
 
 from hyoid.geometry.closest import Surface, boundary_vertices, point_normals, triangle_areas
 from hyoid.geometry.transfer import Binding, factor, graph_laplacian
-from hyoid.report import SILENT, Report
 
 
 @dataclass(frozen=True)
@@ -239,7 +238,7 @@ def register(
     weights: np.ndarray | None = None,
     pins: tuple[np.ndarray, np.ndarray] | None = None,
     start: np.ndarray | None = None,
-    report: Report = SILENT,
+    progress: Callable[[float, str], None] = lambda fraction, what: None,
 ) -> np.ndarray:
     """Source vertices (V, 3) drawn onto a target surface, smoothly, with the source's own triangles.
 
@@ -251,6 +250,7 @@ def register(
         weights: (V,) how much each source vertex wants a partner, or None for 1.
         pins: vertex numbers (n,) and where they belong (n, 3), held at all stages.
         start: (V, 3) where to begin, or None for ``source``; smoothness is measured against ``source``.
+        progress: is told the share that is done, 0..1, and what is being done.
     """
     source = np.asarray(source, np.float64)
     count = len(source)
@@ -262,7 +262,7 @@ def register(
     total, done = sum(step.rounds for step in steps), 0
     for step in steps:
         for _ in range(step.rounds):
-            report.progress(done / total, "fitting the surface")
+            progress(done / total, "fitting the surface")
             done += 1
             normals = point_normals(moved, triangles)
             hits = target.closest(moved, normals, weight=step.normal_weight)

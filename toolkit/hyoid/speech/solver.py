@@ -9,7 +9,6 @@ True
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from hyoid import __version__, files
-from hyoid.characters import arkit, gestures, neck
-from hyoid.characters.character import NeckLimits
+from hyoid.characters import arkit, bundled, gestures, neck
 from hyoid.errors import InputError, UsageError
 from hyoid.media import audio as media_audio
 from hyoid.report import SILENT, Report
@@ -251,7 +249,7 @@ def _counter_roll(head: np.ndarray, played: Style) -> np.ndarray:
 def _neck(head: np.ndarray, curves: Mapping[str, np.ndarray], fps: float, block: int = 4096) -> np.ndarray:
     """The neck's joints, (frames, 8, 4) float32, in blocks that start a little early so that nothing shows a seam."""
     acts = {name: curves[name] for name in gestures.CURVES}
-    limits, before = neck_limits(), neck.halo(fps)
+    limits, before = bundled.neck_limits(), neck.halo(fps)
     result = np.empty((len(head), len(neck.JOINTS), 4), np.float32)
     for start in range(0, len(head), block):
         early = max(start - before, 0)
@@ -260,15 +258,6 @@ def _neck(head: np.ndarray, curves: Mapping[str, np.ndarray], fps: float, block:
             moved, {name: values[start : start + block] for name, values in acts.items()}
         )
     return result
-
-
-def neck_limits() -> NeckLimits:
-    """The neck of the bundled human, read without loading its geometry."""
-    rig: dict[str, Any] = tomllib.loads((files.data_folder("rigs") / "human" / "rig.toml").read_text(encoding="utf-8"))
-    values = rig["neck"]
-    return NeckLimits(
-        **{name: np.array(values[name], float) for name in ("flexion", "extension", "lateral", "axial", "coupling")}
-    )
 
 
 def _confidence(found: Timing, times: np.ndarray) -> np.ndarray:

@@ -175,7 +175,7 @@ def draw_onto(
             )
         pins = rows, places
     weights = np.where(template.head > 0.5, 1.0, 0.6)
-    placed = register(start, template.triangles, target, weights=weights, pins=pins, report=report)
+    placed = register(start, template.triangles, target, weights=weights, pins=pins, progress=report.progress)
     return replace(template, placed=placed)
 
 
@@ -198,7 +198,7 @@ def finer(template: Template, target: Surface, report: Report = SILENT) -> Finer
     triangles = triangulate(faces)
     smooth = stencil @ template.placed
     near = np.clip(stencil @ np.where(template.head > 0.3, 1.0, 0.5), 0, 1)
-    moved = register(smooth, triangles, target, steps=_FINE, weights=near, report=report)
+    moved = register(smooth, triangles, target, steps=_FINE, weights=near, progress=report.progress)
     return Finer(stencil.tocsr(), moved, triangles)
 
 
