@@ -53,7 +53,7 @@ def write(path: Path, take: Take, *, level: int = 1) -> None:
     arrays |= _packed_keys(take.keys)
     document = {
         "audio": None if take.audio is None else asdict(sounds.portable(take.audio, path)),
-        "character": asdict(take.character),
+        "character": {**asdict(take.character), "name": sounds.portable_character(take.character.name, path)},
         "provenance": asdict(take.provenance),
         "mode": take.mode,
     }
@@ -90,6 +90,7 @@ def read(path: Path) -> Take:
 def _take(path: Path, arrays: Mapping[str, np.ndarray], document: Mapping[str, Any]) -> Take:
     names = ("points", *_ARRAYS) if "points" in arrays else _ARRAYS
     audio, character, provenance = document["audio"], document["character"], document["provenance"]
+    who = sounds.located_character(_text(character["name"]), path)
     return Take(
         fps=_scalar(path, arrays, "fps"),
         curve_names=_texts(path, arrays, "curve_names"),
@@ -98,7 +99,7 @@ def _take(path: Path, arrays: Mapping[str, np.ndarray], document: Mapping[str, A
         events=_events(path, arrays),
         keys=_unpacked_keys(path, arrays),
         audio=None if audio is None else sounds.located(_audio(audio), path),
-        character=CharacterReference(_text(character["name"]), dict(character["settings"]), _text(character["part"])),
+        character=CharacterReference(who, dict(character["settings"]), _text(character["part"])),
         provenance=Provenance(
             _text(provenance["version"]), _text(provenance["verb"]), dict(provenance["settings"]),
             tuple(
