@@ -289,7 +289,6 @@ class Foreign:
 
 
 BAD = [
-    (lambda f: (f / "bones_neutral.json").unlink(), "not a HACK model folder"),
     (lambda f: (f / "Lc_mid.png").unlink(), "lacks Lc_mid.png"),
     (lambda f: (f / "bones_neutral.json").unlink(), "lacks bones_neutral.json"),
     (lambda f: replace_array(f / "weight_map_smooth.npy", lambda a: a[:, :-1]), "8x473; expected 8x474"),

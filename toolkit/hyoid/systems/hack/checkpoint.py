@@ -112,7 +112,7 @@ def find(path: Path) -> Path:
     if not path.exists():
         raise InputError("the folder does not exist", path=path, expected="a HACK model folder")
     for folder in (path, path / "model"):
-        if (folder / BONES).is_file():
+        if (folder / BONES).is_file() or sum((folder / name).is_file() for name in NEEDED) > 1:
             return folder
     hint = None
     if (path / "vertex_indices.json").is_file() or (path / "FaceXModel").is_dir():
