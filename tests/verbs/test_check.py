@@ -138,3 +138,11 @@ def test_every_bad_row_of_a_table_is_named(tmp_path):
         f"line {len(rows) - 3}",
         f"line {len(rows) - 1}",
     ]
+
+
+def test_jobs_in_json_and_characters_that_are_not_there(tmp_path):
+    (tmp_path / "a.json").write_text('{"verb": "rig", "character": "human", "output": ["a.glb"]}', encoding="utf-8")
+    (tmp_path / "b.toml").write_text('verb = "rig"\ncharacter = "hack:gone"\noutput = ["a.glb"]\n', encoding="utf-8")
+    good, bad = look(tmp_path / "a.json", tmp_path / "b.toml")["files"]
+    assert (good["type"], good["problems"]) == ("job", [])
+    assert bad["problems"] == ["character: gone: the folder does not exist; expected a HACK model folder"]

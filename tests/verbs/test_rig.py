@@ -110,7 +110,9 @@ def test_what_is_made_of_a_model_tells_its_licence(tmp_path, licence, answer):
     result = run(character=str(path), output=outputs)
     for file in (path, *outputs):
         assert info.run(info.Job(file=file), SILENT)["licence"]["commercial"] == answer, file
-    assert ("commercial use" in rig.show(result)) == (answer != "yes")
+    assert {"no": "commercial use: NO", "ask": "not certain", "yes": "keep its copyright notice"}[answer] in rig.show(
+        result
+    )
 
 
 def test_a_damaged_character_file_is_listed_problem_by_problem(tmp_path):
@@ -163,3 +165,25 @@ def test_a_job_file_finds_the_character_file_beside_it(tmp_path, monkeypatch):
 def _job(folder, character):
     (folder / "b.toml").write_text(f'verb = "rig"\ncharacter = "{character}"\noutput = ["a.bvh"]\n', encoding="utf-8")
     return folder / "b.toml"
+
+
+def test_a_wrong_intensity_and_an_unknown_shape_are_told_in_one_short_line(tmp_path, capsys):
+    for shape, said in (
+        ("AU12=F", "--shape AU12 is 'F'; expected a number, or a letter from A to E"),
+        ("grin=1", "'grin'"),
+    ):
+        assert cli.run_command(["rig", "human", "--shape", shape, "-o", str(tmp_path / "a.glb")]) == 2
+        text = capsys.readouterr().err
+        assert said in text
+        assert text.count("\n") == 1
+        assert len(text) < 300
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_of_a_character_at_rest_names_its_licence_beside_it(tmp_path):
+    path = tmp_path / "a.character.npz"
+    character_npz.write(path, replace(toy.character(), licence="LicenseRef-FLAME-2020"))
+    run(character=str(path), output=[tmp_path / "a.bvh", tmp_path / "a.png"], width=64, height=64)
+    for file in ("a.bvh", "a.png"):
+        assert info.run(info.Job(file=tmp_path / file), SILENT)["licence"]["commercial"] == "no"
+    assert check.run(check.Job(files=[tmp_path / "a.bvh.json"]), SILENT)["files"][0]["type"] == "provenance"

@@ -45,6 +45,9 @@ TABLE: dict[str, Terms] = {
 }
 """Licences by SPDX identifier; a ``LicenseRef-`` is our name for a text that SPDX does not list."""
 
+_NOTICES = ("MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Apache-2.0")
+"""Licences whose notice goes along with copies, such as an export that holds the character itself."""
+
 _OWN = {
     "",
     "own",
@@ -97,6 +100,8 @@ def verdict(sources: Iterable[Source]) -> dict[str, Any]:
             because.append(f"{label} is under '{source.licence or 'no stated licence'}': {found.duty}")
         elif found.duty:
             duties.append(f"{label} ({source.licence}): {found.duty}")
+        elif source.role == "character" and source.licence in _NOTICES:
+            duties.append(f"{label} ({source.licence}): keep its copyright notice")
     if not count:
         answer, because = ASK, ["the file does not say what it was made from"]
     return {"commercial": answer, "because": because, "duties": duties, "sources": count}

@@ -20,7 +20,7 @@ class Job(JobModel):
 
     files: list[Path] = Field(
         min_length=1,
-        description="take, character, mesh, bvh, csv, glb, usd, video, sound or TOML job",
+        description="take, character, mesh, bvh, csv, glb, usd, video, sound or job (TOML, JSON)",
         json_schema_extra=positional(),
     )
     strict: bool = Field(False, description="warnings count as problems")
@@ -80,8 +80,12 @@ def _check(path: Path, problems: list[str], warnings: list[str]) -> str:
         raise InputError("is a folder" if path.is_dir() else "does not exist", path=path, expected="a file")
     if not path.stat().st_size:
         raise InputError("is empty", path=path)
+    from hyoid.verbs import info
+
     name = path.name.lower()
-    if name.endswith(".toml"):
+    if name.endswith(".json") and info.sidecar(path.with_name(path.name.removesuffix(".json"))):
+        return "provenance"
+    if name.endswith((".toml", ".json")):
         _check_job(path, problems, warnings)
         return "job"
     if name.endswith((".take.npz", ".bvh", ".csv")):
@@ -99,7 +103,6 @@ def _check(path: Path, problems: list[str], warnings: list[str]) -> str:
         return "glb"
     # Everything else is sound when its reader can look into it.
     from hyoid.report import SILENT
-    from hyoid.verbs import info
 
     found = info.run(info.Job(file=path), SILENT)
     problems += found["contents"].get("damage", [])
@@ -144,6 +147,8 @@ def _check_job(path: Path, problems: list[str], warnings: list[str]) -> None:
 
     _, job = read_job(path)
     for name, value in job:
+        if name in ("character", "model") and isinstance(value, str):
+            problems += _character_problems(name, value)
         outputs = name in ("output", "outputs")
         for item in value if isinstance(value, list) else [value]:
             if not isinstance(item, Path):
@@ -162,6 +167,17 @@ def _check_job(path: Path, problems: list[str], warnings: list[str]) -> None:
                 problems.append(f"{name}: {error}")
     if not any(isinstance(value, list | Path) for _, value in job):
         warnings.append("names no file at all")
+
+
+def _character_problems(option: str, name: str) -> list[str]:
+    """Why a character cannot be had, as far as that is known without reading all of it."""
+    from hyoid import characters
+
+    try:
+        characters.settings_of(name)
+    except HyoidError as error:
+        return [f"{option}: {error}"]
+    return []
 
 
 def show(result: dict[str, Any]) -> str:

@@ -8,15 +8,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from hyoid import licences
 from hyoid.errors import InputError, TimeLimitError
 from hyoid.report import Report
-from hyoid.take import Source, Take
 from hyoid.verbs.job import JobModel, positional
+
+if TYPE_CHECKING:
+    from hyoid.take import Source, Take
 
 READER_SECONDS = 120.0
 _PICTURES = (".png", ".jpg", ".jpeg")
@@ -47,7 +48,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         InputError: the file is missing, empty, damaged or of no known type.
         MissingToolError: Blender is needed to look into this type and is not there.
     """
+    from hyoid import licences
     from hyoid.files import sha256_of
+    from hyoid.take import Source
 
     path = job.file
     if path.is_dir() or not path.exists():
@@ -58,11 +61,11 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     report.progress(0.1, f"reading {path.name}")
     kind, reader = _reader(path, job.events)
     contents = reader(path)
-    provenance = contents.pop("provenance", None) or _sidecar(path)
+    provenance = contents.pop("provenance", None) or sidecar(path)
     sources = [_source(entry) for entry in (provenance or {}).get("sources", [])]
     licence = contents.pop("character_licence", None)
     if licence and not any(source.role == "character" and source.licence == licence for source in sources):
-        sources.append(Source("character", str(contents.get("character", "")), "", licence))
+        sources.append(Source("character", str(contents.get("character") or ""), "", licence))
     verdict = None
     if sources or kind not in ("sound", "picture", "video", "csv", "bvh", "mesh"):
         verdict = licences.verdict(sources)
@@ -129,7 +132,10 @@ def take_facts(take: Take, *, events: bool = False) -> dict[str, Any]:
 def _take(path: Path, events: bool) -> dict[str, Any]:
     from hyoid import formats
 
-    return take_facts(formats.read_take(path), events=events)
+    facts = take_facts(formats.read_take(path), events=events)
+    if not path.name.lower().endswith(".take.npz"):  # a table or a skeleton does not say who performs it
+        facts |= {"character": None, "character_settings": {}}
+    return facts
 
 
 def _character(path: Path) -> dict[str, Any]:
@@ -278,7 +284,7 @@ def _sound(path: Path) -> dict[str, Any]:
         }  # fmt: skip
 
 
-def _sidecar(path: Path) -> dict[str, Any] | None:
+def sidecar(path: Path) -> dict[str, Any] | None:
     """The provenance that lies beside an output whose format cannot carry it."""
     beside = path.with_name(path.name + ".json")
     try:
@@ -289,6 +295,8 @@ def _sidecar(path: Path) -> dict[str, Any] | None:
 
 
 def _source(entry: dict[str, Any]) -> Source:
+    from hyoid.take import Source
+
     return Source(*(str(entry.get(key, "")) for key in ("role", "name", "sha256", "licence")))
 
 

@@ -46,7 +46,7 @@ def check_outputs(outputs: Sequence[Path], *, has_take: bool = True, recording: 
             raise UsageError("is the recording itself", path=output, expected="another name, so that it is not lost")
     for output in outputs:
         check_writable(output)
-        if has_take and _needs_sidecar(output):
+        if _needs_sidecar(output):
             check_writable(_sidecar(output))
 
 
@@ -70,7 +70,7 @@ def export(
         options: how pictures look, which keys a .blend has, which columns a .csv; None takes the defaults.
         time: the second of a still picture; None lets the preview choose.
         sheet: a picture shows a contact sheet of telling moments.
-        provenance: what made the character, for a .character.npz; None says that it was loaded.
+        provenance: what made the character, for outputs without a performance; None says that it was loaded.
 
     Raises:
         OutputError, MissingToolError: see the writers.
@@ -98,8 +98,9 @@ def export(
                 _write_character(part, shown, take, stage, options, time, sheet)
             elif take is not None:
                 _write_take(part, take, options)
-        if take is not None and _needs_sidecar(output):
-            write_sidecar(output, take.provenance)
+        if _needs_sidecar(output):
+            rest = provenance or (made_of(shown) if isinstance(shown, Character) else Provenance(__version__, ""))
+            write_sidecar(output, rest if take is None else take.provenance)
         done += cost
     return [str(output) for output in outputs]
 

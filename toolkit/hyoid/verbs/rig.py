@@ -41,10 +41,14 @@ class Job(PictureOptions):
 
         if not isinstance(value, dict):
             return value
-        return {
-            name: INTENSITIES.get(str(item).upper(), item) if str(name).upper().startswith("AU") else item
-            for name, item in value.items()
-        }
+        found = {}
+        for name, item in value.items():
+            if str(name).upper().startswith("AU") and isinstance(item, str):
+                item = INTENSITIES.get(item.upper(), item)
+                if isinstance(item, str) and item.isalpha() and len(item) == 1:
+                    raise UsageError(f"--shape {name} is '{item}'", expected="a number, or a letter from A to E")
+            found[name] = item
+        return found
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -133,8 +137,9 @@ def held(job: Job, character: Character) -> Take:
             facs.recipe(unit)  # one that cannot be shown is told
         elif name not in known:
             near = difflib.get_close_matches(name, known, 5, 0.5)
-            hint = f"Did you mean {', '.join(near)}" if near else "Action units are called AU1 to AU46"
-            raise UsageError(f"there is no shape '{name}'", expected=f"one of {', '.join(known)}", hint=hint)
+            hint = f"Did you mean {', '.join(near)}" if near else f"Presets are {', '.join(presets)}"
+            expected = "an ARKit shape (jawOpen), a shape of the character, a preset (smile) or an action unit (AU12)"
+            raise UsageError(f"there is no shape '{name}'", expected=expected, hint=hint)
         curves = presets.get(name, {unit or name: 1.0})
         values |= {curve: values.get(curve, 0.0) * (curve != "larynxSize") + value * curves[curve] for curve in curves}
     names = tuple(dict.fromkeys((*arkit.CURVES, *values)))
