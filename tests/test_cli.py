@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from hyoid import errors
+from hyoid import cli, errors
 from hyoid.cli import load_verb, validate, verb_parser
 from hyoid.verbs import SUMMARIES
 
@@ -128,3 +128,25 @@ def test_exit_codes_are_the_documented_ones():
         "PartialError": 7, "TimeLimitError": 8, "MissingToolError": 6,
     }  # fmt: skip
     assert errors.Cancelled.exit_code == 130
+
+
+def test_notes_of_the_library_are_messages_of_the_command_and_told_once(capsys, monkeypatch):
+    """With --json nothing but events is written, and a folder that is read twice warns once."""
+    import logging
+
+    from hyoid.verbs import doctor
+
+    def noting(job, report):
+        for _ in range(2):
+            logging.getLogger("hyoid").warning("%s has no expressions", "HACK")
+        logging.getLogger("hyoid").info("converting")
+        return {}
+
+    monkeypatch.setattr(doctor, "run", noting)
+    monkeypatch.setattr(doctor, "show", lambda result: "")
+    assert cli.run_command(["doctor"]) == 0
+    assert capsys.readouterr().err == "hyoid: warning: HACK has no expressions\nhyoid: converting\n"
+    assert cli.run_command(["doctor", "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["level"] for event in events if event["event"] == "message"] == ["warning", "info"]
+    assert logging.getLogger("hyoid").propagate

@@ -74,9 +74,9 @@ def test_the_folder_is_found_from_the_repository_too(folder):
 
 
 def test_every_file_becomes_offsets_from_the_neutral_and_the_first_time_is_announced(folder, caplog):
-    with caplog.at_level(logging.WARNING, "hyoid"):
+    with caplog.at_level(logging.INFO, "hyoid"):
         model = ict_data.model(folder)
-    assert "Converting 56 files" in caplog.text
+    assert "converting 56 files" in caplog.text
     assert model.identities.shape == (2, ict_data.VERTICES, 3)
     assert len(model.expressions) == len(ict_data.EXPRESSIONS) == 53
     for number, offsets in enumerate([*model.expressions, *model.identities]):

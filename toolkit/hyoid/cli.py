@@ -25,6 +25,7 @@ from hyoid.verbs import SUMMARIES
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from hyoid.report import Report
     from hyoid.verbs.job import JobModel
 
 EPILOG = """exit codes: 0 done, 2 usage, 3 bad input, 4 weights missing or refused, 5 out of memory, 6 cannot write,
@@ -112,13 +113,40 @@ def _run(arguments: list[str], screen: console.Console, debug: bool) -> int:
             reached[:] = [event["fraction"]]
         screen.emit(event)
 
-    with _time_limit(time_limit):
+    with _time_limit(time_limit), _notes(Report(emit)):
         result = module.run(job, Report(emit))
     if reached and reached[0] < 1:
         Report(emit).progress(1.0, "done")
     screen.show_result(verb, result, getattr(module, "show", None))
     # A verb whose result is a verdict (check, doctor) says with "exit_code" how it ended.
     return int(result.get("exit_code", 0))
+
+
+@contextlib.contextmanager
+def _notes(report: Report) -> Iterator[None]:
+    """Show what the library notes while a verb runs as messages of the command, each text once."""
+    import logging
+
+    told: set[str] = set()
+
+    def tell(record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text not in told:
+            told.add(text)
+            report.message(text, "warning" if record.levelno >= logging.WARNING else "info")
+
+    log, handler = logging.getLogger("hyoid"), logging.Handler(logging.INFO)
+    handler.emit = tell
+    before = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
 
 
 def load_verb(verb: str) -> Any:

@@ -137,13 +137,13 @@ def _model(folder: Path, names: tuple[str, ...], key: str) -> Model:
             return _from_arrays(read_npz(kept))
         except (InputError, KeyError, ValueError) as error:
             _log.warning("%s cannot be used (%s); the model is converted again", kept, error)
-    _log.warning("Converting %d files of %s once; this takes up to half a minute", len(names), folder)
+    _log.info("converting %d files of %s once; this takes up to half a minute", len(names), folder)
     arrays = convert(folder, names)
     try:
         with part_file(kept) as part:
             write_npz(part, arrays, level=0)
     except OutputError as error:
-        _log.warning("The converted model is not kept (%s); it will be converted each time", error)
+        _log.warning("the converted model is not kept (%s); it will be converted each time", error)
     return _from_arrays(arrays)
 
 
@@ -171,7 +171,7 @@ def convert(folder: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
             offsets.append((decimals(vertices) - neutral).astype(np.float32))
         digest.update(f"{name} {sha256_of(path)}\n".encode())
     expressions, identities = offsets[: len(EXPRESSIONS)], offsets[len(EXPRESSIONS) :]
-    _log.info("converted in %.1f s", time.monotonic() - started)
+    _log.debug("converted in %.1f s", time.monotonic() - started)
     return {
         "neutral": neutral,
         "faces": mesh.faces,

@@ -68,7 +68,7 @@ def _kept(name: str, paint: Callable[[], np.ndarray]) -> Path | None:
             image = Image.fromarray(paint())
             image.save(part, quality=92) if path.suffix == ".jpg" else image.save(part, optimize=True)
     except OutputError as error:
-        _log.warning("The painted picture %s is not kept (%s); plain colours are used", name, error)
+        _log.warning("the painted picture %s is not kept (%s); plain colours are used", name, error)
         return None
     return path
 
