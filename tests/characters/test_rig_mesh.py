@@ -13,6 +13,7 @@ from hyoid import characters
 from hyoid.characters import arkit, performance
 from hyoid.characters.fit import transfer
 from hyoid.characters.fit.mesh_parts import check_mesh, head_mesh
+from hyoid.characters.fit.quality import opening
 from hyoid.characters.neck import JOINTS
 from hyoid.characters.performance import Performance
 from hyoid.errors import InputError
@@ -257,3 +258,13 @@ def test_every_curve_of_a_talking_take_has_a_shape(rigged):
     assert len(skin) > 1000
     still = [n for n in arkit.NAMES if n != "tongueOut" and np.abs(offsets_of(character, n)).max() < 5e-4]
     assert still == []
+
+
+def test_skin_that_an_open_jaw_takes_backwards_is_no_hole():
+    """Of a child the chin goes back by more than the depth that counts as inside the mouth."""
+    chin = np.array([[-0.01, -0.01, 0.0], [0.01, -0.01, 0.0], [0.0, 0.01, 0.0]])
+    back, triangles = chin - [0, 0, 0.02], np.array([[0, 1, 2]])
+    low, high = np.array([-0.004, -0.009, -0.008]), np.array([0.004, -0.003, 0.002])
+    assert not opening(chin, triangles, low, high).any()
+    assert opening(back, triangles, low, high).all()
+    assert not opening(back, triangles, low, high, rest=chin).any()

@@ -56,16 +56,19 @@ def _check(value: float, limit: float, passed: bool, **more: Any) -> dict[str, A
     return {"value": round(float(value), 4), "limit": limit, "result": "pass" if passed else "fail", **more}
 
 
-def opening(vertices: np.ndarray, triangles: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def opening(
+    vertices: np.ndarray, triangles: np.ndarray, low: np.ndarray, high: np.ndarray, rest: np.ndarray | None = None
+) -> np.ndarray:  # fmt: skip
     """Where one can see through a window from the front: (columns, rows) bool, :data:`_GRID` metres apart.
 
     Args:
         vertices: (n, 3). triangles: (T, 3); those with a corner behind ``low`` do not block the sight.
         low, high: (3,) corners of the box of the window.
+        rest: (n, 3), where ``behind`` is decided instead: skin that an open jaw takes backwards blocks all the same.
     """
-    corners = vertices[triangles]
+    corners, depth = vertices[triangles], (vertices if rest is None else rest)[triangles][..., 2]
     inside = (corners.max(1)[:, :2] > low[:2]).all(1) & (corners.min(1)[:, :2] < high[:2]).all(1)
-    corners = corners[inside & (corners[..., 2].min(1) > low[2])][..., :2]
+    corners = corners[inside & (depth.min(1) > low[2])][..., :2]
     across = np.arange(low[0], high[0], _GRID)
     up = np.arange(low[1], high[1], _GRID)
     seen = np.ones((len(across), len(up)), bool)
@@ -141,8 +144,9 @@ def _lips(character: Character, source: Character, head: HeadMesh, carried: Carr
     low[2] -= 0.008 * carried.placing.scale
     # What cannot be seen through at rest: the chin lies behind the lips, and is no hole.
     shut = ~opening(points, triangles, low, high)
-    wide = _area(shut & opening(points + jaw, triangles, low, high))
-    left = _area(shut & opening(points + _shape(carried, "jawOpen", "mouthClose"), triangles, low, high))
+    wide = _area(shut & opening(points + jaw, triangles, low, high, points))
+    closed = points + _shape(carried, "jawOpen", "mouthClose")
+    left = _area(shut & opening(closed, triangles, low, high, points))
     if wide > 20e-6 * carried.placing.scale**2:
         result["lips"] = _check(left / wide, _CLOSED, left <= _CLOSED * wide, open_mm2=round(1e6 * wide, 1))
     else:
