@@ -106,6 +106,7 @@ def test_expression_and_neck_are_found():
     assert found.median_error < 0.0006
 
 
+@pytest.mark.slow
 def test_decimated_turned_mesh_in_centimetres_becomes_a_rig():
     """What artists bring: other triangles, z up, centimetres."""
     human = characters.load("human", {"gender": 0.9, "nose-scale-vert-incr": 0.5}, part="head")

@@ -147,6 +147,7 @@ def test_pieces_are_recognised(human):
 
 
 @pytest.mark.skipif(not ICT.is_dir(), reason="ICT-FaceKit is not here")
+@pytest.mark.slow
 def test_shapes_on_another_sculptors_head_resemble_its_own(human):
     """ICT-FaceKit has shapes of its own: ours must resemble them more than nearest-point offsets do."""
     data = np.load(ICT / "ict_facekit.npz")

@@ -231,6 +231,7 @@ def test_a_cancel_in_the_middle(tmp_path, number):
     assert subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True).stdout == b"", "no child stays"
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_and_the_next_run(tmp_path):
     """SIGKILL leaves no file under a final name, and the next run removes the part."""
     command = [*HYOID, "talk", str(VOICE), "--text", "ask not", "-o", str(tmp_path / "a.mp4"), "--json"]
