@@ -18,7 +18,7 @@ from pathlib import Path
 
 BEHAVIOURS = (
     "good", "slow", "fail", "crash", "killed", "garbage", "silent", "complain", "forever", "stubborn", "flood",
-    "nothing",
+    "nothing", "warn", "refuse",
 )  # fmt: skip
 
 
@@ -104,6 +104,10 @@ def run(job):
     elif behaviour == "fail":
         emit(event="failure", exit_code=3, error=f"{job['source']}: is no take; expected a .take.npz", path=None)
         return 3
+    elif behaviour == "refuse":
+        text = f"{job['source']}: is no head. Cut it, or give landmarks (--landmark)"
+        emit(event="failure", exit_code=3, error=text, path=job["source"])
+        return 3
     elif behaviour == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif behaviour == "killed":
@@ -134,6 +138,8 @@ def run(job):
         shutil.copyfile(job["source"], target)
     target.with_name(target.name + ".job").write_text(json.dumps(job, ensure_ascii=False), encoding="utf-8")
     emit(event="message", level="info", text="wiggled")
+    for index in range(5 if behaviour == "warn" else 0):
+        emit(event="message", level="warning", text=f"no eyes {index} (--eyes puts some in).")
     emit(event="progress", fraction=1.0, what="done")
     emit(event="result", verb="run", result={"verb": job["verb"], "outputs": [str(target)]})
     return 0

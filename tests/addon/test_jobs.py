@@ -83,6 +83,13 @@ def test_a_bad_end_is_told_in_plain_words(place, behaviour, words):
     assert not output.exists()
 
 
+def test_what_only_the_command_line_can_do_is_not_told_to_artists(place):
+    child = finished(child_of(place, "warn")[0])
+    assert child.warnings == [f"no eyes {index}." for index in range(5)]
+    assert finished(child_of(place, "refuse")[0]).error == f"{place / 'source.npz'}: is no head. Cut it"
+    assert process.for_artists("is no take (2 m); or so (-3)") == "is no take (2 m); or so (-3)"
+
+
 def test_a_flood_of_output_is_cut_and_does_not_fill_the_memory(place):
     child, output = child_of(place, "flood")
     finished(child)

@@ -69,6 +69,8 @@ def test_rig_my_own_head(version, tmp_path):
     assert "'renamed meanwhile' is rigged" in answer["said"]
     assert "keeps its own keys noseSneerLeft" in answer["said"]
     assert "the vertex group 'jaw' of 'renamed meanwhile' is now called 'jaw (old)'" in answer["said"]
+    assert answer["place"] == answer["place before"]
+    assert answer["marks"] == [False] * 3
     assert answer["rest"] < 1e-4 * SIZE
     ours = [name for name in character.shapes.names if name != "noseSneerLeft"]
     assert answer["keys"] == ["Basis", "Smile", "noseSneerLeft", *ours, "jaw"]

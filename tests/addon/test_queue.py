@@ -78,6 +78,9 @@ def test_bad_ends_are_told_in_plain_words(answer):
     assert "Out of memory?" in ends["killed"][1]
     assert "ended without a result" in ends["garbage"][1]
     assert "ended without a result" in ends["silent"][1]
+    assert ends["made"] == ["Is no head. Cut it", False]  # no artist knows that file
+    words = "imported. No eyes 0. No eyes 1. No eyes 2. 2 more warnings are in the Log"
+    assert ends["warned"][::2] == ["done", words]
     assert ends["notes"] == [False, True]  # what was written for a job goes with it when it fails
 
 

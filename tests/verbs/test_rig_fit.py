@@ -187,7 +187,7 @@ def test_cautions_say_what_to_do():
         "mouthPucker turns 7% of its faces over: look at it",
         "new is 2, the limit is 1: look at it",
     ]
-    assert rig_fit._cautions(job, {"checks": {}, "pieces": {}}) == ["no eyeballs: --eyes puts the bundled ones in"]
+    assert rig_fit._cautions(job, {"checks": {}, "pieces": {}}) == ["no eyeballs (--eyes puts the bundled ones in)"]
     assert rig_fit._cautions(job, {}) == []
 
 

@@ -98,12 +98,12 @@ def remove(gone: find.Rig) -> None:
 
     Meshes that were the artist's before they were rigged stay, without the rig.
     """
+    owners = [gone.armature, gone.armature.data, *(part.data.shape_keys for part in gone.parts if part.data.shape_keys)]
+    actions = {action for owner in owners for action in _actions(owner)}
     for part in [part for part in gone.parts if own.is_own(part)]:
         own.strip(part, gone.armature)
         gone.parts.remove(part)
     objects = [gone.armature, *gone.parts]
-    owners = [gone.armature, gone.armature.data, *(part.data.shape_keys for part in gone.parts if part.data.shape_keys)]
-    actions = {action for owner in owners for action in _actions(owner)}
     shapes = {bone.custom_shape for bone in gone.armature.pose.bones if bone.custom_shape}
     used = {slot.material for part in gone.parts for slot in part.material_slots if slot.material}
     images = {node.image for material in used for node in _image_nodes(material)}

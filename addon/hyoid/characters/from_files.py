@@ -54,6 +54,9 @@ def finish(scene: Any, payload: dict[str, Any], result: dict[str, Any]) -> str:
     rig = from_file(bpy.context, str(result["outputs"][0]), str(payload.get("name", "")))
     if payload.get("location"):
         rig.armature.location = payload["location"]
+    active = bpy.context.view_layer.objects.active
+    if active is None or not active.select_get():  # the artist has turned to nothing else
+        create.show(bpy.context, rig)
     return f"Created '{rig.armature.name}'. {terms(rig.armature)}".strip()
 
 

@@ -223,7 +223,8 @@ class HYOID_OT_duplicate_character(_OnCharacter, bpy.types.Operator):
 
 
 class HYOID_OT_remove_character(_OnCharacter, bpy.types.Operator):
-    """Take this character out of the file, with its meshes, materials and unused actions; nothing else changes"""
+    """Take this character out of the file, with its meshes, materials, markers and unused actions; nothing else
+    changes. A mesh of your own stays, without its rig"""
 
     bl_idname = "hyoid.remove_character"
     bl_label = "Remove Character"
@@ -236,6 +237,11 @@ class HYOID_OT_remove_character(_OnCharacter, bpy.types.Operator):
         name = rig.armature.name
         if context.mode != "OBJECT" and context.view_layer.objects.active in (rig.armature, *rig.parts):
             bpy.ops.object.mode_set(mode="OBJECT")
+        from ..speech import markers  # which needs characters
+
+        for talk in rig.armature.hyoid_talk.talks:
+            if talk.shown:
+                markers.hide(context.scene, talk)
         create.remove(rig)
         self.report({"INFO"}, f"Removed '{name}'")
         return {"FINISHED"}

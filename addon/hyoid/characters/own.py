@@ -8,8 +8,9 @@ import json
 from typing import Any
 
 import bpy
+from mathutils import Matrix
 
-from ..toolkit.blender import action_units
+from ..toolkit.blender import action_units, compat
 from .find import PART
 
 MARK = "hyoid_own"
@@ -17,6 +18,9 @@ MARK = "hyoid_own"
 
 PARENT = "hyoid_parent"
 """Custom property of such a mesh object: the object that it hung on, if any."""
+
+_MOVED = 1e-5
+"""Of its place and size: an object that is farther than this from where it was has been moved."""
 
 OLD = " (old)"
 """Behind the names of vertex groups that had the names of joints."""
@@ -47,7 +51,17 @@ def parent_of(obj: Any) -> dict[str, list[str]]:
     """How an object hangs on its parent, which is kept on the object itself."""
     if obj.parent is not None:
         obj[PARENT] = obj.parent
-    return {"parent": [obj.parent_type, obj.parent_bone]}
+    inverse = [value for row in obj.matrix_parent_inverse for value in row]
+    return {"parent": [obj.parent_type, obj.parent_bone], "inverse": inverse}
+
+
+def held_by(obj: Any) -> Any:
+    """What turns an object's own transform into its place in the world: its parent, and how it hangs on it."""
+    if obj.parent is None:
+        return Matrix()
+    if obj.parent_type == "OBJECT":
+        return obj.parent.matrix_world @ obj.matrix_parent_inverse
+    return obj.matrix_world @ obj.matrix_basis.inverted()
 
 
 def free_groups(obj: Any, joints: list[str]) -> list[str]:
@@ -72,6 +86,7 @@ def strip(obj: Any, armature: Any) -> None:
         if key.name in ours or action_units.base_of(key.name):
             key.driver_remove("value")
             obj.shape_key_remove(key)
+    _rest(obj.data.shape_keys)
     for name in brought.get("groups", ()):
         group = obj.vertex_groups.get(name)
         if group is not None:
@@ -84,11 +99,37 @@ def strip(obj: Any, armature: Any) -> None:
         kind, bone = brought.get("parent", ("OBJECT", ""))
         obj.parent = obj.get(PARENT)
         obj.parent_type, obj.parent_bone = kind, bone
+        values = brought.get("inverse") or []
+        if len(values) == 16:
+            obj.matrix_parent_inverse = [values[row : row + 4] for row in (0, 4, 8, 12)]
         bpy.context.view_layer.update()
-        obj.matrix_world = world
-    for mark in (MARK, PARENT, PART):
+        off = obj.matrix_world - world
+        if _largest(off) > _MOVED * max(1.0, _largest(world)):
+            obj.matrix_world = world  # the rig was moved: the mesh stays where it is now
+    talk = getattr(obj, "hyoid_talk", None)  # asking whether a mesh speaks has made it
+    unused = ("hyoid_talk",) if talk is not None and not talk.talks else ()
+    for mark in (MARK, PARENT, PART, *unused):
         if mark in obj:
             del obj[mark]
+
+
+def _rest(keys: Any) -> None:
+    """Let go of an action that moved only keys which are gone."""
+    container = compat.playing(keys) if keys is not None else None
+    if container is not None and not any(_is_there(keys, curve.data_path) for curve in container.fcurves):
+        keys.animation_data.action = None
+
+
+def _is_there(owner: Any, path: str) -> bool:
+    try:
+        owner.path_resolve(path)
+    except ValueError:
+        return False
+    return True
+
+
+def _largest(matrix: Any) -> float:
+    return max(abs(value) for row in matrix for value in row)
 
 
 def _rename(obj: Any, old: str, new: str) -> None:

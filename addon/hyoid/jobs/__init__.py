@@ -15,7 +15,7 @@ import bpy
 
 from . import operators, queue, text, ui
 from .places import ask_now, frame_rate, output_folder, settings, toolkit
-from .process import JobError
+from .process import JobError, for_artists
 from .queue import Job, output_path, pump, register_handler, submit
 
 draw = ui.draw
@@ -27,6 +27,7 @@ __all__ = [
     "ask_now",
     "draw",
     "draw_text",
+    "for_artists",
     "frame_rate",
     "output_folder",
     "output_path",

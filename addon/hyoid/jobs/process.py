@@ -27,6 +27,7 @@ PATIENCE = 3.0
 """Seconds between asking a process to end and ending it."""
 _PART = re.compile(r"\.(\d+)\.part$")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_OPTION = re.compile(r"(, or [^,;:]*)? \(--[^)]*\)")
 _WINDOWS = os.name == "nt"
 _OWN_GROUP = 0x00000200 | 0x08000000  # a process group of its own, no console window
 
@@ -41,6 +42,7 @@ class Child:
     Attributes:
         fraction: 0..1, or None while nothing is known. what: what is being done. log: the last lines.
         result: the ``result`` event's content, when there was one. error: why it failed, else "".
+        warnings: what it warned of, without what only its command line knows.
         cancelled: whether it was cancelled, from here or from outside. ended: set when everything is over.
     """
 
@@ -68,6 +70,7 @@ class Child:
         self.fraction: float | None = None
         self.what = "starting"
         self.log: deque[str] = deque(maxlen=LOG_LINES)
+        self.warnings: list[str] = []
         self.result: dict[str, Any] | None = None
         self.error = ""
         self.cancelled = False
@@ -189,6 +192,8 @@ class Child:
                 self.what = str(event["what"])[:200]
         elif kind == "message":
             self.log.append(f"{event.get('level', 'info')}: {event.get('text', '')}"[:LONGEST_LOG_LINE])
+            if event.get("level") == "warning":
+                self.warnings.append(for_artists(str(event.get("text", "")))[:LONGEST_LOG_LINE])
         elif kind == "result" and isinstance(event.get("result"), dict):
             answer.result = event["result"]
         elif kind == "failure":
@@ -227,7 +232,7 @@ class Answer:
     def explain(self, words: Sequence[str]) -> str:
         """Why there is no result, in words for an artist."""
         if self.failure is not None:
-            return str(self.failure.get("error") or "The toolkit failed and did not say why")
+            return for_artists(str(self.failure.get("error") or "The toolkit failed and did not say why"))
         name = words[0]
         if self.late:
             return f"{name} does not answer. Is it really Hyoid? Check the path in the preferences"
@@ -238,6 +243,11 @@ class Answer:
             return f"{name} does not answer like Hyoid. Is the path in the preferences right?{said}"
         said = f": {self.last}" if self.last else ""
         return f"The toolkit ended without a result (code {self.code}){said}"
+
+
+def for_artists(text: str) -> str:
+    """What the toolkit says, without what only options of its command line do: ``, or give landmarks (--landmark)``."""
+    return _OPTION.sub("", text)
 
 
 def _ended_by_signal(number: int) -> str:

@@ -33,6 +33,7 @@ WAITING, RUNNING, READY, DONE, FAILED, CANCELLED = "waiting", "running", "ready"
 OVER = (DONE, FAILED, CANCELLED)
 SECONDS_SHOWN = 30.0
 """How long a job that ended well stays in the panel."""
+WARNINGS_SHOWN = 3
 Handler = Callable[[Any, dict, dict], str]
 
 
@@ -104,6 +105,7 @@ class Job:
 
 _jobs: list[Job] = []
 _handlers: dict[str, Handler] = {}
+_dropped: dict[str, Callable[[dict], None]] = {}
 _generation = 0
 
 
@@ -122,9 +124,15 @@ def find(job_id: str) -> Job | None:
     return next((job for job in _jobs if job.id == job_id), None)
 
 
-def register_handler(name: str, function: Handler) -> None:
-    """Name what is done with results: ``function(scene, payload, result) -> message``, on the main thread."""
+def register_handler(name: str, function: Handler, dropped: Callable[[dict], None] | None = None) -> None:
+    """Name what is done with results: ``function(scene, payload, result) -> message``, on the main thread.
+
+    Args:
+        dropped: called with the payload of a job that was cancelled or failed, to take away what was made for it.
+    """
     _handlers[name] = function
+    if dropped is not None:
+        _dropped[name] = dropped
 
 
 def submit(
@@ -222,7 +230,10 @@ def _collect(job: Job, keep: bool) -> None:
     elif child.cancelled:
         _end(job, CANCELLED, "")
     else:
-        _end(job, FAILED, child.error)
+        error = child.error
+        for path in job.made:  # the artist has not written it, and it goes
+            error = error.replace(f"{path}: ", "")
+        _end(job, FAILED, error[:1].upper() + error[1:])
     if job.folder is not None:
         if keep:
             _keep_log(job, job.folder / "log.txt")
@@ -262,7 +273,7 @@ def deliver_to(job: Job, scene: Any) -> None:
         return
     try:
         with places.in_scene(scene):
-            job.message = handler(scene, dict(job.payload), dict(job.result or {})) or ""
+            job.message = _with_warnings(job, handler(scene, dict(job.payload), dict(job.result or {})) or "")
     except places.told_errors() as error:
         _fail_to_import(job, str(error))
     except Exception as error:  # noqa: BLE001  a fault of a handler must stop neither the timer nor Blender
@@ -275,6 +286,14 @@ def deliver_to(job: Job, scene: Any) -> None:
         job.lost = False
         _end(job, DONE, "")
     places.push_undo(f"Hyoid: {job.label}")
+
+
+def _with_warnings(job: Job, message: str) -> str:
+    """What was done, and what the toolkit warned of, if that is not in it already."""
+    texts = [text.rstrip(".") for text in (job.child.warnings if job.child else [])]
+    warned = [text[:1].upper() + text[1:] for text in texts if text not in message]
+    more = [f"{len(warned) - WARNINGS_SHOWN} more warnings are in the Log"] if len(warned) > WARNINGS_SHOWN else []
+    return ". ".join(filter(None, [message.rstrip(".") if warned else message, *warned[:WARNINGS_SHOWN], *more]))
 
 
 def _fail_to_import(job: Job, error: str) -> None:
@@ -293,6 +312,8 @@ def _end(job: Job, state: str, error: str) -> None:
         for path in job.made:
             with contextlib.suppress(OSError):
                 path.unlink()
+        if job.handler in _dropped:
+            _dropped[job.handler](dict(job.payload))
     job.state, job.error = state, error
     job.finished = job.finished or time.monotonic()
     if state == FAILED:

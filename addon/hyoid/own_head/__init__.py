@@ -17,7 +17,7 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.Scene.hyoid_own_head = bpy.props.PointerProperty(type=section.HYOID_PG_own_head)
-    jobs.register_handler(operators.HANDLER, operators.finish)
+    jobs.register_handler(operators.HANDLER, operators.finish, operators.forget)
 
 
 def unregister() -> None:

@@ -101,11 +101,10 @@ def _put(armature: Any, body: Any, place: np.ndarray) -> None:
 
 
 def _follow(obj: Any, armature: Any) -> None:
-    """Hang a mesh on the armature, before all its other modifiers; it stays where it is."""
-    world = obj.matrix_world.copy()
+    """Hang a mesh on the armature, before all its other modifiers; it stays where it is, its transform what it was."""
+    inverse = armature.matrix_world.inverted() @ own.held_by(obj)
     obj.parent, obj.parent_type = armature, "OBJECT"
-    obj.matrix_parent_inverse = armature.matrix_world.inverted()
-    obj.matrix_world = world
+    obj.matrix_parent_inverse = inverse
     modifier = obj.modifiers.new("Armature", "ARMATURE")
     modifier.object = armature
     compat.first_modifier(obj, modifier)

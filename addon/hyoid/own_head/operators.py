@@ -116,9 +116,7 @@ def finish(scene: Any, payload: dict[str, Any], result: dict[str, Any]) -> str:
     objects = marked(scene, payload)
     path = next(str(path) for path in result["outputs"] if str(path).endswith(characters.FILE_SUFFIX))
     rig, notes = apply.rig_objects(bpy.context, objects, characters.load(path), path)
-    for obj in objects:
-        if MARK in obj:
-            del obj[MARK]
+    forget(payload)
     if payload.get("mesh"):  # what was written for the toolkit alone
         with contextlib.suppress(OSError):
             Path(str(payload["mesh"])).unlink()
@@ -142,11 +140,19 @@ def marked(scene: Any, payload: Mapping[str, Any]) -> list[Any]:
     return found
 
 
+def forget(payload: Mapping[str, Any]) -> None:
+    """Take the marks of a job off its meshes."""
+    for obj in bpy.data.objects:
+        if str(obj.get(MARK, "")).startswith(f"{payload['mark']} "):
+            del obj[MARK]
+
+
 def quality(result: Mapping[str, Any]) -> str:
     """How near the rig came, and what to look at, in words; empty where the toolkit does not say."""
     error = result.get("median_error_mm")
     said = [f"the fit is within {error:.1f} mm" if isinstance(error, (int, float)) else ""]
-    return "; ".join(filter(None, [*said, *(str(text).rstrip(".") for text in result.get("warnings", ()))]))
+    warned = (jobs.for_artists(str(text)).rstrip(".") for text in result.get("warnings", ()))
+    return "; ".join(filter(None, [*said, *warned]))
 
 
 CLASSES = (HYOID_OT_rig_own_head,)

@@ -42,7 +42,8 @@ class HYOID_PT_own_head(panel.Section, bpy.types.Panel):
         try:
             objects = operators.chosen(context)
         except UsageError as error:
-            text.draw(layout, context, str(error), "INFO")
+            words = str(error)
+            text.draw(layout, context, words[:1].upper() + words[1:], "INFO")
             return
         count = sum(len(obj.data.vertices) for obj in objects)
         also = f" with {len(objects) - 1} more" if len(objects) > 1 else ""

@@ -121,6 +121,11 @@ def bad_ends(q):
     for note in notes:
         note.write_text("words", encoding="utf-8")
         q.run(q.submit(note.name.partition(".")[0], made=[note]))
+    source = Path(q.args["source"])
+    copied = source.with_name("made.npz")
+    copied.write_bytes(source.read_bytes())
+    answer["made"] = [q.run(q.submit("refuse", source=str(copied), made=[copied]))[0][1], copied.is_file()]
+    answer["warned"] = q.run(q.submit("warn"))[0]
     answer["notes"] = [note.is_file() for note in notes]
     job = q.submit("good", handler="fall")
     answer["handler"] = q.run(job)[0]

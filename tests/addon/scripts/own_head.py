@@ -77,6 +77,9 @@ def main(addon, args):
     answer["said"] = operators.finish(scene, payload, result)
     rig = find.rig_of(head)
     armature = rig.armature
+    answer["marks"] = [operators.MARK in obj for obj in objects]
+    answer["place"] = [next(iter(state([obj]).values()))["place"][:9] for obj in objects]
+    answer["place before"] = [entry["place"][:9] for entry in before.values()]
     answer["rest"] = max(float(np.abs(a - b).max()) for a, b in zip(shown(objects), points, strict=True))
     answer["keys"] = [key.name for key in head.data.shape_keys.key_blocks]
     answer["groups"] = [group.name for group in head.vertex_groups]
@@ -143,6 +146,12 @@ def state(objects):
             "keys": [key.name for key in obj.data.shape_keys.key_blocks] if obj.data.shape_keys else [],
             "groups": [group.name for group in obj.vertex_groups],
             "modifiers": [modifier.name for modifier in obj.modifiers],
+            "place": [
+                *obj.location,
+                *obj.rotation_euler,
+                *obj.scale,
+                *(v for row in obj.matrix_parent_inverse for v in row),
+            ],
             "parent": obj.parent.name if obj.parent else None,
             "marks": sorted(key for key in obj.keys() if key not in ("cycles", "hyoid_rigging")),  # noqa: SIM118,
         }

@@ -334,7 +334,9 @@ def _facts(job: Job, mesh: Mesh, found: Any, quality: dict[str, Any]) -> dict[st
     if placement["unit"] == "own":
         warnings.append("its size is that of no head in metres, centimetres, millimetres or inches: it was scaled")
     if median > LARGEST_ERROR:
-        warnings.append(f"the surface is {median:.1f} mm away in the middle: look at the result, or give landmarks")
+        warnings.append(
+            f"the surface is {median:.1f} mm away in the middle: look at the result, or give landmarks (--landmark)"
+        )
     return {
         "mesh": {"file": str(job.mesh), "vertices": len(mesh.vertices), "faces": len(mesh.faces)},
         "model": job.model, "result": job.result, "placement": placement, "fit": fit, "quality": quality,
@@ -350,7 +352,7 @@ def _cautions(job: Job, quality: dict[str, Any]) -> list[str]:
     if closed:
         found.append(f"no eyelid slit ({' and '.join(closed)}): a blink shows nothing; open the lids in the mesh")
     elif quality and not _has_eyes(quality) and not job.eyes:
-        found.append("no eyeballs: --eyes puts the bundled ones in")
+        found.append("no eyeballs (--eyes puts the bundled ones in)")
     if checks.get("lips", {}).get("note"):
         found.append("no mouth opening: the lips cannot part; cut the mouth open between them")
     texts = {

@@ -222,7 +222,8 @@ def _round(
     gap = ((points - hits.points) * normals).sum(1)
     weights = _robust(model, hits, gap)
     if (weights > 0).sum() < 60:
-        raise InputError("too little of the scan lies on the head", hint="Give landmarks, or cut away what is no head")
+        hint = "Cut away what is no head, or give landmarks (--landmark nose_tip=...)"
+        raise InputError("too little of the scan lies on the head", hint=hint)
     corners, shares = triangles[hits.triangles], hits.barycentric
     columns, strays, lows, highs, values = [], [], [], [], []
     if knobs:

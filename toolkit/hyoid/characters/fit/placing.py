@@ -128,7 +128,7 @@ def place(
         raise InputError(
             f"nothing in it looks like a head: {miss}",
             expected="a head scan or head mesh",
-            hint="Give landmarks (--landmark nose_tip=...), or cut away what is not the head",
+            hint="Cut away what is not the head, or give landmarks (--landmark nose_tip=...)",
         )
     return _placement(model_to_file, relative, vertices)
 

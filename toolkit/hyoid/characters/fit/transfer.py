@@ -207,7 +207,7 @@ def carry(source: Character, head: HeadMesh, landmarks: Mapping[str, np.ndarray]
         raise InputError(
             f"no head was found: the best place for a face misses by {1000 * error:.0f} mm",
             expected="a head in metres, +Y up, looking along +Z",
-            hint="Give landmarks, or a mesh whose face is open to see",
+            hint="Take a mesh whose face is open to see, or give landmarks (--landmark nose_tip=...)",
         )
     template = draw_onto(template, head.surface, placing, landmarks, report.stage(0.05, 0.4))
     fine = finer(template, head.surface, report.stage(0.4, 0.65))
