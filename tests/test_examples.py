@@ -9,10 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hyoid import characters
 from hyoid.cli import load_verb, verb_parser
-from hyoid.formats import take_npz
+from hyoid.formats import character_npz, take_npz
 from hyoid.verbs import SUMMARIES
+
+from tests import toy
+from tests.systems import hack_files
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,6 +29,44 @@ def test_the_python_example_writes_what_it_says(tmp_path):
     assert done.stdout.startswith("5 s at 30 fps: and so my fellow americans")
     assert take_npz.read(tmp_path / "a.take.npz").seconds == 5
     assert (tmp_path / "a.glb").read_bytes()[:4] == b"glTF"
+
+
+def _run(name, *words):
+    done = subprocess.run([sys.executable, ROOT / "examples/python" / name, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_example_deforms_a_character_by_a_take(tmp_path):
+    """Also one that Hyoid wrote as a file, whose joints are not the take's."""
+    take_npz.write(tmp_path / "a.take.npz", toy.take(6))
+    character_npz.write(tmp_path / "a.character.npz", toy.character())
+    said = _run("deform.py", tmp_path / "a.take.npz", tmp_path / "a.character.npz", tmp_path / "a.npy")
+    posed = np.load(tmp_path / "a.npy")
+    assert said.startswith(f"toy (CC0-1.0): {posed.shape}")
+    assert posed.shape == (6, len(toy.character().vertices), 3)
+    assert np.isfinite(posed).all()
+
+
+def test_the_example_finds_the_parameters_of_hack_again(tmp_path):
+    pytest.importorskip("torch")
+    said = _run("hack_forward.py", hack_files.write(tmp_path / "hack"))
+    assert said.startswith("948 vertices, within 0.0")
+    assert "atlas 0.400 rad, tau 0.0200" in said
+
+
+@pytest.mark.slow
+def test_the_example_rigs_a_scan(tmp_path):
+    head = characters.load("human", {"age": 0.7}, part="head")
+    skin = head.parts[0]
+    faces = [list(dict.fromkeys(face)) for face in (head.faces[skin.faces] + 1).tolist()]
+    lines = [f"v {x:.4f} {y:.4f} {z:.4f}" for x, y, z in (100 * head.vertices[skin.vertices]).tolist()]
+    lines += [f"f {' '.join(map(str, face))}" for face in faces]
+    (tmp_path / "scan.obj").write_text("\n".join(lines), encoding="utf-8")
+    said = _run("fit_scan.py", tmp_path / "scan.obj", tmp_path / "me.character.npz")
+    rigged = character_npz.read(tmp_path / "me.character.npz")
+    assert len(rigged.vertices) == skin.vertices.stop
+    assert float(said.split("fitted within ")[1].split()[0]) < 0.5  # mm: it is a human of ours
 
 
 def commands() -> list[tuple[str, str]]:
