@@ -21,6 +21,9 @@ REGIONS: dict[str, tuple[str, tuple[int, ...]]] = {
 }
 """Which units the panel shows together; between them all that ARKit's shapes can show."""
 
+_WIDE = 260
+"""Pixels of a sidebar, at a scale of 1, that has room for the letters."""
+
 
 class HYOID_PG_units(bpy.types.PropertyGroup):
     """What the section shows."""
@@ -60,9 +63,10 @@ class HYOID_PT_units(panel.Section, bpy.types.Panel):
         row.prop(group, "region", text="")
         row.prop(group, "sides", text="", icon="MOD_MIRROR", toggle=True)
         column = layout.column(align=True)
+        narrow = context.region.width < _WIDE * context.preferences.system.ui_scale
         shown = shown_units(rig.armature, present, group.region, group.sides)
         for name in shown:
-            _slider(column, rig.armature, name)
+            _slider(column, rig.armature, name, narrow)
         if not shown:
             text.draw(layout, context, "All action units are at rest", "INFO")
 
@@ -94,13 +98,11 @@ def _number(name: str) -> tuple[int, str]:
     return int(name[2:].rstrip("LR")), name
 
 
-def _slider(layout: Any, armature: Any, name: str) -> None:
-    split = layout.split(factor=0.6, align=True)
-    split.label(text=title(name))
-    row = split.row(align=True)
-    row.prop(armature, f'["{name}"]', text="", slider=True)
+def _slider(layout: Any, armature: Any, name: str, narrow: bool) -> None:
+    row = layout.row(align=True)
+    row.prop(armature, f'["{name}"]', text=title(name), slider=True)  # in the slider: a narrow sidebar shows it too
     grade = row.row(align=True)
-    grade.scale_x = 0.4
+    grade.ui_units_x = 1.0 if narrow else 2.0  # the letter, or its menu alone
     menu = grade.operator_menu_enum("hyoid.set_action_unit", "intensity", text=facs.letter(armature[name]) or "-")
     menu.unit = name
     row.prop_decorator(armature, f'["{name}"]')
