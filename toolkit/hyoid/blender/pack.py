@@ -15,7 +15,7 @@ import numpy as np
 
 from hyoid.blender import neck_control
 from hyoid.characters import arkit, facs, gestures
-from hyoid.characters.character import Character
+from hyoid.characters.character import Character, NeckLimits
 from hyoid.characters.lighter import lighter, with_small_weights
 from hyoid.errors import OutputError
 from hyoid.report import Report
@@ -80,10 +80,14 @@ def record(character: Character) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         "shape_vertices": character.shapes.vertices,
         "shape_offsets": to_blender(character.shapes.offsets),
     }
-    neck_limits = character.neck
+    return _described(character), arrays
+
+
+def _described(character: Character) -> dict[str, Any]:
+    """All of a character that is not an array, as JSON has it."""
     follows = {corrective.shape for corrective in character.correctives}
     fixed = {*arkit.NAMES, *arkit.LARYNX_SHAPES, *follows}
-    described = {
+    return {
         "name": character.name,
         "source": character.name,
         "licence": character.licence,
@@ -119,21 +123,27 @@ def record(character: Character) -> tuple[dict[str, Any], dict[str, np.ndarray]]
             }
             for corrective in character.correctives
         ],
-        "neck": {
-            name: [float(value) for value in getattr(neck_limits, name)]
-            for name in ("flexion", "extension", "lateral", "axial", "coupling")
-        },
-        "neck_ranges": {
-            "head_turn": float(neck_limits.axial.sum()),
-            "head_nod": float(max(neck_limits.flexion.sum(), neck_limits.extension.sum())),
-            "head_tilt": float(neck_limits.lateral.sum()),
-        },
-        "neck_control": neck_control.formulas(neck_limits),
-        "neck_box": neck_control.box(neck_limits),
+        **_neck(character.neck),
         "materials": {key: _material(value) for key, value in character.materials.items()},
         "landmarks": {key: int(value) for key, value in character.landmarks.items()},
     }
-    return described, arrays
+
+
+def _neck(limits: NeckLimits) -> dict[str, Any]:
+    """The limits of the neck, the ranges of the head's handle in degrees, and the formulas of its drivers."""
+    return {
+        "neck": {
+            name: [float(value) for value in getattr(limits, name)]
+            for name in ("flexion", "extension", "lateral", "axial", "coupling")
+        },
+        "neck_ranges": {
+            "head_turn": float(limits.axial.sum()),
+            "head_nod": float(max(limits.flexion.sum(), limits.extension.sum())),
+            "head_tilt": float(limits.lateral.sum()),
+        },
+        "neck_control": neck_control.formulas(limits),
+        "neck_box": neck_control.box(limits),
+    }
 
 
 def action_units(shapes: Collection[str]) -> dict[str, dict[str, Any]]:
