@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hyoid import characters
 from hyoid.characters import arkit, performance
-from hyoid.characters.fit import transfer
+from hyoid.characters.fit import carrying, transfer
 from hyoid.characters.fit.mesh_parts import check_mesh, head_mesh
 from hyoid.characters.fit.quality import opening
 from hyoid.characters.neck import JOINTS
@@ -160,7 +160,7 @@ def test_shapes_on_another_sculptors_head_resemble_its_own(human):
     names, ours, marks = transfer.shapes_onto(human, vertices, faces)
     assert abs(vertices[marks["nose_tip"], 0]) < 0.003
     known = data["expression_names"].tolist()
-    place = transfer.carry(human, head_mesh(mesh_of(vertices, faces)), {}).placing
+    place = carrying.carry(human, head_mesh(mesh_of(vertices, faces)), {}).placing
     nearest = cKDTree(place.apply(human.vertices[human.parts[0].vertices].astype(float))).query(vertices)[1]
     better = []
     for name, theirs in (

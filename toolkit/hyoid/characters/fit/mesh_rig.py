@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy.spatial import cKDTree
 
 from hyoid.characters.character import Character, Material, Part, Shapes
+from hyoid.characters.fit.carrying import Carried
 from hyoid.characters.fit.mesh_parts import HeadMesh, make_parts, parts_of
 from hyoid.characters.fit.pieces import Anatomy, eyeball, kind_of, lower_share
 from hyoid.characters.fit.template import warp
@@ -20,9 +19,6 @@ from hyoid.geometry.mesh import Mesh
 from hyoid.geometry.registration import procrustes
 from hyoid.geometry.skinning import weight_matrix
 from hyoid.geometry.transfer import graph_laplacian, smooth
-
-if TYPE_CHECKING:
-    from hyoid.characters.fit.transfer import Carried
 
 _SMALLEST = 1e-5  # metres: offsets below are left out of a shape
 _MOST = 8  # weights a vertex

@@ -218,10 +218,20 @@ def named_points(points: Mapping[str, Any] | Sequence[Any] | np.ndarray, vertice
             raise InputError(f"the landmarks are an array of shape {table.shape}", expected="(68, 3), iBUG order")
         return {name: table[row] for name, row in IBUG.items()}
     known = _human().source.landmarks
-    places = {}
-    for name, place in points.items():
+    for name in points:
         if name not in known:
             raise InputError(f"there is no landmark '{name}'", expected=", ".join(known))
+    return points_of(points, vertices)
+
+
+def points_of(landmarks: Mapping[str, Any], vertices: np.ndarray) -> dict[str, np.ndarray]:
+    """Landmarks by name as points (3,), each given as the number of a vertex or as a point.
+
+    Raises:
+        InputError: a vertex that is not there, or a place that is no point.
+    """
+    places = {}
+    for name, place in landmarks.items():
         if isinstance(place, int | np.integer):
             if not 0 <= place < len(vertices):
                 raise InputError(f"landmark '{name}' names vertex {place}", expected=f"0 to {len(vertices) - 1}")

@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hyoid.characters import arkit
 from hyoid.characters.character import Character
+from hyoid.characters.fit.carrying import Carried
 from hyoid.characters.fit.mesh_parts import HeadMesh
+from hyoid.characters.fit.template import shape_offsets
 from hyoid.geometry.meshes import triangulate
 from hyoid.geometry.transfer import flipped
-
-if TYPE_CHECKING:
-    from hyoid.characters.fit.transfer import Carried
 
 _GRID = 0.4e-3  # metres between the lines of sight through a slit
 _CLOSED = 0.12  # of an opening that may stay open
@@ -128,8 +127,6 @@ def _lips(character: Character, source: Character, head: HeadMesh, carried: Carr
     own = float(np.linalg.norm(jaw[lower] - jaw[upper]))
     number = {int(vertex): i for i, vertex in enumerate(carried.template.rows)}
     rows = [number[source.landmarks[name]] for name in marks]
-    from hyoid.characters.fit.template import shape_offsets
-
     theirs = shape_offsets(carried.template, source.shapes.names.index("jawOpen"))
     wanted = float(np.linalg.norm(theirs[rows[1]] - theirs[rows[0]])) * carried.placing.scale
     ratio = own / max(wanted, 1e-6)
@@ -179,8 +176,6 @@ def _teeth(character: Character, head: HeadMesh, kinds: dict[int, str]) -> dict[
 def _flips(source: Character, head: HeadMesh, carried: Carried) -> dict[str, Any]:
     """The worst shape by the share of moved faces that turn over, beyond what the source's own does."""
     points, triangles = head.surface.vertices, head.surface.triangles
-    from hyoid.characters.fit.template import shape_offsets
-
     rest, own_triangles = carried.template.rest, triangulate(carried.template.faces)
     worst, which = 0.0, ""
     for index, name in enumerate(source.shapes.names[: len(arkit.NAMES)]):
