@@ -15,6 +15,8 @@ from . import joints, motion
 
 _HEAD = (("head_turn", "Turn"), ("head_nod", "Nod"), ("head_tilt", "Tilt"))
 _LARYNX = (("larynx_height", "Larynx Height"), ("larynx_size", "Larynx Size"), ("jaw", "Jaw"))
+_TENSION = "neckTense"
+"""The face key that an effort tightens the neck with."""
 
 
 class HyoidNeckSettings(bpy.types.PropertyGroup):
@@ -56,6 +58,11 @@ class HYOID_PT_neck(panel.Section, bpy.types.Panel):
         whole.joint, whole.control = "ALL", True
         larynx = layout.column(align=True)
         _sliders(larynx, armature, _LARYNX)
+        keys = rig.body.data.shape_keys
+        if keys is not None and _TENSION in keys.key_blocks:
+            row = larynx.row(align=True)
+            row.prop(keys.key_blocks[_TENSION], "value", text="Neck Tension", slider=True)
+            row.prop_decorator(keys.key_blocks[_TENSION], "value")
         layout.operator("hyoid.swallow", icon="TRIA_UP_BAR")
 
 
