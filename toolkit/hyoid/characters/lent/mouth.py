@@ -10,6 +10,7 @@ import numpy as np
 
 from hyoid.characters import bundled
 from hyoid.characters.character import Character, Part, Shapes
+from hyoid.characters.refine import largest
 
 _TWIN = ("gums", "teeth_upper", "teeth_lower", "lashes")
 _HUMAN = ("tongue", "teeth_upper", "teeth_lower")
@@ -108,7 +109,11 @@ def _with(
     wanted = ["jaw" if name.startswith(lower) else name for name in donor.joint_names]
     names = character.joint_names
     table = np.array([names.index(name) if name in names else skull for name in wanted], np.int32)
-    weight_joints, weights = table[donor.weight_joints[part.vertices]], donor.weights[part.vertices]
+    # Several joints of the donor may become one, which no format allows to hold a vertex twice.
+    held = np.zeros((len(points), len(names)))
+    np.add.at(held, (np.arange(len(points))[:, None], table[donor.weight_joints[part.vertices]]),
+              donor.weights[part.vertices])  # fmt: skip
+    weight_joints, weights = largest(held, character.weights.shape[1])
     new = Part(part.name, part.material, slice(count, count + len(points)), slice(quads, quads + len(faces)))
     return replace(
         character,
@@ -118,7 +123,7 @@ def _with(
         face_uv=np.concatenate([character.face_uv, (face_uv.reshape(-1, 4) + coordinates).astype(np.int32)]),
         parts=(*character.parts, new),
         shapes=_extended(character.shapes, donor, part, count, scale, gains or {}),
-        weight_joints=np.concatenate([character.weight_joints, np.where(weights > 0, weight_joints, 0)]),
+        weight_joints=np.concatenate([character.weight_joints, weight_joints]),
         weights=np.concatenate([character.weights, weights]),
         materials={**character.materials, part.material: donor.materials[part.material]},
     )
