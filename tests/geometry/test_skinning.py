@@ -48,6 +48,23 @@ def test_skinning_equals_the_plain_formula(vertices, poses):
         np.testing.assert_allclose(result, expected, atol=2e-6)  # float32 sums of values up to 3
 
 
+@pytest.mark.parametrize("alike", [0, 2, 6])
+@pytest.mark.parametrize("few", [False, True])
+def test_shapes_that_all_poses_share_are_added_once(alike, few):
+    """Dense shapes: the first weights are equal in all poses, some or none; blocks with few weights and with many."""
+    rest, weights, offsets, heads, turns, shape_weights, _ = _case(700, 70)
+    shape_weights[:, :alike] = shape_weights[:1, :alike]
+    if few:
+        weights = np.eye(5)[np.arange(len(rest)) % 5 * (np.arange(len(rest)) > 600)]
+    transforms = skinning.skin_transforms(skinning.world_transforms(PARENTS, heads, turns), heads)
+    basis, held = offsets.reshape(-1, offsets.shape[2]), sparse.csr_matrix(weights)
+    expected = skinning.Skin(rest, held, sparse.csr_matrix(basis))(transforms, shape_weights)
+    found = skinning.Skin(rest, held, basis, poses=64)(transforms, shape_weights)
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    np.testing.assert_allclose(skinning.Skin(rest, held, basis)(transforms[5:6], shape_weights[5:6])[0], found[5],
+                               atol=2e-6)  # fmt: skip
+
+
 def test_identity_pose_gives_the_rest_shape():
     rest, weights, _, heads, _, _, _ = _case(300, 1)
     world = skinning.world_transforms(PARENTS, heads, rotations.identity(2, 5))

@@ -14,8 +14,9 @@ from scipy import sparse
 
 from hyoid.geometry import rotations
 
-_BLOCK = 2048  # vertices
+_BLOCK = 2048  # vertices, at 16 poses
 _POSES = 16
+_FULL = 0.2  # the share of weights above zero from which on a block with dense shapes keeps them all
 
 
 def world_transforms(
@@ -63,7 +64,7 @@ def weight_matrix(weight_joints: np.ndarray, weights: np.ndarray, joints: int) -
 @dataclass(frozen=True)
 class _Block:
     vertices: slice
-    weights: sparse.csr_matrix
+    weights: sparse.csr_matrix | np.ndarray
     joints: np.ndarray
     shapes: sparse.csr_matrix | np.ndarray | None
 
@@ -87,14 +88,20 @@ class Skin:
         self.rest = np.asarray(rest, np.float32)
         self._poses = poses
         self._blocks = []
-        for start in range(0, len(self.rest), _BLOCK):
-            rows = slice(start, min(start + _BLOCK, len(self.rest)))
+        size = max(1, _BLOCK * _POSES // max(poses, _POSES))
+        for start in range(0, len(self.rest), size):
+            rows = slice(start, min(start + size, len(self.rest)))
             block = weights[rows].tocsc()
             joints = np.flatnonzero(np.diff(block.indptr))
+            held = block[:, joints].tocsr().astype(np.float32)
             moved = shapes[3 * rows.start : 3 * rows.stop].astype(np.float32) if shapes is not None else None
-            if isinstance(moved, sparse.csr_matrix) and not moved.nnz:
+            if isinstance(moved, np.ndarray):
+                # x of all vertices, then y, then z: coordinates of all poses lie together, as do the mixed matrices.
+                moved = np.ascontiguousarray(moved.reshape(-1, 3, moved.shape[1]).swapaxes(0, 1)).reshape(moved.shape)
+                held = held.toarray() if held.nnz > _FULL * np.prod(held.shape) else held
+            elif moved is not None and not moved.nnz:
                 moved = None
-            self._blocks.append(_Block(rows, block[:, joints].tocsr().astype(np.float32), joints, moved))
+            self._blocks.append(_Block(rows, held, joints, moved))
 
     def __call__(self, transforms: np.ndarray, shape_weights: np.ndarray | None = None) -> np.ndarray:
         """Posed vertices (poses, V, 3) float32.
@@ -108,26 +115,50 @@ class Skin:
             chunk = slice(start, min(start + self._poses, poses))
             matrices = transforms[chunk].astype(np.float32).transpose(1, 2, 3, 0)
             weights = None if shape_weights is None else np.ascontiguousarray(shape_weights[chunk].T, np.float32)
+            same = _same(weights)
             for block in self._blocks:
-                result[chunk, block.vertices] = self._pose(block, matrices, weights)
+                for axis, posed in enumerate(self._pose(block, matrices, weights, same)):
+                    result[chunk, block.vertices, axis] = posed.T
         return result
 
-    def _pose(self, block: _Block, matrices: np.ndarray, shape_weights: np.ndarray | None) -> np.ndarray:
+    def _pose(self, block: _Block, matrices: np.ndarray, shape_weights: np.ndarray | None, same: int) -> np.ndarray:
+        """Posed vertices (3, n, poses); the first ``same`` weights are equal in all poses."""
         poses = matrices.shape[-1]
         rest = self.rest[block.vertices][..., None]
-        if block.shapes is not None and shape_weights is not None:
-            rest = rest + (block.shapes @ shape_weights).reshape(*rest.shape[:2], poses)
-        x, y, z = rest[:, 0], rest[:, 1], rest[:, 2]
-        if len(block.joints) == 1:
-            mixed = matrices[block.joints[0]][None]
+        if isinstance(block.shapes, np.ndarray) and shape_weights is not None:
+            still = rest.swapaxes(0, 1)
+            if same:
+                still = still + (block.shapes[:, :same] @ shape_weights[:same, 0]).reshape(3, -1, 1)
+            x, y, z = (block.shapes[:, same:] @ shape_weights[same:]).reshape(3, -1, poses) + still
         else:
-            packed = np.ascontiguousarray(matrices[block.joints]).reshape(len(block.joints), -1)
-            mixed = (block.weights @ packed).reshape(-1, 3, 4, poses)
-        posed = np.empty((len(rest), 3, poses), np.float32)
-        for row in range(3):
-            out = posed[:, row]
-            np.multiply(mixed[:, row, 0], x, out=out)
-            out += mixed[:, row, 1] * y
-            out += mixed[:, row, 2] * z
-            out += mixed[:, row, 3]
-        return posed.transpose(2, 0, 1)
+            if block.shapes is not None and shape_weights is not None:
+                rest = rest + (block.shapes @ shape_weights).reshape(*rest.shape[:2], poses)
+            x, y, z = rest[:, 0], rest[:, 1], rest[:, 2]
+        mixed = _mixed(block, matrices)
+        posed = np.empty((3, len(rest), poses), np.float32)
+        part = np.empty((len(rest), poses), np.float32)
+        for out, (by_x, by_y, by_z, shift) in zip(posed, mixed, strict=True):
+            np.multiply(by_x, x, out=out)
+            out += np.multiply(by_y, y, out=part)
+            out += np.multiply(by_z, z, out=part)
+            out += shift
+        return posed
+
+
+def _same(shape_weights: np.ndarray | None) -> int:
+    """How many of the first weights (K, poses) are equal in all poses: an animation shows one person."""
+    if shape_weights is None or shape_weights.shape[1] < 2:
+        return 0
+    differs = (shape_weights != shape_weights[:, :1]).any(1)
+    return int(differs.argmax()) if differs.any() else len(differs)
+
+
+def _mixed(block: _Block, matrices: np.ndarray) -> np.ndarray:
+    """The transforms (3, 4, n or 1, poses) of the block's vertices."""
+    chosen = matrices[block.joints]
+    if len(chosen) == 1:
+        return chosen[0][:, :, None]
+    if isinstance(block.weights, np.ndarray):
+        return block.weights @ np.ascontiguousarray(chosen.transpose(1, 2, 0, 3))
+    packed = np.ascontiguousarray(chosen).reshape(len(chosen), -1)
+    return (block.weights @ packed).reshape(-1, 3, 4, chosen.shape[-1]).transpose(1, 2, 0, 3)
