@@ -144,6 +144,14 @@ def test_pieces_are_recognised(human):
     centre = human.heads[human.joint("eye.L")]
     assert np.linalg.norm(character.heads[character.joint("eye.L")] - centre) < 0.001
     assert quality["checks"]["teeth"]["result"] == "pass"
+    # A mesh without texture coordinates is not blind: its eyeballs have the bundled iris, which looks ahead.
+    assert character.materials["eye"].colour_map is not None
+    ball = next(entry for entry in character.parts if entry.name == "eye_left")
+    corners, where = character.faces[ball.faces].ravel(), character.face_uv[ball.faces].ravel()
+    away = np.linalg.norm(character.uv[where] - 0.5, axis=1)
+    assert away.min() < 0.02
+    assert away.max() > 0.4
+    assert (character.vertices[corners, 2] > centre[2])[away < 0.25].all()
 
 
 @pytest.mark.skipif(not ICT.is_dir(), reason="ICT-FaceKit is not here")

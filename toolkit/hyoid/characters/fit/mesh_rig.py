@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -13,6 +15,8 @@ from hyoid.characters.fit.carrying import Carried
 from hyoid.characters.fit.mesh_parts import HeadMesh, make_parts, parts_of
 from hyoid.characters.fit.pieces import Anatomy, eyeball, kind_of, lower_share
 from hyoid.characters.fit.template import warp
+from hyoid.characters.lent.eyes import map_around
+from hyoid.characters.lent.eyes import materials as eye_materials
 from hyoid.characters.lent.plain_materials import PLAIN
 from hyoid.characters.neck import JOINTS
 from hyoid.geometry.mesh import Mesh
@@ -42,6 +46,10 @@ def assemble(
     runs = parts_of(mesh, head.piece, kinds)
     parts = make_parts(runs)
     uv, face_uv = _uv(mesh)
+    materials = _materials(parts)
+    if not len(mesh.uv) and "eye" in materials:
+        uv, face_uv = _looking(head, parts, uv, face_uv, source, joint_points[0])
+        materials["eye"] = replace(eye_materials()["eye"], roughness=_WHITE.roughness)
     names = tuple(source.joint_names[i] for i in kept)
     character = Character(
         name=name, licence=source.licence, settings={}, vertices=head.vertices.astype(np.float32),
@@ -50,7 +58,7 @@ def assemble(
         parents=places[source.parents[kept]].astype(np.int32), heads=joint_points[0][kept].astype(np.float32),
         tails=joint_points[1][kept].astype(np.float32), weight_joints=np.where(values > 0, places[joints], 0),
         weights=values, drivers=tuple(driver for driver in source.drivers if driver.joint in names),
-        neck=source.neck, materials=_materials(parts), landmarks=landmarks_of(head, carried),
+        neck=source.neck, materials=materials, landmarks=landmarks_of(head, carried),
         correctives=tuple(entry for entry in source.correctives if entry.joint in names), digest=source.digest,
     )  # fmt: skip
     return character, kinds
@@ -320,6 +328,24 @@ def _uv(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     flat = np.asarray(mesh.vertices, np.float64)[:, :2]
     flat = (flat - flat.min(0)) / max(float(np.ptp(flat, axis=0).max()), 1e-9)
     return flat.astype(np.float32), np.asarray(mesh.faces, np.int32)
+
+
+def _looking(
+    head: HeadMesh, parts: tuple[Part, ...], uv: np.ndarray, face_uv: np.ndarray, source: Character, heads: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The UVs with those of eyeballs on the bundled human's eye map, one a vertex, so that they are not blind.
+
+    Args:
+        heads: (J, 3) of the source's joints on the mesh; the eyes' lie in their balls.
+    """
+    face_uv = face_uv.copy()
+    for part in parts:
+        if part.material != "eye":
+            continue
+        centre = heads[source.joint("eye.L" if part.name.startswith("eye_left") else "eye.R")]
+        face_uv[part.faces] += len(uv) - part.vertices.start
+        uv = np.concatenate([uv, map_around(head.vertices[part.vertices], centre)])
+    return uv.astype(np.float32), face_uv
 
 
 def _materials(parts: tuple[Part, ...]) -> dict[str, Material]:

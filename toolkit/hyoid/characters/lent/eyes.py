@@ -100,6 +100,16 @@ def cornea(surface: Surface = ball) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     return _rings(np.stack(rings), 0.25 * np.array(_CORNEA), apex, None)
 
 
+def map_around(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Coordinates (n, 2) on the eye map for points (n, 3) of any eyeball that looks along +Z from ``centre`` (3,)."""
+    away = points - centre
+    flat = np.linalg.norm(away[:, :2], axis=1)
+    angle = np.arctan2(flat, away[:, 2])
+    outside = 0.25 + 0.25 * (angle - LIMBUS) / (np.pi - LIMBUS)
+    radius = np.where(angle < LIMBUS, 0.25 * np.sin(angle) / np.sin(LIMBUS), outside)
+    return 0.5 + radius[:, None] * away[:, :2] / np.maximum(flat, 1e-9)[:, None]
+
+
 def materials() -> dict[str, Material]:
     """The materials ``eye`` and ``cornea`` of the bundled human, with its painted iris."""
     colour = data_folder("rigs") / "human" / "textures" / "eye_colour.jpg"

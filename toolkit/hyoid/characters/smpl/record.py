@@ -304,12 +304,7 @@ def _eye_map(model: Model, rest: np.ndarray) -> np.ndarray:
     for name in ("eye.L", "eye.R"):
         weight = np.asarray(model.weights[:, model.joint_names.index(name)].todense()).ravel()
         rows = np.flatnonzero((weight > 0.5) & balls)
-        away = rest[rows] - 0.5 * (rest[rows].max(0) + rest[rows].min(0))
-        flat = np.linalg.norm(away[:, :2], axis=1)
-        angle = np.arctan2(flat, away[:, 2])
-        outside = 0.25 + 0.25 * (angle - eyes.LIMBUS) / (np.pi - eyes.LIMBUS)
-        radius = np.where(angle < eyes.LIMBUS, 0.25 * np.sin(angle) / np.sin(eyes.LIMBUS), outside)
-        result[rows] += radius[:, None] * away[:, :2] / np.maximum(flat, 1e-9)[:, None]
+        result[rows] = eyes.map_around(rest[rows], 0.5 * (rest[rows].max(0) + rest[rows].min(0)))
     return result
 
 
