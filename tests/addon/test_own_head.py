@@ -95,6 +95,8 @@ def test_rig_my_own_head(version, tmp_path):
     assert answer["restored"] == [True] * 3
     assert answer["own"] == [False] * 3
     assert answer["rest_again"] < 1e-4 * SIZE
+    assert answer["actions left"] == []
+    assert not answer["keys left"]
     assert answer["armatures"] == ["old rig"]
 
 

@@ -112,6 +112,15 @@ def main(addon, args):
     answer["restored"] = [now == was or [now, was] for now, was in zip(after.values(), before.values(), strict=True)]
     answer["own"] = [own.is_own(obj) for obj in objects]
     answer["rest_again"] = max(float(np.abs(a - b).max()) for a, b in zip(shown(objects), points, strict=True))
+    head.shape_key_clear()  # without keys of the artist's own, no action is left that moved only the rig's
+    head.name = payload["names"][0]
+    actions = {action.name for action in bpy.data.actions}
+    operators.finish(scene, payload, result)
+    insert.insert(scene, head.parent, take, channels.Placement(1, "new", 0, 0, "second"))
+    bpy.context.view_layer.objects.active = head
+    bpy.ops.hyoid.remove_character()
+    answer["actions left"] = sorted({action.name for action in bpy.data.actions} - actions)
+    answer["keys left"] = head.data.shape_keys is not None
     answer["armatures"] = [obj.name for obj in bpy.data.objects if obj.type == "ARMATURE"]
     return answer
 
