@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+# pyright: reportAttributeAccessIssue=false
 """Blender as a peer: a child process that builds a character's scene once, exports it on demand, and shows any file.
 
 The parent side is :class:`Peer`. The child answers one JSON line to each JSON line; it never sees our writers.

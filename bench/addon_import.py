@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+# pyright: reportAttributeAccessIssue=false
 """A take into Blender by the add-on, beside ``keyframe_insert`` and beside Blender's glTF importer.
 
 52 face curves and 60 quaternion bones, all moving, on the bundled human (whole body):

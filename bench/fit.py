@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# pyright: reportAttributeAccessIssue=false
 """Fitting a head scan and rigging a head mesh, beside the simple ways: the neutral head laid on, nearest-point offsets.
 
 ``python bench/fit.py`` or ``hyoid bench fit``. With ICT-FaceKit in ``$HYOID_ICT`` its identities are fitted too, with

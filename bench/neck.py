@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportArgumentType=false
 """The bundled human's neck at its full range: with its correctives, without them, and as one joint.
 
 ``python bench/neck.py`` prints JSON. The neck is the skin that the seven joints below the skull hold by more than half,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportArgumentType=false, reportMissingImports=false
+# pyright: reportArgumentType=false
 """FLAME and SMPL-X evaluated by Hyoid and by ``smplx.lbs.lbs``: equal outputs first, one thread, batch 1 and 64.
 
 ``python bench/smpl_family.py`` prints JSON. The tests' builder makes the files, in the published layout; their pose

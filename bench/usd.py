@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+# pyright: reportAttributeAccessIssue=false
 """Writing a rigged head with a take as .usdc: our writer beside Blender's exporter, from the same scene.
 
 The bundled head, 300 frames. USD itself skins both files on five frames; the points must agree before any time counts.

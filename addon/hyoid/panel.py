@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """The sidebar panel "Hyoid": what its sections (subpanels of other modules) have in common."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """The add-on's preferences: where the toolkit lives, whether it works, where results go."""
 
 from __future__ import annotations

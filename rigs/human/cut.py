@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
-# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false
 """Cuts the body at the shoulders: a smooth bust edge, made by sliding vertices along their edges onto a curve."""
 
 from __future__ import annotations

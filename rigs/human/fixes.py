@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
-# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportArgumentType=false, reportIndexIssue=false
 """What the data's facial shapes need so that each looks right at full weight, and lips that touch at rest.
 
 Everything works on dense offsets (19158, 3) in metres over the base mesh; parity is tested on the raw text data.

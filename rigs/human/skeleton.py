@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
-# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
 """The skeleton of the bundled human: MakeHuman's body and hands, eight cervical joints, jaw, eyes, teeth and tongue.
 
 Joints are linear in the base vertices, so that they follow every identity. Skin weights of the neck come from a

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """FACS action units as sliders of a character, on top of its animation: added, set by letter, taken away."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Characters: find them in a scene, create them, change who they are, take them away."""
 
 from __future__ import annotations

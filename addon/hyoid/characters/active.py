@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """What operators on a character share: which one it is, and how they tell what they did."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """A character comes into a scene, and leaves it, without a trace on anything else in the file."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Which characters a scene holds: by the mark on their armatures and by pointers, never by names."""
 
 from __future__ import annotations

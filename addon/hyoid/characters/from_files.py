@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """Characters of other sources: from a ``.character.npz``, and from the models of others, which the toolkit reads."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Meshes of the artist that carry a Hyoid rig: what the rig brought is known, and can be taken away again."""
 
 from __future__ import annotations

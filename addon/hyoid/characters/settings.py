@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """The sliders of a character. They hold no values: they read the mark on the armature and change the character.
 
 So undo, reload and a character from another file never leave a slider that says something else than the surface.

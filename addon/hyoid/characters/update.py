@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """A character becomes another identity in place: surface, face keys, joints, larynx and tint; its animation stays.
 
 What an artist changed by hand on the surface or in a key is kept: it is what lies between the file and the toolkit's

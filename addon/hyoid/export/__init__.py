@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """From the scene back to keys and files: bake, thin out, export.
 
 ``sample`` makes a take of what the scene shows, ``bake`` an action, ``reduce`` few keys of many, ``write`` files.

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """All that the scene shows of a character as one plain action: no NLA, no constraints, no controls to play it.
 
 What the artist had is kept: the former actions stay in the file, NLA tracks and constraints are muted, not removed.

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Fewer keys that say the same within a tolerance that is measured, not hoped for.
 
 Kept keys hold their exact values and are joined by straight lines. The four channels of a quaternion keep the same

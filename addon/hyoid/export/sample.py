@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """A take of what the scene shows of a character: the way back from Blender to every format and verb of Hyoid."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Takes become files: in Blender where NumPy is enough, through the toolkit for everything else."""
 
 from __future__ import annotations

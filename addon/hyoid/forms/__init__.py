@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Sections for verbs that the installed toolkit announces: a new verb shows up without a change of the add-on.
 
 They are made from what the toolkit answered last (``hyoid schema``), which is kept in the add-on's user folder, so they

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """Fields as Blender properties: made, read back as options of a job, checked before the job runs."""
 
 from __future__ import annotations

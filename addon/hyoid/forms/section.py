@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """A section of the panel for a verb that the add-on does not know: drawn and run from what the toolkit said of it."""
 
 from __future__ import annotations

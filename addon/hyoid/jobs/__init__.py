@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Jobs: heavy work in child processes of the toolkit, results on the main thread, in the scene that asked for them.
 
 Handlers get ``(scene, payload, result)`` and return the message for the panel; they raise :class:`JobError` or an error

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """The Check button: asks the toolkit what works here, and shows the answer in plain words. Blender never waits."""
 
 from __future__ import annotations

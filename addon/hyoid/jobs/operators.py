@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """Buttons of the job list: cancel, log, dismiss, import into another scene, copy a text."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """What jobs need of Blender: settings, folders, the toolkit that is used, windows to draw in, the step of undo."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """The queue: jobs wait, run in child processes, and hand their results to the scene that asked for them.
 
 A timer looks at the children five times a second. It is a timer and not a modal operator because Blender saves no

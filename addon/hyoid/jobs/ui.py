@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """How jobs look: at the top of the sidebar, and in the status bar."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Head, neck and larynx: one control for eight joints, each joint by itself, a swallow, and plain keys from all of it.
 
 ``joints`` reads one bone as an artist sees it, ``motion`` moves a whole performance between control and joints.

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """The eight neck joints as an artist sees them: names, nod, turn and tilt in degrees, and how far each can go."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """The movement of head and neck, whoever makes it: read as the scene shows it, rewritten on other channels.
 
 All rotations are unit quaternions w, x, y, z in the armature's axes (the neck's bones at rest stand in them).

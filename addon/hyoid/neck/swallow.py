@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """A swallow as a few keys on the height of the larynx that an artist can move."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """The artist's own head, rigged by the toolkit: its mesh goes out, shapes, neck and weights come back onto it."""
 
 from __future__ import annotations

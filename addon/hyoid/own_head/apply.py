@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """A rig that the toolkit fitted goes onto the artist's own meshes: keys, groups, armature, drivers; nothing is lost.
 
 The toolkit works in metres and +Y up and may have turned and scaled the head; the armature object carries the way

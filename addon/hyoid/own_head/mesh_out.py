@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """The artist's meshes as one Wavefront file for the toolkit: vertices in their order, in the axes of the toolkit."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """The button "Rig My Own Head", and what happens with the rig that comes back."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """What can be set for a talk: one table of the toolkit's options, and where voice, words and character come from.
 
 The table is fixed here, because the section works before the toolkit was found; a test holds it against the job model.

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Phones as markers of the timeline, and back: what an artist dragged, renamed, deleted and added.
 
 A marker has no identity of its own in Blender (nothing can be stored on it in 5.0), so a talk keeps a table: which

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """The talks of a character, kept on its object: what was solved, from which voice, and its phones as edited since."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """Operators on phonemes: show and hide them, step through them, and solve the mouth again where they were changed."""
 
 from __future__ import annotations

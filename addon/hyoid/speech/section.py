@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """The section "Talk" of the panel, and below it the phonemes of the active character."""
 
 from __future__ import annotations

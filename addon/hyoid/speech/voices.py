@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Where the voice of a talk lies: a file, or the visible part of a sound strip, packed or not; and its words."""
 
 from __future__ import annotations

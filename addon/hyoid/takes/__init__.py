@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Takes from files and jobs onto characters, meshes and armatures."""
 
 from __future__ import annotations

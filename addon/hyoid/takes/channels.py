@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Channels of a take written into actions: at a frame of the scene, as a new action, over a range, or as NLA strips.
 
 Seconds become frames by the frame rate of the scene, which is never changed. From Blender 4.4 on one action holds all

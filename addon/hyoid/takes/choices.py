@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """What an artist chooses for an import: the same for the operator, its dialogue and the panel."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """A take onto a target: a Hyoid character, a mesh with a table of shapes, an armature with a table of bones."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """A take on a mesh or an armature of anybody's, through the tables that are stored on the object."""
 
 from __future__ import annotations

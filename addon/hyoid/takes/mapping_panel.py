@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """The panel for characters of anybody's: which curve drives which shape key, which joints turn which bone."""
 
 from __future__ import annotations

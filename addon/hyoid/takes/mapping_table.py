@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false, reportInvalidTypeForm=false
 """The tables that say which curve drives which shape key, and which joints turn which bone: saved on each object."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """What a target remembers of the takes on it: where each lies, its phones and words, its sound, where it comes from.
 
 It is a JSON text in the custom property ``hyoid_events`` of the armature of a character, or of the mesh or armature

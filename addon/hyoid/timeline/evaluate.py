@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """What a scene shows of a rig, frame by frame: joints after constraints and drivers, shape key values, properties.
 
 The scene itself is never moved. A private scene that holds the armature alone is stepped through the frames: Blender

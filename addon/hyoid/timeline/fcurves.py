@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """F-curves: where an ID keeps them, their keys as arrays, keys taken out, and a range of keys replaced.
 
 What lies outside a replaced range keeps its shape exactly.

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Frame rates, and which frames an operator works on: the choice that baking, thinning out and exporting share."""
 
 from typing import Any

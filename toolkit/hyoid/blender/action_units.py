@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+# pyright: reportAttributeAccessIssue=false
 """FACS action units as properties of the armature, AU1 to AU46, on top of whatever moves the face's keys.
 
 For each face key that units move there is a second key with the same offsets, ``AU jawOpen`` beside ``jawOpen``. Its

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+# pyright: reportAttributeAccessIssue=false
 """Builds ``sound_strip.blend``: an empty scene with one sound strip, as Blender 4.2 stores it.
 
 The bpy module of 4.2 is compiled without sound: it can load, pack and save sounds, but it cannot make the strip that

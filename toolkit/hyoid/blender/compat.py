@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+# pyright: reportAttributeAccessIssue=false
 """Every difference between the Blender versions 3.4 to 5.0 that Hyoid meets, in one place."""
 
 from __future__ import annotations

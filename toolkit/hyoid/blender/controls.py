@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """The neck's controls: the handle ``head_control``, its share for every joint, and limits that can be switched off."""
 
 from __future__ import annotations

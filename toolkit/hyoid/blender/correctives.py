@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 """Shape keys that follow the turn of a bone: whoever poses the neck, by keys, the handle or a constraint, gets them."""
 
 from __future__ import annotations

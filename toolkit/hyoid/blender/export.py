@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+# pyright: reportAttributeAccessIssue=false
 """From a job folder to a file: read the job, build the scene, write .blend, .fbx or .abc. Runs inside Blender."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+# pyright: reportAttributeAccessIssue=false
 """Materials of a character as Principled node trees, with their maps packed into the file."""
 
 from __future__ import annotations

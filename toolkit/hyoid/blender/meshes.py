@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+# pyright: reportAttributeAccessIssue=false
 """Mesh objects of a character: one a part, skinned to the armature, with the shape keys that move it."""
 
 from __future__ import annotations

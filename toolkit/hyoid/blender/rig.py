@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+# pyright: reportAttributeAccessIssue=false
 """The armature of a character: bones in collections, properties, and the drivers that join them to bones and shapes."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+# pyright: reportAttributeAccessIssue=false
 """The scene that an artist would make: rig, meshes, materials, action, sound, markers, camera and light."""
 
 from __future__ import annotations

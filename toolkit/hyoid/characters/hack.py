@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportArgumentType=false, reportIndexIssue=false, reportOptionalSubscript=false
 # pyright: reportOptionalMemberAccess=false
 """A HACK model folder as a character: its skin, expressions, pose correctives and larynx, exact; eyes and mouth lent.
 

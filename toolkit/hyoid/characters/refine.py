@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
-# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalSubscript=false
 """Catmull-Clark levels of any character: positions, shapes and weights by the same matrix, all else as it was."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
-# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false
 """A smooth height over any mesh between two of its regions, and spline weights along that height."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
-# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportReturnType=false
 """Quad meshes as arrays: normals, triangles, glTF wedges, Catmull-Clark stencils.
 
 Faces are (F, 4) vertex indices; a triangle repeats its last index. Normals point to the side from which corners run

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
-# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false
 """A character of any source fitted to a scan: identity, expression, head pose and place, by bounded Gauss-Newton.
 
 Every round finds the point of the model nearest to each point of the scan, and solves for all unknowns at once: the

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportArgumentType=false
 """A head mesh of a user, checked and cut into pieces: what can be used of it, which piece is the skin."""
 
 from __future__ import annotations

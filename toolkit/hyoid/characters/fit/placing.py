@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false
 """Where the head is in a scan or mesh: its unit, its axes, its place, from the bare geometry or from landmarks."""
 
 from __future__ import annotations

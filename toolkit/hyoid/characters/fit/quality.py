@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportArgumentType=false
 """Numbers and checks of a rig that was carried onto a mesh, each check with the word ``pass`` or ``fail``."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
-# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false
 """The skin of a rigged head as something that can be drawn onto another mesh, with all that it carries."""
 
 from __future__ import annotations

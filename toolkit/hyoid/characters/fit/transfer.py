@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
-# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
 """The user's own head, rigged: shapes, eight-joint neck, weights and drivers of a character on another mesh.
 
 The skin of the character is drawn onto the mesh, its shapes are carried over by deformation transfer, and every vertex

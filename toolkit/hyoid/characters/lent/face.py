@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false
 """The bundled human's 52 ARKit shapes on the skin of a head that has none of its own, kept in the cache folder."""
 
 from __future__ import annotations

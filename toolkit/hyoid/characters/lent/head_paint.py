@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 """Painted pictures for ICT-FaceKit's topology, which comes without any: skin with lips and brows, and lashes.
 
 A texel knows the point of the face that it lies on, so colours are functions of places on the neutral head

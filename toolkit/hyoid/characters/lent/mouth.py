@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportIndexIssue=false, reportOptionalSubscript=false
+# pyright: reportAttributeAccessIssue=false
 """Teeth, gums, tongue and lashes of another character for a head that has none, with the shapes that move them."""
 
 from __future__ import annotations

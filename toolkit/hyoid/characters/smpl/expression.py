@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false
 """ARKit's 52 shapes on a model of the SMPL family: carried from the bundled human, then told in the model's expression.
 
 The bundled human is drawn onto the model's mean head, its shapes go over by deformation transfer, and a linear map from

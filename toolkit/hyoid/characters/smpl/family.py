@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
-# pyright: reportOptionalSubscript=false, reportGeneralTypeIssues=false
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false, reportOptionalSubscript=false
 """Models of the SMPL family (FLAME, SMPL-X, SMPL-H, SMPL) as their files have them, and their exact evaluation.
 
 A file is read without running anything of it (``hyoid.pickles``), every array is checked, and :func:`evaluate` gives

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 """A model of the SMPL family as a character: the eight-joint neck in place of its own, or its own and nothing else."""
 
 from __future__ import annotations

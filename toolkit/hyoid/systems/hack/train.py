@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
-# pyright: reportOptionalSubscript=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportArgumentType=false
 """Pose correctives in HACK's form, fitted: sampled poses, a target that keeps volume, ridge regression, compression.
 
 HACK adds ``sum_j,a,b (R_j - I)[a, b] * P[j, a, b]`` to the rest skin before linear blend skinning. Here P is found so
