@@ -86,6 +86,9 @@ def _lines(value: dict[str, Any], depth: int) -> list[str]:
         label = "  " * depth + key.replace("_", " ")
         if isinstance(item, dict):
             lines += [f"{label}:", *_lines(item, depth + 1)]
+        elif isinstance(item, list) and item and all(isinstance(entry, dict) for entry in item):
+            for number, entry in enumerate(item, 1):
+                lines += [f"{label} {number}:", *_lines(entry, depth + 1)]
         else:
             lines.append(f"{label}: {f'{item:.4g}' if isinstance(item, float) else item}")
     return lines
