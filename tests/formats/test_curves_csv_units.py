@@ -48,6 +48,17 @@ def test_units_survive_our_own_table(tmp_path):
     assert np.allclose(told.curve("mouthSmileRight"), take.curve("AU12"), atol=1e-6)
 
 
+def test_letters_of_intensity_are_read_in_columns_of_units_alone(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("time,AU1,AU46L\n0,A,0\n0.1,c,E\n0.2,0.5,-0\n")
+    take = curves_csv.read(path)
+    assert np.allclose(take.curves, [[0.2, 0], [0.6, 1], [0.5, 0]], atol=1e-6)
+    for text, value in (("time,jawOpen\n0,A\n", "A"), ("time,AU1\n0,F\n", "F")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=f"line 2, value 2 is '{value}'"):
+            curves_csv.read(path)
+
+
 def test_names_of_other_models_reach_the_columns_of_live_link(tmp_path):
     take = replace(
         toy.take(2), curve_names=("eyeBlink_L", "cheekPuff_L", "cheekPuff_R", "foo"),

@@ -116,13 +116,29 @@ def _check_names(take: Take) -> None:
 
 
 def _read_plain(path: Path, lines: list[str], header: list[str], fps: float | None) -> Take:
-    columns = read_rows(enumerate(lines[1:], 2), len(header), ",", path)
+    columns = read_rows(enumerate(_without_letters(lines[1:], header), 2), len(header), ",", path)
     if not len(columns):
         raise InputError("has a header, but no rows", path=path, expected="one row a frame")
     if fps is None:
         fps = _rate(columns[:, 0], path)
     first = 2 if [name.lower() for name in header[:2]] == ["time", "frame"] else 1
     return _take(fps, tuple(header[first:]), columns[:, first:], np.ones(len(columns), np.float32))
+
+
+def _without_letters(lines: list[str], header: list[str]) -> list[str]:
+    """The lines with the letters A to E in columns of action units as numbers."""
+    units = [index for index, name in enumerate(header) if re.fullmatch(r"AU\d+[LR]?", name)]
+    if not units:
+        return lines
+    graded = []
+    for line in lines:
+        cells = line.split(",")
+        if len(cells) == len(header):
+            for index in units:
+                letter = cells[index].strip().upper()
+                cells[index] = str(facs.INTENSITIES.get(letter, cells[index]))
+        graded.append(",".join(cells))
+    return graded
 
 
 def _rate(times: np.ndarray, path: Path) -> float:
