@@ -116,12 +116,12 @@ class Neck:
         return performance.deform(self.character, done).astype(np.float64), turns
 
 
-def unseen(character: Character) -> np.ndarray:
-    """Head rotations (n, 4) anywhere in the range, that no fit has used."""
+def unseen(character: Character, border: bool = False) -> np.ndarray:
+    """Head rotations (n, 4) anywhere in the range, or on its ``border``, that no fit has used."""
     random = np.random.default_rng(SEED)
     direction = random.normal(size=(RANDOM, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    inside = direction * random.uniform(0, 1, (RANDOM, 1)) ** (1 / 3)
+    inside = direction if border else direction * random.uniform(0, 1, (RANDOM, 1)) ** (1 / 3)
     high, low = neck_control.ranges(character.neck)
     return rotations.from_rotation_vector(inside * np.where(inside > 0, high, -low))
 
@@ -141,11 +141,18 @@ def compare(settings: Mapping[str, float], part: str = "head", subdivision: int 
     ):
         found = body.measure(shared(character, heads, body is single), corrected)
         full = body.measure(shared(character, motions, body is single), corrected)
+        edge = body.measure(shared(character, unseen(character, border=True), body is single), corrected)
         result[name] = {
             "largest_volume_change_percent": round(100 * float(np.abs(found["volume"]).max()), 2),
             "mean_volume_change_percent": round(100 * float(np.abs(found["volume"]).mean()), 2),
             "folded_triangles": int(found["folds"].sum()),
             "poses_with_folds": int((found["folds"] > 0).sum()),
+            "on_the_border": {
+                "poses": RANDOM,
+                "largest_volume_change_percent": round(100 * float(np.abs(edge["volume"]).max()), 2),
+                "folded_triangles": int(edge["folds"].sum()),
+                "poses_with_folds": int((edge["folds"] > 0).sum()),
+            },
             "volume_change_percent_at": {
                 motion: round(100 * float(change), 2) for motion, change in zip(FULL, full["volume"], strict=True)
             },
@@ -188,12 +195,15 @@ def against_target() -> dict[str, Any] | None:
 
 
 def run() -> dict[str, Any]:
-    """The measures for the default adult, and for a muscular and a heavy one."""
+    """The measures for the default adult, and for other people."""
     return {
         "default": compare({}),
         "subdivided": compare({}, subdivision=1),
         "muscular": compare({"gender": 0.0, "muscle": 1.0}),
         "heavy_woman": compare({"gender": 1.0, "weight": 0.9}),
+        "heavy_man": compare({"gender": 0.0, "weight": 1.0}),
+        "old": compare({"age": 1.0}),
+        "child": compare({"age": 0.25}),
         "distance_to_target": against_target(),
     }
 
