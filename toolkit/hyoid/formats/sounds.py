@@ -36,7 +36,8 @@ def located_character(name: str, file: Path) -> str:
     found = os.path.normpath(final_path(Path(file)).parent.resolve() / place)
     if not place or os.path.isabs(place) or "\0" in place or not os.path.exists(found):
         return name
-    inside = Path(found).is_relative_to(Path.cwd())
+    here = Path.cwd()
+    inside = len(here.parts) > 1 and Path(found).is_relative_to(here)
     return source + (os.path.relpath(found) if inside else found)
 
 
