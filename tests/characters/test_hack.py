@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hyoid import characters
 from hyoid.characters import arkit, curve_names, hack, ict, ict_data, neck, performance
-from hyoid.characters.lent.mouth import offsets
 from hyoid.characters.performance import Performance
 from hyoid.errors import InputError, UsageError
 from hyoid.formats import obj
@@ -292,7 +291,7 @@ def test_without_any_expressions_the_bundled_humans_are_carried_over(twin, monke
     with caplog.at_level(logging.WARNING, logger="hyoid"):
         character = characters.load(f"hack:{twin[1]}")
     assert "those of the bundled human are carried over" in caplog.text
-    moved = {name: np.linalg.norm(offsets(character, name), axis=1) for name in ("jawOpen", "eyeBlinkLeft")}
+    moved = {name: np.linalg.norm(character.offsets(name), axis=1) for name in ("jawOpen", "eyeBlinkLeft")}
     marks, parts = character.landmarks, {part.name: part.vertices for part in character.parts}
     assert moved["jawOpen"][marks["chin"]] > 0.015
     assert moved["jawOpen"][marks["nasion"]] < 5e-4

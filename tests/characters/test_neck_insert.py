@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hyoid.characters import bundled, neck, neck_insert
+from hyoid.characters.character import largest_weights
 from hyoid.errors import InputError
 from hyoid.geometry import rotations, skinning
 
@@ -123,7 +124,7 @@ def test_packing_keeps_the_largest_weights_and_their_sum():
     dense = np.zeros((2, 12))
     dense[0, [3, 7]] = 0.25, 0.75
     dense[1] = np.arange(12) / 66
-    joints, weights = neck_insert.packed(dense)
+    joints, weights = largest_weights(dense)
     assert joints.shape == weights.shape == (2, 8)
     assert joints[0, :2].tolist() == [7, 3]
     assert weights[0, :3].tolist() == [0.75, 0.25, 0]

@@ -347,7 +347,7 @@ def _topology(part: str, subdivision: int) -> _Topology:
     landmarks = {name: int(v) for name, v in zip(archive["landmark_names"], archive[f"{prefix}landmarks"], strict=True)}
     neutral = stencil.head(parts[0].vertices.stop) @ archive["base"]
     throat = neutral[landmarks["larynx"]]
-    near = np.linalg.norm((neutral - throat) * [1, 0.6, 0.5], axis=1) < 0.05
+    near = larynx.near(neutral, throat)
     return _Topology(
         stencil, faces, uv.astype(np.float32), face_uv, parts, joints, values, _shapes("face", stencil),
         _shapes("own", stencil), _shapes("corrective", stencil), landmarks, np.flatnonzero(near),

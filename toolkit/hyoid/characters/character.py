@@ -7,7 +7,7 @@ transform is a translation and a joint rotation is a quaternion in model axes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,3 +153,39 @@ class Character:
     def joint(self, name: str) -> int:
         """The index of a joint by name."""
         return self.joint_names.index(name)
+
+    def offsets(self, name: str) -> np.ndarray:
+        """The offsets (V, 3) float64, metres, of one shape on every vertex; zero where there is no such shape."""
+        result = np.zeros((len(self.vertices), 3))
+        if name in self.shapes.names:
+            index = self.shapes.names.index(name)
+            rows = slice(self.shapes.starts[index], self.shapes.starts[index + 1])
+            result[self.shapes.vertices[rows]] = self.shapes.offsets[rows]
+        return result
+
+
+def packed_shapes(names: tuple[str, ...], offsets: Iterable[np.ndarray], smallest: float) -> Shapes:
+    """Offsets (V, 3) of each name as shapes, without vertices whose every coordinate is within ``smallest`` metres."""
+    starts, vertices, values = [0], [np.zeros(0, np.int32)], [np.zeros((0, 3), np.float32)]
+    for moved in offsets:
+        rows = np.flatnonzero(np.abs(moved).max(1) > smallest)
+        vertices.append(rows.astype(np.int32))
+        values.append(moved[rows].astype(np.float32))
+        starts.append(starts[-1] + len(rows))
+    return Shapes(names, np.array(starts, np.int64), np.concatenate(vertices), np.concatenate(values))
+
+
+def largest_weights(weights: np.ndarray, most: int = 8, least: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Dense weights (V, J) as the record has them, largest first, sum 1: joints (V, most) int32, weights float32.
+
+    Args:
+        least: weights below it are left out.
+    """
+    width = min(most, weights.shape[1])
+    order = np.argsort(-weights, axis=1, kind="stable")[:, :width]
+    values = np.take_along_axis(weights, order, 1).astype(np.float64)
+    values[values < least] = 0
+    values /= values.sum(1, keepdims=True)
+    joints, shares = np.zeros((len(weights), most), np.int32), np.zeros((len(weights), most), np.float32)
+    joints[:, :width], shares[:, :width] = np.where(values > 0, order, 0), values
+    return joints, shares

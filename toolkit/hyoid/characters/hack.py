@@ -21,10 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from hyoid.characters import Setting, arkit, bundled, ict, neck
-from hyoid.characters.character import Character, Corrective, Material, Part, Shapes
+from hyoid.characters.character import Character, Corrective, Material, Part, largest_weights, packed_shapes
 from hyoid.characters.lent import eyes, face, head_paint, mouth
 from hyoid.characters.lent.plain_materials import materials
-from hyoid.characters.refine import largest
 from hyoid.errors import InputError
 from hyoid.formats import obj
 from hyoid.geometry import rotations
@@ -74,7 +73,8 @@ def load(path: Path, settings: Mapping[str, float]) -> Character:
     character = Character(
         name="hack", licence=LICENCE, settings=dict(settings), vertices=rest.astype(np.float32),
         faces=data.mesh.faces, uv=uv, face_uv=face_uv,
-        parts=(Part("skin", "skin", slice(0, VERTICES), slice(0, len(data.mesh.faces))),), shapes=_packed(shapes),
+        parts=(Part("skin", "skin", slice(0, VERTICES), slice(0, len(data.mesh.faces))),),
+        shapes=packed_shapes(tuple(shapes), shapes.values(), _STILL),
         joint_names=names, parents=parents, heads=heads, tails=tails, weight_joints=weight_joints, weights=weights,
         drivers=(), neck=bundled.neck_limits(), materials={"skin": skin}, landmarks=ict.LANDMARKS,
         correctives=correctives, digest=_digest(data, donor),
@@ -185,7 +185,7 @@ def _weights(data: Data, donor: Character | None) -> tuple[np.ndarray, np.ndarra
         share = jaw / np.maximum(jaw + skull, 1e-9)
         weights[:, 9] = share * weights[:, 8]
         weights[:, 8] *= 1 - share
-    return largest(weights, 8)
+    return largest_weights(weights)
 
 
 def _expressions(
@@ -198,7 +198,7 @@ def _expressions(
     found = {name: np.zeros((VERTICES, 3)) for name in arkit.NAMES}
     if data.expressions is None:
         if donor is not None:
-            return found | {name: mouth.offsets(donor, name)[:VERTICES] for name in arkit.NAMES}, {}
+            return found | {name: donor.offsets(name)[:VERTICES] for name in arkit.NAMES}, {}
         return found | _human_expressions(data), {}
     own = {}
     for name, offsets in zip(EXPRESSIONS, METRES * data.expressions.mean.astype(np.float64), strict=True):
@@ -247,15 +247,6 @@ def _correctives(data: Data) -> tuple[tuple[Corrective, ...], dict[str, np.ndarr
             shapes[name] = METRES * maps[entry // 3, entry % 3]
             correctives.append(Corrective(name, neck.JOINTS[joint], np.eye(9)[entry].reshape(3, 3)))
     return tuple(correctives), shapes
-
-
-def _packed(shapes: Mapping[str, np.ndarray]) -> Shapes:
-    rows = [np.flatnonzero(np.abs(offsets).max(1) > _STILL) for offsets in shapes.values()]
-    starts = np.concatenate([[0], np.cumsum([len(one) for one in rows])]).astype(np.int64)
-    values = [offsets[one] for offsets, one in zip(shapes.values(), rows, strict=True)]
-    return Shapes(
-        tuple(shapes), starts, np.concatenate(rows).astype(np.int32), np.concatenate(values).astype(np.float32)
-    )  # fmt: skip
 
 
 def _skin(data: Data) -> tuple[np.ndarray, np.ndarray, Material]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hyoid.characters import Setting, arkit, bundled, ict_data, larynx, neck_insert
-from hyoid.characters.character import Character, Material, Part, Shapes
+from hyoid.characters.character import Character, Material, Part, Shapes, largest_weights
 from hyoid.characters.ict_data import LANDMARKS_68, Model
 from hyoid.characters.lent import eyes, head_paint
 from hyoid.characters.lent.plain_materials import materials
@@ -202,7 +202,7 @@ def _weights(model: Model) -> tuple[np.ndarray, np.ndarray]:
     share[_LASHES] = 0
     weights[:, names.index("jaw")] = share * weights[:, names.index("oc1")]
     weights[:, names.index("oc1")] *= 1 - share
-    return neck_insert.packed(weights[_kept()])
+    return largest_weights(weights[_kept()], least=neck_insert.LEAST)
 
 
 def _shapes(model: Model) -> Shapes:

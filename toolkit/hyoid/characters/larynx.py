@@ -71,6 +71,11 @@ def field(larynx: Larynx, points: np.ndarray, height: float = 0.0, size: float =
     return (size * larynx.amplitude * relief)[:, None] * larynx.forward
 
 
+def near(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Whether points (n, 3) lie around the throat, where a larynx at any height may move them: (n,) bool."""
+    return np.linalg.norm((points - centre) * [1, 0.6, 0.5], axis=1) < 0.05
+
+
 def _keel(side: np.ndarray, along: np.ndarray) -> np.ndarray:
     """Relief 0..1 of the thyroid cartilage: ``side`` from the midline, ``along`` upwards from its prominence."""
     profile = np.exp(-((along / np.where(along > 0, 0.0090, 0.0170)) ** 2))

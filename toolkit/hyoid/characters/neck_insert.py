@@ -16,6 +16,7 @@ from hyoid.geometry import harmonic
 LORDOSIS = 0.065  # how far the curve leads its chord, of the chord's length
 EASE = 1.2  # above 1, the height levels off towards the head: the upper joints, which turn most, share more skin
 _WHOLE = 0.97  # the weight from which a vertex counts as wholly of the head or of the trunk
+LEAST = 1e-4  # of a weight; smaller ones cost space and move nothing
 _FINE = 501  # points of the curve while lengths are measured
 
 
@@ -103,16 +104,3 @@ def _slope(line: np.ndarray, depth: np.ndarray) -> np.ndarray:
 def _mask(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values)
     return values if values.dtype == bool else values > _WHOLE
-
-
-def packed(weights: np.ndarray, most: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """Dense weights (V, J) as the record wants them: joints (V, 8) int32 and weights float32, largest first, sum 1."""
-    weights = np.asarray(weights, np.float64)
-    width = min(most, weights.shape[1])
-    order = np.argsort(-weights, axis=1, kind="stable")[:, :width]
-    values = np.maximum(np.take_along_axis(weights, order, 1), 0)
-    values[values < 1e-4] = 0
-    values /= values.sum(1, keepdims=True)
-    joints, shares = np.zeros((len(weights), most), np.int32), np.zeros((len(weights), most), np.float32)
-    joints[:, :width], shares[:, :width] = np.where(values > 0, order, 0), values
-    return joints, shares

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from hyoid.characters.character import Character, Part, Shapes
+from hyoid.characters.character import Character, Part, Shapes, largest_weights
 from hyoid.geometry.meshes import catmull_clark, refine_linear
 from hyoid.geometry.skinning import weight_matrix
 
@@ -41,7 +41,9 @@ def refine(character: Character, levels: int) -> Character:
         return character
     fine = topology(character.parts, character.faces, character.face_uv, character.uv, levels)
     joints = weight_matrix(character.weight_joints, character.weights, len(character.joint_names))
-    weight_joints, weights = largest((fine.matrix @ joints.astype(np.float64)).toarray(), character.weights.shape[1])
+    weight_joints, weights = largest_weights(
+        (fine.matrix @ joints.astype(np.float64)).toarray(), character.weights.shape[1]
+    )
     landmarks = {name: _moved(vertex, character.parts, fine.parts) for name, vertex in character.landmarks.items()}
     vertices = fine.matrix @ character.vertices.astype(np.float64)
     return replace(
@@ -86,17 +88,6 @@ def _moved(vertex: int, before: Sequence[Part], after: Sequence[Part]) -> int:
         if old.vertices.start <= vertex < old.vertices.stop:
             return vertex - old.vertices.start + new.vertices.start
     raise AssertionError(f"vertex {vertex} is in no part")
-
-
-def largest(weights: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """The ``most`` largest of dense weights (V, J), largest first, summing to 1: joints int32, weights float32."""
-    width = min(most, weights.shape[1])
-    order = np.argsort(-weights, axis=1, kind="stable")[:, :width]
-    values = np.take_along_axis(weights, order, 1)
-    values /= values.sum(1, keepdims=True)
-    joints, shares = np.zeros((len(weights), most), np.int32), np.zeros((len(weights), most), np.float32)
-    joints[:, :width], shares[:, :width] = np.where(values > 0, order, 0), values
-    return joints, shares
 
 
 def _shapes(shapes: Shapes, matrix: sparse.csr_matrix) -> Shapes:

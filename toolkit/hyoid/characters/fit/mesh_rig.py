@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from hyoid.characters.character import Character, Material, Part, Shapes
+from hyoid.characters.character import Character, Material, Part, largest_weights, packed_shapes
 from hyoid.characters.fit.carrying import Carried
 from hyoid.characters.fit.mesh_parts import HeadMesh, make_parts, parts_of
 from hyoid.characters.fit.pieces import Anatomy, eyeball, kind_of, lower_share
@@ -24,7 +24,7 @@ from hyoid.geometry.skinning import weight_matrix
 from hyoid.geometry.transfer import graph_laplacian, smooth
 
 _SMALLEST = 1e-5  # metres: offsets below are left out of a shape
-_MOST = 8  # weights a vertex
+_LEAST = 1e-3  # of a weight; smaller ones are what smoothing leaves
 _WHITE = Material("eye", (0.80, 0.78, 0.75, 1.0), 0.15)
 _HAIR = Material("hair", (0.05, 0.03, 0.02, 1.0), 0.6, double_sided=True)
 _OTHER = Material("other", (0.30, 0.30, 0.32, 1.0), 0.7, double_sided=True)
@@ -38,7 +38,7 @@ def assemble(
     offsets = all_offsets(source, mesh, head, carried, kinds, anatomy)
     joint_points = _joints(source, head, carried, kinds, anatomy)
     weights = _weights(source, head, carried, kinds, anatomy)
-    joints, values = _largest(weights)
+    joints, values = largest_weights(weights, least=_LEAST)
     kept = _kept_joints(source, joints, values)
     places = np.full(len(source.joint_names) + 1, -1, np.int32)
     places[kept] = np.arange(len(kept))
@@ -53,7 +53,7 @@ def assemble(
     character = Character(
         name=name, licence=source.licence, settings={}, vertices=head.vertices.astype(np.float32),
         faces=np.asarray(mesh.faces, np.int32), uv=uv, face_uv=face_uv, parts=parts,
-        shapes=_packed(source.shapes.names, offsets), joint_names=names,
+        shapes=packed_shapes(source.shapes.names, offsets, _SMALLEST), joint_names=names,
         parents=places[source.parents[kept]].astype(np.int32), heads=joint_points[0][kept].astype(np.float32),
         tails=joint_points[1][kept].astype(np.float32), weight_joints=np.where(values > 0, places[joints], 0),
         weights=values, drivers=tuple(driver for driver in source.drivers if driver.joint in names),
@@ -241,18 +241,6 @@ def _weights(
     return result / np.where(empty[:, None], 1, total)
 
 
-def _largest(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The largest eight weights of each row, largest first: joints (V, 8) int32, weights (V, 8) float32, sum 1."""
-    weights = np.where(weights < 1e-3, 0, weights)
-    order = np.argsort(-weights, axis=1, kind="stable")[:, :_MOST].astype(np.int32)
-    values = np.take_along_axis(weights, order, 1)
-    if values.shape[1] < _MOST:
-        missing = _MOST - values.shape[1]
-        values, order = (np.pad(array, ((0, 0), (0, missing))) for array in (values, order))
-    values = values / values.sum(1, keepdims=True)
-    return np.where(values > 0, order, 0).astype(np.int32), values.astype(np.float32)
-
-
 def _kept_joints(source: Character, joints: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Joints that hold a vertex, the neck, jaw and eyes, and everything above them."""
     used = np.zeros(len(source.joint_names), bool)
@@ -308,16 +296,6 @@ def landmarks_of(head: HeadMesh, carried: Carried) -> dict[str, int]:
             best = int(near[int(np.argmax(share))]) if share.max() > 0.2 else int(near[0])
             result[name] = int(head.core[best])
     return result
-
-
-def _packed(names: tuple[str, ...], offsets: np.ndarray) -> Shapes:
-    starts, vertices, values = [0], [], []
-    for shape in offsets:
-        rows = np.flatnonzero(np.linalg.norm(shape, axis=1) > _SMALLEST)
-        vertices.append(rows.astype(np.int32))
-        values.append(shape[rows].astype(np.float32))
-        starts.append(starts[-1] + len(rows))
-    return Shapes(names, np.array(starts, np.int64), np.concatenate(vertices), np.concatenate(values))
 
 
 def _uv(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:

@@ -203,11 +203,7 @@ def finer(template: Template, target: Surface, report: Report = SILENT) -> Finer
 
 def shape_offsets(template: Template, index: int) -> np.ndarray:
     """Offsets (n, 3) float64 of one shape of the source on the template's rows."""
-    shapes = template.source.shapes
-    entries = slice(shapes.starts[index], shapes.starts[index + 1])
-    full = np.zeros((len(template.source.vertices), 3))
-    full[shapes.vertices[entries]] = shapes.offsets[entries]
-    return full[template.rows]
+    return template.source.offsets(template.source.shapes.names[index])[template.rows]
 
 
 def carried_shapes(template: Template, report: Report = SILENT) -> np.ndarray:

@@ -9,24 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from hyoid.characters import bundled
-from hyoid.characters.character import Character, Part, Shapes
-from hyoid.characters.refine import largest
+from hyoid.characters.character import Character, Part, Shapes, largest_weights
 
 _TWIN = ("gums", "teeth_upper", "teeth_lower", "lashes")
 _HUMAN = ("tongue", "teeth_upper", "teeth_lower")
 _JAW = ("jawOpen", "jawForward", "jawLeft", "jawRight")
 _MOUTH = slice(11_248, 13_294)  # the inside of the mouth on the shared skin
 _NEAREST = 12
-
-
-def offsets(character: Character, name: str) -> np.ndarray:
-    """The offsets (V, 3) float64, metres, of one shape of a character; zero where it has no such shape."""
-    result = np.zeros((len(character.vertices), 3))
-    if name in character.shapes.names:
-        index = character.shapes.names.index(name)
-        rows = slice(character.shapes.starts[index], character.shapes.starts[index + 1])
-        result[character.shapes.vertices[rows]] = character.shapes.offsets[rows]
-    return result
 
 
 def from_twin(character: Character, donor: Character, neutral: np.ndarray, person: np.ndarray) -> Character:
@@ -74,8 +63,8 @@ def from_human(character: Character) -> Character:
     shift = (lips[0] - size * lips[1]) * [0, 1, 1]
     gains = {}
     for name in _JAW:
-        ours = float(np.linalg.norm(offsets(character, name)[character.landmarks["menton"]]))
-        theirs = float(np.linalg.norm(offsets(donor, name)[donor.landmarks["menton"]]))
+        ours = float(np.linalg.norm(character.offsets(name)[character.landmarks["menton"]]))
+        theirs = float(np.linalg.norm(donor.offsets(name)[donor.landmarks["menton"]]))
         gains[name] = ours / (size * theirs) if theirs > 1e-4 else 1.0
     for name in _HUMAN:
         part = next(part for part in donor.parts if part.name == name)
@@ -113,7 +102,7 @@ def _with(
     held = np.zeros((len(points), len(names)))
     np.add.at(held, (np.arange(len(points))[:, None], table[donor.weight_joints[part.vertices]]),
               donor.weights[part.vertices])  # fmt: skip
-    weight_joints, weights = largest(held, character.weights.shape[1])
+    weight_joints, weights = largest_weights(held, character.weights.shape[1])
     new = Part(part.name, part.material, slice(count, count + len(points)), slice(quads, quads + len(faces)))
     return replace(
         character,
@@ -136,7 +125,7 @@ def _extended(
     starts, vertices, values = [0], [], []
     for index, name in enumerate(shapes.names):
         rows = slice(shapes.starts[index], shapes.starts[index + 1])
-        moved = offsets(donor, name)[part.vertices] * scale[:, None] * gains.get(name, 1.0)
+        moved = donor.offsets(name)[part.vertices] * scale[:, None] * gains.get(name, 1.0)
         chosen = np.flatnonzero(np.abs(moved).max(1) > 1e-7)
         vertices += [shapes.vertices[rows], (count + chosen).astype(np.int32)]
         values += [shapes.offsets[rows], moved[chosen].astype(np.float32)]

@@ -9,12 +9,20 @@ from dataclasses import replace
 import numpy as np
 
 from hyoid.characters import arkit, bundled, larynx, neck, neck_insert
-from hyoid.characters.character import Character, Corrective, Driver, Material, Part, Shapes
+from hyoid.characters.character import (
+    Character,
+    Corrective,
+    Driver,
+    Material,
+    Part,
+    Shapes,
+    largest_weights,
+    packed_shapes,
+)
 from hyoid.characters.lent import eyes, plain_materials
 from hyoid.characters.smpl.expression import Carried, arkit_map, carried, eyeballs, quads
 from hyoid.characters.smpl.family import Model, betas_of, own_expression
 
-_MOST = 8  # weights a vertex
 _SMALLEST = 1e-7  # metres: offsets below are left out of a shape
 _COARSE = 1e-5  # metres, of shapes that were carried over
 _WET = 0.12  # roughness of eyeballs that have no cornea over them
@@ -52,15 +60,17 @@ def build(model: Model, settings: Mapping[str, float], licence: str) -> Characte
     shapes, drivers = _expressions(model, human, own)
     throat = _throat(model, rest, human.landmarks)
     if throat is not None:
-        moved, shapes = larynx.bake(throat, rest, _throat_rows(model, rest, throat), shapes)
+        moved, shapes = larynx.bake(
+            throat, rest, np.flatnonzero(larynx.near(rest, throat.centre) & ~eyeballs(model)), shapes
+        )
         rest = rest if native else moved
     else:
-        shapes = _followed(shapes, sparse_shapes(arkit.LARYNX_SHAPES, np.zeros((3, len(rest), 3)), _SMALLEST))
+        shapes = _followed(shapes, packed_shapes(arkit.LARYNX_SHAPES, np.zeros((3, len(rest), 3)), _SMALLEST))
     shapes = _with_coefficients(model, shapes)
     shapes, correctives = _correctives(model, shapes, names)
     order, parts, materials = _parts(model)
     uv, face_uv = _texture(model, rest, order)
-    joints, values = prune(weights)
+    joints, values = largest_weights(weights)
     return Character(
         name=SOURCE_NAMES[model.kind], licence=licence, settings=dict(settings), vertices=rest.astype(np.float32),
         faces=quads(model.faces[order]), uv=uv, face_uv=face_uv, parts=parts, shapes=shapes, joint_names=tuple(names),
@@ -72,17 +82,6 @@ def build(model: Model, settings: Mapping[str, float], licence: str) -> Characte
 
 
 SOURCE_NAMES = {"FLAME": "flame", "SMPL-X": "smplx", "SMPL-H": "smplh", "SMPL": "smpl"}
-
-
-def prune(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The eight largest weights of each row (V, J), largest first, sum 1: joints (V, 8) int32, weights float32."""
-    width = min(_MOST, weights.shape[1])
-    best = np.argsort(-weights, 1, kind="stable")[:, :width]
-    values = np.take_along_axis(weights, best, 1)
-    values /= values.sum(1, keepdims=True)
-    joints = np.where(values > 0, best, 0)
-    room = ((0, 0), (0, _MOST - width))
-    return np.pad(joints, room).astype(np.int32), np.pad(values, room).astype(np.float32)
 
 
 def _under(model: Model, top: str) -> np.ndarray:
@@ -180,7 +179,7 @@ def _expressions(model: Model, human: Carried, own: bool) -> tuple[Shapes, tuple
     fitted = arkit_map(model) if own else None
     turning = eyes.drivers() if "eye.L" in model.joint_names else ()
     if fitted is None:
-        return sparse_shapes(arkit.NAMES, human.shapes, _COARSE), turning
+        return packed_shapes(arkit.NAMES, human.shapes, _COARSE), turning
     offsets = np.einsum("vck,sk->svc", model.expression, fitted.coefficients)
     jaw = []
     for name, vector in zip(arkit.NAMES, fitted.jaw, strict=True):
@@ -188,14 +187,7 @@ def _expressions(model: Model, human: Carried, own: bool) -> tuple[Shapes, tuple
         if angle > 1e-6:
             axis = vector / angle
             jaw.append(Driver("jaw", name, (float(axis[0]), float(axis[1]), float(axis[2])), float(np.degrees(angle))))
-    return sparse_shapes(arkit.NAMES, offsets, _SMALLEST), (*turning, *jaw)
-
-
-def sparse_shapes(names: tuple[str, ...], offsets: np.ndarray, smallest: float) -> Shapes:
-    """Offsets (shapes, V, 3) as shapes, without those below ``smallest`` metres."""
-    moved = np.abs(offsets).max(2) > smallest
-    starts = np.concatenate([[0], np.cumsum(moved.sum(1))]).astype(np.int64)
-    return Shapes(names, starts, np.nonzero(moved)[1].astype(np.int32), offsets[moved].astype(np.float32))
+    return packed_shapes(arkit.NAMES, offsets, _SMALLEST), (*turning, *jaw)
 
 
 def _followed(shapes: Shapes, *others: Shapes) -> Shapes:
@@ -214,7 +206,7 @@ def _with_coefficients(model: Model, shapes: Shapes) -> Shapes:
     """The file's own expression behind the others, a shape a coefficient: ``expression000`` ... in deviations."""
     count = model.expression.shape[2]
     names = tuple(f"expression{i:03d}" for i in range(count))
-    return _followed(shapes, sparse_shapes(names, np.moveaxis(model.expression, 2, 0), _SMALLEST)) if count else shapes
+    return _followed(shapes, packed_shapes(names, np.moveaxis(model.expression, 2, 0), _SMALLEST)) if count else shapes
 
 
 def _correctives(model: Model, shapes: Shapes, names: tuple[str, ...]) -> tuple[Shapes, tuple[Corrective, ...]]:
@@ -232,7 +224,7 @@ def _correctives(model: Model, shapes: Shapes, names: tuple[str, ...]) -> tuple[
                 fields.append(field)
     if not made:
         return shapes, ()
-    more = (sparse_shapes((entry.shape,), field[None], _SMALLEST) for entry, field in zip(made, fields, strict=True))
+    more = (packed_shapes((entry.shape,), field[None], _SMALLEST) for entry, field in zip(made, fields, strict=True))
     return _followed(shapes, *more), tuple(made)
 
 
@@ -247,10 +239,6 @@ def _throat(model: Model, rest: np.ndarray, landmarks: Mapping[str, int]) -> lar
     gender = 1.0 if "female" in name else 0.0 if "male" in name else 0.5
     numbers = {"amplitude_male": 7.0, "amplitude_female": 1.5}  # on top of what the identity itself has
     return larynx.from_identity(numbers, {**_ADULT, "gender": gender}, rest, landmarks)
-
-
-def _throat_rows(model: Model, rest: np.ndarray, throat: larynx.Larynx) -> np.ndarray:
-    return np.flatnonzero((np.linalg.norm((rest - throat.centre) * [1, 0.6, 0.5], axis=1) < 0.05) & ~eyeballs(model))
 
 
 def _parts(model: Model) -> tuple[np.ndarray, tuple[Part, ...], dict[str, Material]]:
