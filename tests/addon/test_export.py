@@ -19,8 +19,12 @@ CURVES = 1e-5
 """Shape key values and keys are float32; the frame 40 resolves a few millionths of a frame."""
 RADIANS = 1e-4
 METRES = 1e-5
-UNSHOWN = ["breath", "swallow"]
-"""Curves that no shape of the character shows."""
+FOLLOWED = 1e-4
+"""Correctives follow products of the joints: a dozen driver steps in single precision leave up to 3e-5."""
+UNSHOWN = ["breath", "effort", "swallow"]
+"""Curves without a shape or joint of their own: they come back as what they do to larynx, neck and shoulders."""
+SHOULDERS = ["clavicle.L", "clavicle.R"]
+"""The joints that the breath of the take lifts, which it does not have itself."""
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def test_a_take_comes_back(version, tmp_path, take):
         assert found["curves"] < CURVES
         assert found["turns"] < RADIANS
         assert found["root"] < METRES
-        assert (found["lost"], found["extra"]) == (UNSHOWN, [])
+        assert (found["lost"], found["extra"]) == (UNSHOWN, SHOULDERS)
         assert [row[:2] for row in found["events"]] == [["phone", "M"], ["word", "my"], ["blink", "blink"]]
         assert (found["verb"], found["fps"], found["frames"]) == ("talk", 30, 40)
     assert answer["rate"] == [24, 25]
@@ -146,8 +150,8 @@ def test_constraints_drivers_and_parents_are_seen(version, tmp_path):
     # Sampled without the artist's scene being stepped: exactly what stepping it shows, the hidden target included.
     assert answer["sampled"] == [0, 0]
     assert answer["frame"] == 5
-    assert max(answer["neck"]) < CURVES
+    assert max(answer["neck"]) < FOLLOWED
     assert answer["silent"]
-    assert max(answer["all"]) < CURVES
+    assert max(answer["all"]) < FOLLOWED
     assert answer["driver"] == [True]
     assert not answer["own"]
