@@ -189,7 +189,7 @@ def test_a_changed_character_equals_a_new_one(version, part, tmp_path):
     assert answer["read"] == pytest.approx(wanted)
     assert answer["animated"]
     assert answer["scenes"] == 1
-    assert min(answer["times"]) < 0.5  # a slider follows the mouse: 0.05 s alone on the machine that this was made on
+    assert min(answer["times"]) < 0.5  # of processor time: a slider follows the mouse, on a busy machine too
     assert "mouthSmileLeft" in answer["message_after_edit"]
     assert answer["edit_kept"] > 0.005
     assert answer["same_seed"]
