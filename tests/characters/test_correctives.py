@@ -65,10 +65,13 @@ def test_the_neck_keeps_its_volume_over_the_whole_range(measures, settings, part
         assert not found["folds"].any()
 
 
-def test_no_triangle_folds_over_a_fine_grid_and_unseen_poses(measures):
-    human = characters.load("human", part="head")
-    poses = np.concatenate([_grid(human, 8), neck.distribute(human.neck, measures.unseen(human))])
-    assert not measures.Neck(human).measure(poses, True)["folds"].any()
+@pytest.mark.parametrize("settings", [{}, {"gender": 1.0}, {"age": 1.0}, {"gender": 0.0, "muscle": 1.0}], ids=str)
+def test_no_triangle_folds_over_a_fine_grid_and_unseen_poses_up_to_the_border(measures, settings):
+    human = characters.load("human", settings, part="head")
+    unseen = [neck.distribute(human.neck, measures.unseen(human, border=border)) for border in (False, True)]
+    found = measures.Neck(human).measure(np.concatenate([_grid(human, 8), *unseen]), True)
+    assert not found["folds"].any()
+    assert np.abs(found["volume"]).max() < 0.03
 
 
 def test_no_weight_below_zero_is_left_for_files_and_the_skin_is_the_same():
