@@ -153,10 +153,14 @@ def armature(work, args):
 
 
 def wanted_arm(take, frame, turn):
-    """Where the left upper arm of the human points in the world."""
+    """Where the left upper arm of the human points in the world; a breath lifts its collar bone."""
+    package = type(take).__module__.rpartition(".")[0]
+    gestures = importlib.import_module(f"{package}.characters.gestures")
+    lifted = gestures.added(take).joints["clavicle.L"][frame].tolist()
     total = Quaternion()
-    for name in ("root", "spine05", "spine02", "upperarm01.L"):
-        w, x, y, z = take.rotations[frame, take.joint_names.index(name)].tolist()
+    for name in ("root", "spine05", "spine02", "clavicle.L", "upperarm01.L"):
+        own = name in take.joint_names
+        w, x, y, z = take.rotations[frame, take.joint_names.index(name)].tolist() if own else lifted
         total = total @ Quaternion((w, x, -z, y))
     rest = Vector((0.6618, -0.0233, -0.7493)).normalized()
     return list(Quaternion((0, 0, 1), turn) @ (total @ rest))
