@@ -78,7 +78,9 @@ def fit(
         people.append(_Person(skin, joints, found, moved * np.float32(people[0].need / size if people else 1), size))
     counts = np.ones((len(people), POSES + BORDER), int)
     shapes: list[train.Shape] = []
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
+        if number:
+            counts += AGAIN * np.stack([_steepest(person, shapes, people[0].need) < CLOSE for person in people])
         # Every pose comes twice, the second time mirrored.
         found, moved = (
             np.concatenate([np.repeat(getattr(person, name), np.tile(count, 2), axis=0)
@@ -86,7 +88,6 @@ def fit(
             for name in ("found", "moved")
         )  # fmt: skip
         shapes = train.compress(train.ridge(found, moved), found, moved)
-        counts += AGAIN * np.stack([_steepest(person, shapes, people[0].need) < CLOSE for person in people])
     named = [(neck.JOINTS[shape.joint], shape.features, shape.offsets) for shape in shapes]
     return Fitted(named, rows, rows[people[0].skin.neck], people[0].need)
 
