@@ -14,7 +14,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import compat, scene
+from . import compat, head_motion_scene, scene
 
 
 class ExportError(Exception):
@@ -28,16 +28,26 @@ class ExportError(Exception):
 def run(folder: Path, emit: Any) -> None:
     """Do the job in ``folder`` (``job.json`` and ``arrays.npz``) and send progress through ``emit``.
 
+    A job that names a ``task`` is one of point caches, see ``points``.
+
     Raises:
         ExportError: Blender refused to write.
     """
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    if "task" in job:
+        from . import points
+
+        points.run(job, folder, emit)
+        return
     with np.load(folder / "arrays.npz", allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    built = scene.build(compat.new_scene(), job, arrays, folder, emit)
+    if job.get("kind") == head_motion_scene.KIND:
+        built = head_motion_scene.build(compat.new_scene(), job, arrays, emit)
+    else:
+        built = scene.build(compat.new_scene(), job, arrays, folder, emit)
     emit(event="progress", fraction=0.6, what=f"writing {job['format'][1:]}")
     writer = {".blend": _write_blend, ".fbx": _write_fbx, ".abc": _write_abc}[job["format"]]
-    with _progress_by_frame(emit, 0.6, 0.99, f"writing {job['format'][1:]}"):
+    with progress_by_frame(emit, 0.6, 0.99, f"writing {job['format'][1:]}"):
         writer(Path(job["path"]), built)
     if not Path(job["path"]).is_file():
         raise ExportError("Blender wrote no file")
@@ -45,7 +55,7 @@ def run(folder: Path, emit: Any) -> None:
 
 
 @contextmanager
-def _progress_by_frame(emit: Any, low: float, high: float, what: str) -> Iterator[None]:
+def progress_by_frame(emit: Any, low: float, high: float, what: str) -> Iterator[None]:
     """Send progress while an exporter steps through the frames, a hundred times at most."""
     scene = bpy.context.scene
     first, count = scene.frame_start, max(scene.frame_end - scene.frame_start, 1)
@@ -100,8 +110,17 @@ def _write_fbx(path: Path, built: scene.Built) -> None:
 
 def _write_abc(path: Path, built: scene.Built) -> None:
     """The deformed meshes frame by frame; Alembic knows no rigs."""
+    write_alembic(path, built.meshes)
+
+
+def write_alembic(path: Path, objects: list[Any]) -> None:
+    """Write mesh objects as they are in every frame of the scene.
+
+    Raises:
+        ExportError: Blender refused to write.
+    """
     path.touch()  # its exporter says neither that the folder is missing nor that it is read-only
-    _select(built.meshes)
+    _select(objects)
     _finish(
         bpy.ops.wm.alembic_export,
         filepath=str(path),

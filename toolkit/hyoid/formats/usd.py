@@ -84,10 +84,10 @@ def write(path: Path, character: Character, take: Take | None = None) -> None:
     _set_extent(root, character, take)
     if take is not None:
         _sound(stage, top.AppendChild("Voice"), take, path)
-    _export(layer, path)
+    export(layer, path)
 
 
-def _export(layer: Sdf.Layer, path: Path) -> None:
+def export(layer: Sdf.Layer, path: Path) -> None:
     """Write the layer.
 
     Raises:
