@@ -38,6 +38,7 @@ def names_in(wheel: Path) -> set[str]:
         "py.typed",
         "blender/sound_strip.blend",
         "media/shaders/surface.frag",
+        "media/stabilize_page.css",
         "models/README.md",
         "rigs/human/LICENSE",
         "rigs/human/human.npz",

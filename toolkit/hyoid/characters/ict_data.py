@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The data of ICT-FaceKit Light: the published ``FaceXModel`` folder, read once and kept in the user's cache.
 
+A packed copy of it is read too: ``ict_facekit.npz`` with absolute positions ``neutral``, ``identity``, ``expression``
+and their names, beside ``topology.txt.gz``, which is the neutral's ``.obj`` without its vertices.
+
 Li, Bladin, Zhao et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020. Everything is linear:
 vertices = neutral + identity modes + expressions, in centimetres.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import logging
+import tempfile
 import time
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,8 +26,10 @@ from hyoid.errors import InputError, OutputError
 from hyoid.files import cache_folder, part_file, sha256_of
 from hyoid.formats import obj
 from hyoid.formats.npz import read_npz, write_npz
+from hyoid.geometry.mesh import Mesh
 
 NEUTRAL = "generic_neutral_mesh"
+PACKED, TOPOLOGY = "ict_facekit.npz", "topology.txt.gz"
 VERTICES, FACES = 26_719, 26_384
 MOST_IDENTITIES = 100
 _PAIRED = (
@@ -42,6 +50,7 @@ LANDMARKS_68: tuple[int, ...] = (
     5841, 5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966,
 )  # fmt: skip
 """Vertices of the 68 points of the Multi-PIE scheme, in its order."""
+_LARGEST_TOPOLOGY = 64 << 20
 _FORMAT = 2
 _log = logging.getLogger("hyoid")
 
@@ -79,14 +88,14 @@ class Model:
 
 
 def find(path: Path) -> Path:
-    """The folder with the ``.obj`` files: ``path`` itself, or a ``FaceXModel`` folder inside it.
+    """The folder with the ``.obj`` files (or their packed copy): ``path`` itself, or a ``FaceXModel`` folder inside it.
 
     Raises:
         InputError: there is none.
     """
     path = Path(path)
     for folder in (path, path / "FaceXModel"):
-        if (folder / f"{NEUTRAL}.obj").is_file():
+        if (folder / f"{NEUTRAL}.obj").is_file() or (folder / PACKED).is_file():
             return folder
     found = "is a file" if path.is_file() else f"holds no {NEUTRAL}.obj" if path.is_dir() else "does not exist"
     raise InputError(found, path=path, expected="the FaceXModel folder of ICT-FaceKit, or the repository that holds it")
@@ -94,6 +103,8 @@ def find(path: Path) -> Path:
 
 def identity_count(folder: Path) -> int:
     """How many identity modes a folder has: files ``identity000.obj`` and on, up to the first missing number."""
+    if (folder / PACKED).is_file():
+        return min(len(read_npz(folder / PACKED).get("identity", ())), MOST_IDENTITIES)
     for number in range(MOST_IDENTITIES):
         if not (folder / f"identity{number:03d}.obj").is_file():
             return number
@@ -107,6 +118,9 @@ def model(path: Path) -> Model:
         InputError: a file is missing, damaged or of another model.
     """
     folder = find(path)
+    if (folder / PACKED).is_file():
+        facts = (folder / PACKED).stat()
+        return _packed(folder, f"{facts.st_size} {facts.st_mtime_ns}")
     names = [NEUTRAL, *EXPRESSIONS, *(f"identity{number:03d}" for number in range(identity_count(folder)))]
     return _model(folder, tuple(names), _key(folder, names))
 
@@ -127,6 +141,50 @@ def _key(folder: Path, names: list[str]) -> str:
             raise InputError(error.strerror or str(error), path=path, expected=expected) from None
         digest.update(f"{name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]
+
+
+@lru_cache(maxsize=1)
+def _packed(folder: Path, key: str) -> Model:
+    """The model of a packed copy; ``key`` changes with the file."""
+    path = folder / PACKED
+    arrays = read_npz(path)
+    try:
+        neutral = decimals(arrays["neutral"])
+        known = arrays["expression_names"].tolist()
+        chosen = arrays["expression"][[known.index(name) for name in EXPRESSIONS]]
+        modes = arrays["identity"][:MOST_IDENTITIES]
+        if neutral.shape != (VERTICES, 3) or chosen.shape[1:] != neutral.shape or modes.shape[1:] != neutral.shape:
+            raise ValueError(f"{len(neutral)} vertices")
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        raise InputError(
+            f"is not ICT-FaceKit ({error})", path=path, expected="neutral, identity and expression with their names"
+        ) from None
+    expressions, identities = (
+        np.stack([(decimals(mode) - neutral).astype(np.float32) for mode in positions])
+        if len(positions) else np.zeros((0, VERTICES, 3), np.float32)
+        for positions in (chosen, modes)
+    )  # fmt: skip
+    mesh = _topology(folder / TOPOLOGY, neutral)
+    return Model(neutral, identities, expressions, mesh.faces, mesh.uv, mesh.face_uv, sha256_of(path))
+
+
+def _topology(path: Path, neutral: np.ndarray) -> Mesh:
+    """The neutral's mesh from the text of its ``.obj`` without vertices."""
+    try:
+        with gzip.open(path, "rb") as stream:
+            text = stream.read(_LARGEST_TOPOLOGY)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"cannot be read: {error}", path=path, expected="the neutral's .obj without vertices"
+        ) from None
+    with tempfile.TemporaryDirectory(prefix="hyoid-") as folder:
+        whole = Path(folder) / f"{NEUTRAL}.obj"
+        lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in neutral.tolist()]
+        whole.write_bytes("\n".join([*lines, ""]).encode() + text)
+        mesh = obj.read(whole)
+    if len(mesh.faces) != FACES:
+        raise InputError(f"has {len(mesh.faces)} faces", path=path, expected=f"{FACES}, as in ICT-FaceKit Light")
+    return mesh
 
 
 @lru_cache(maxsize=1)

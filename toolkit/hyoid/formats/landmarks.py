@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hyoid.errors import InputError
+from hyoid.errors import InputError, UsageError
 
 Place = int | tuple[float, float, float]
 COUNT = 68
@@ -40,6 +41,34 @@ def read(path: Path) -> dict[str, Place] | np.ndarray:
     if text.lstrip().startswith(("{", "[")):
         return _from_json(text, path)
     return _from_lines(text, path)
+
+
+def picked(path: Path | None, named: Mapping[str, str], vertices: np.ndarray) -> dict[str, Place] | np.ndarray | None:
+    """The places of a file together with those of options, as the fitting takes them; None where there are none.
+
+    Args:
+        named: name -> ``VERTEX`` or ``X,Y,Z``. vertices: (V, 3) of the mesh that they are on.
+
+    Raises:
+        InputError: see :func:`read`; a vertex that is not there.
+        UsageError: an option that is neither a vertex nor a point, or options beside 68 places without names.
+    """
+    found = None if path is None else read(path)
+    if found is not None and not isinstance(found, dict) and found.ndim == 1:
+        if found.min() < 0 or found.max() >= len(vertices):
+            raise InputError(f"names vertex {int(found.max())}", path=path, expected=f"0 to {len(vertices) - 1}")
+        found = vertices[found]
+    if not named:
+        return found
+    if found is not None and not isinstance(found, dict):
+        raise UsageError("--landmark adds to named landmarks, and the file has 68 without names", path=path)
+    places = dict(found or {})
+    for name, text in named.items():
+        one = place(text)
+        if one is None:
+            raise UsageError(f"--landmark {name} is '{text}'", expected="NAME=VERTEX or NAME=X,Y,Z")
+        places[name] = one
+    return places
 
 
 def place(value: Any) -> Place | None:

@@ -76,11 +76,16 @@ def align(source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = N
     share = (weights / np.maximum(weights.sum(1, keepdims=True), 1e-300))[:, None]
     centre_source, centre_target = (share @ source)[:, 0], (share @ target)[:, 0]
     away = (source - centre_source[:, None]) * share.transpose(0, 2, 1)
-    return Rigid(*_nearest(away.transpose(0, 2, 1) @ (target - centre_target[:, None]), centre_source, centre_target))
+    return Rigid(*nearest(away.transpose(0, 2, 1) @ (target - centre_target[:, None]), centre_source, centre_target))
 
 
-def _nearest(moment: np.ndarray, centre_source: np.ndarray, centre_target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotations and translations of moment matrices (F, 3, 3), rows the source's coordinates."""
+def nearest(moment: np.ndarray, centre_source: np.ndarray, centre_target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations (F, 3, 3) and translations (F, 3) of weighted moments, the last step of :func:`align`.
+
+    Args:
+        moment: (F, 3, 3) mean of source times target about their centres, rows the source's coordinates.
+        centre_source, centre_target: (F, 3).
+    """
     left, _, right = np.linalg.svd(moment)
     signs = np.ones(moment.shape[:2])
     signs[:, 2] = np.where(np.linalg.det(left @ right) < 0, -1.0, 1.0)
@@ -112,6 +117,6 @@ def smooth(motion: Rigid, seconds: float, fps: float, centre: np.ndarray) -> Rig
     if window < 5:
         return motion
     quaternions = turns.continuous(turns.from_matrix(motion.rotations))
-    rotations = turns.to_matrix(turns.normalise(savgol_filter(quaternions, window, 2, axis=0)))
-    path = savgol_filter(motion.apply(centre[None])[:, 0], window, 2, axis=0)
+    rotations = turns.to_matrix(turns.normalise(np.asarray(savgol_filter(quaternions, window, 2, axis=0))))
+    path = np.asarray(savgol_filter(motion.apply(centre[None])[:, 0], window, 2, axis=0))
     return Rigid(rotations, path - rotations @ centre)

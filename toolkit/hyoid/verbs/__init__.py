@@ -11,8 +11,10 @@ SUMMARIES: dict[str, str] = {
     "convert": "a take or a performance from one format to another",
     "info": "what is inside a file, where it comes from, and whether it may be used commercially",
     "check": "validate a file or a job before work starts",
+    "stabilize": "the head's motion taken out of face meshes, and given back as a curve",
     "run": "run a job file (TOML or JSON)",
     "schema": "every verb and option as JSON schema, for programs that draw forms",
+    "train facestab": "weights for stabilize, learned from made-up people",
     "bench": "measure this installation against named peers",
     "doctor": "what this machine has, what is missing, and the next command to type",
 }

@@ -28,6 +28,11 @@ class Job(JobModel):
     audio: Path | None = Field(None, description="for 'talk': a recording of a speaker")
     curves: Path | None = Field(None, description="for 'talk': the .npz of face curves measured from the video")
     text: str | None = Field(None, description="for 'talk': the transcript, a file or the words themselves")
+    ict: Path | None = Field(None, description="for 'facestab': a folder of ICT-FaceKit")
+    pairs: Path | None = Field(None, description="for 'facestab': a folder with pairs of faces of its own")
+    seed: int | None = Field(None, ge=0, description="for 'facestab': another seed draws other people and expressions")
+    count: int | None = Field(None, ge=10, le=5000, description="for 'facestab': pairs in the table")
+    pictures: Path | None = Field(None, description="for 'facestab': folder for pictures of the worst cases")
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -44,7 +49,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         raise UsageError(f"there is no bench '{job.name}'", expected=f"one of {', '.join(scripts)}")
     measure = load(scripts[job.name]).run
     takes = inspect.signature(measure).parameters
-    options = {name: value for name in ("audio", "curves", "text") if (value := getattr(job, name)) is not None}
+    own = [name for name in type(job).model_fields if name != "name"]
+    options = {name: value for name in own if (value := getattr(job, name)) is not None}
     for name in options:
         if name not in takes:
             raise UsageError(f"bench '{job.name}' does not take --{name}", hint=f"Type 'hyoid bench {job.name}'")

@@ -83,6 +83,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
     from hyoid import characters, files
     from hyoid.characters.fit import fitting
+    from hyoid.formats.landmarks import picked
     from hyoid.formats.mesh_files import read_mesh
     from hyoid.verbs import outputs, rig
     from hyoid.verbs.job import OutputOptions
@@ -95,7 +96,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     if job.result == "mesh" and not len(mesh.faces):
         hint = "Type --result model to fit a character to the points"
         raise InputError("has points and no faces", path=job.mesh, expected="a mesh that can be rigged", hint=hint)
-    landmarks = _landmarks(job, mesh)
+    landmarks = picked(job.landmarks, job.landmark, mesh.vertices)
     with _about(job.mesh):
         found = fitting.fit(job.model, mesh, landmarks=landmarks, report=report.stage(0.05, 0.5))
         _as_said(job, found.placement.summary())
@@ -164,34 +165,6 @@ def _about(path: Path) -> Iterator[None]:
         if error.path is not None:
             raise
         raise InputError(error.found, path=path, expected=error.expected, hint=error.hint) from error
-
-
-def _landmarks(job: Job, mesh: Mesh) -> Any:
-    """The picked places as the mathematics takes them, or None.
-
-    Raises:
-        UsageError: a ``--landmark`` that is neither a vertex nor a point. InputError: see the reader.
-    """
-    from hyoid.formats import landmarks
-
-    found: Any = None if job.landmarks is None else landmarks.read(job.landmarks)
-    if found is not None and not isinstance(found, dict) and found.ndim == 1:
-        if found.min() < 0 or found.max() >= len(mesh.vertices):
-            raise InputError(
-                f"names vertex {int(found.max())}", path=job.landmarks, expected=f"0 to {len(mesh.vertices) - 1}"
-            )
-        found = mesh.vertices[found]
-    if not job.landmark:
-        return found
-    if found is not None and not isinstance(found, dict):
-        raise UsageError("--landmark adds to named landmarks, and the file has 68 without names", path=job.landmarks)
-    picked = dict(found or {})
-    for name, text in job.landmark.items():
-        one = landmarks.place(text)
-        if one is None:
-            raise UsageError(f"--landmark {name} is '{text}'", expected="NAME=VERTEX or NAME=X,Y,Z")
-        picked[name] = one
-    return picked
 
 
 def _as_said(job: Job, placement: dict[str, Any]) -> None:

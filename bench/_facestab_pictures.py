@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of the cases in which stabilisation errs most: source and target, coloured by how the skin moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _facestab_data import FACE, MILLIMETRES, Pairs
+from hyoid.characters import ict_data
+from hyoid.media import heat_map
+from hyoid.systems.facestab import checkpoint
+
+COUNT = 10
+_SIZE = (300, 360)
+
+
+def worst(weights: checkpoint.Model, pairs: Pairs, points: Any, model: ict_data.Model, folder: Path) -> dict[str, Any]:
+    """One sheet: a row a case, the target, the source as the truth lays it, and what the answer leaves, millimetres."""
+    from facestab import learned
+    from PIL import Image, ImageDraw
+
+    folder.mkdir(parents=True, exist_ok=True)
+    found = learned(weights, pairs, points, points.narrow)
+    errors = pairs.face_errors(found.motion)
+    order = np.argsort(-errors)[:COUNT]
+    faces = model.faces[(model.faces < FACE.stop).all(1)]
+    sheet = Image.new("RGB", (4 * _SIZE[0], COUNT * _SIZE[1]), "white")
+    cases = []
+    for row, number in enumerate(order.tolist()):
+        target = pairs.target[number, FACE].astype(np.float64)
+        source = pairs.source[number, FACE].astype(np.float64)
+        true = source @ pairs.truth.rotations[number].T + pairs.truth.translations[number]
+        ours = source @ found.motion.rotations[number].T + found.motion.translations[number]
+        wrong = np.linalg.norm(
+            pairs.clean[number] @ (found.motion.rotations[number] - pairs.truth.rotations[number]).T
+            + found.motion.translations[number] - pairs.truth.translations[number], axis=1,
+        )  # fmt: skip
+        tiles = (
+            (target, np.full(len(target), np.nan), 1.0),
+            (true, np.linalg.norm(true - target, axis=1), 10.0),
+            (ours, np.linalg.norm(ours - target, axis=1), 10.0),
+            (true, wrong, 2.0),
+        )
+        for column, (vertices, values, limit) in enumerate(tiles):
+            placed = vertices / (100 * MILLIMETRES)
+            picture = heat_map.render(placed, faces, values, limits=(0.0, limit), size=_SIZE, view="front")
+            sheet.paste(Image.fromarray(picture), (column * _SIZE[0], row * _SIZE[1]))
+        text = f"{row + 1}. pair {number}: {errors[number]:.2f} mm (expected {found.expected_error[number]:.2f})"
+        ImageDraw.Draw(sheet).text((8, row * _SIZE[1] + 4), text, fill="black")
+        cases.append({"pair": number, "mm": float(errors[number]), "expected mm": float(found.expected_error[number])})
+    path = folder / "facestab_worst.jpg"
+    sheet.save(path, quality=85)
+    return {"picture": str(path), "cases": cases}

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two networks that find the rigid motion between two expressions of one face.
+
+``regress`` is the form of the paper (Bednarik et al., "Learning to Stabilize Faces", Computer Graphics Forum 2024,
+arXiv 2411.15074): one extractor for both point sets, target first, and a regressor. Its widths are ours, the paper does
+not give them. ``trust`` is our own variant: it never sees the identity nor says where the face goes, but how far each
+patch of skin is to be trusted, and how the untrusted ones have moved; a weighted least squares fit does the rest.
+
+Everything is plain functions of parameters by name, and runs on NumPy arrays (float32, nothing to install) and on torch
+tensors (for training) alike. Points are millimetres in the canonical frame: B faces, K points, P patches, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Parameters = Mapping[str, Any]
+"""Arrays by name, all NumPy or all torch."""
+
+SLOPE = 0.1
+ROTATION_UNIT, TRANSLATION_UNIT = 0.1, 2.0  # keep the raw outputs of the regressor near unit size (mm)
+POINT_UNIT = 10.0  # millimetres
+
+
+@dataclass(frozen=True)
+class TrustConfig:
+    """Sizes of the trust network.
+
+    Attributes:
+        patches: patches of skin that are judged together. channels: numbers kept for each. hidden: width of the mixing
+            between patches. blocks: mixing blocks. width: millimetres, the Gaussian that gathers points into patches.
+        fits: weighted fits after each judgement. passes: judgements.
+    """
+
+    patches: int = 128
+    channels: int = 48
+    hidden: int = 128
+    blocks: int = 3
+    width: float = 9.0
+    fits: int = 3
+    passes: int = 1
+
+
+@dataclass(frozen=True)
+class RegressConfig:
+    """Sizes of the regressor: ``hidden`` of both stacks, ``features`` of the extractor."""
+
+    hidden: int = 512
+    features: int = 256
+
+
+FEATURES = 10  # of a patch, see _patch_features
+_LARGEST_LOG = 8.0
+
+
+def trust_shapes(config: TrustConfig, points: int) -> dict[str, tuple[int, ...]]:
+    """The parameters of the trust network and their shapes."""
+    c, p = config.channels, config.patches
+    shapes: dict[str, tuple[int, ...]] = {"input.weight": (c, FEATURES), "input.bias": (c,), "place": (p, c)}
+    for block in range(config.blocks):
+        shapes |= {
+            f"blocks.{block}.across.0.weight": (config.hidden, p), f"blocks.{block}.across.0.bias": (config.hidden,),
+            f"blocks.{block}.across.1.weight": (p, config.hidden), f"blocks.{block}.across.1.bias": (p,),
+            f"blocks.{block}.within.0.weight": (2 * c, c), f"blocks.{block}.within.0.bias": (2 * c,),
+            f"blocks.{block}.within.1.weight": (c, 2 * c), f"blocks.{block}.within.1.bias": (c,),
+        }  # fmt: skip
+    return shapes | {"output.weight": (4, c), "output.bias": (4,), "point_bias": (points,)}
+
+
+def regress_shapes(config: RegressConfig, points: int) -> dict[str, tuple[int, ...]]:
+    """The parameters of the paper's form and their shapes."""
+    h, f = config.hidden, config.features
+    widths = {"extractor": (3 * points, h, h, f), "regressor": (2 * f, h, h, 9)}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for stack, sizes in widths.items():
+        for layer in range(3):
+            shapes[f"{stack}.{layer}.weight"] = (sizes[layer + 1], sizes[layer])
+            shapes[f"{stack}.{layer}.bias"] = (sizes[layer + 1],)
+    return shapes
+
+
+def initial(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, np.ndarray]:
+    """Parameters to begin with, float32: both networks begin by changing nothing that the pre-alignment did."""
+    random = np.random.default_rng(seed)
+    found: dict[str, np.ndarray] = {}
+    for name, shape in shapes.items():
+        last = name in ("output.weight", "regressor.2.weight")
+        spread = 1e-3 if last else 0.02 if name.endswith((".across.1.weight", ".within.1.weight")) else None
+        if name == "place":
+            spread = 0.3
+        if spread is None:
+            spread = 0.0 if name.endswith("bias") else float(1 / np.sqrt(shape[-1]))
+            found[name] = random.uniform(-spread, spread, shape).astype(np.float32)
+        else:
+            found[name] = (spread * random.standard_normal(shape)).astype(np.float32)
+    return found
+
+
+def patches(template: np.ndarray, config: TrustConfig) -> tuple[np.ndarray, np.ndarray]:
+    """How points gather into patches and take from them again: (P, K) and (K, P) float32, from the template alone.
+
+    Args:
+        template: (K, 3) millimetres. The patches' middles are spread over it, the first at the tip of the nose.
+    """
+    centres = farthest(template, config.patches, int(template[:, 2].argmax()))
+    square = ((template[:, None] - template[None, centres]) ** 2).sum(-1)
+    near = np.exp(-square / (2 * config.width**2))
+    gather = np.where(near > 0.01, near, 0.0).T
+    return gather.astype(np.float32), (near / near.sum(1, keepdims=True)).astype(np.float32)
+
+
+def farthest(points: np.ndarray, count: int, first: int) -> np.ndarray:
+    """``count`` rows of points (n, 3), each farthest from those before it."""
+    chosen, square = [first], np.full(len(points), np.inf)
+    while len(chosen) < count:
+        square = np.minimum(square, ((points - points[chosen[-1]]) ** 2).sum(1))
+        chosen.append(int(square.argmax()))
+    return np.array(chosen)
+
+
+# --- the paper's form -----------------------------------------------------------------------------------------------
+
+
+def regress(parameters: Parameters, template: Any, source: Any, target: Any, mask: Any) -> tuple[Any, Any]:
+    """The motion from pre-aligned source to target: rotations (B, 3, 3) and translations (B, 3) mm.
+
+    Args:
+        template: (K, 3). source, target: (B, K, 3). mask: (B, K) 0..1; what is missing counts as the template.
+    """
+    features = [
+        _stack(parameters, "extractor", (mask[..., None] * (points - template) / POINT_UNIT).reshape(len(points), -1))
+        for points in (target, source)
+    ]
+    library = _library(source)
+    output = _stack(parameters, "regressor", library.concatenate(features, -1))
+    first = output[:, :3] * ROTATION_UNIT + _row(source, (1.0, 0.0, 0.0))
+    second = output[:, 3:6] * ROTATION_UNIT + _row(source, (0.0, 1.0, 0.0))
+    rotation = _gram_schmidt(first, second)
+    middle = template.mean(0)
+    return rotation, middle + TRANSLATION_UNIT * output[:, 6:] - (rotation @ middle[:, None])[..., 0]
+
+
+def _stack(parameters: Parameters, name: str, values: Any) -> Any:
+    for layer in range(3):
+        values = _linear(parameters, f"{name}.{layer}", values)
+        values = _leaky(values) if layer < 2 else values
+    return values
+
+
+def _gram_schmidt(first: Any, second: Any) -> Any:
+    """Rotations (B, 3, 3) whose rows are the two vectors (B, 3), made orthonormal, and their cross product."""
+    library = _library(first)
+    first = first / library.sqrt((first * first).sum(-1))[:, None]
+    second = second - (first * second).sum(-1)[:, None] * first
+    second = second / library.sqrt((second * second).sum(-1))[:, None]
+    return library.stack([first, second, _cross(first, second)], 1)
+
+
+# --- before the trust network: robust alignment -----------------------------------------------------------------------
+
+
+def pre_align(source: Any, target: Any, mask: Any, rounds: int) -> tuple[list[tuple[Any, Any]], Any]:
+    """Small motions, in their order, that bring source points (B, K, 3), aligned by least squares, closer with the
+    kernel of Geman and McClure; and the source after them.
+
+    The scale falls evenly (in its logarithm) from three times the median residual to a millimetre.
+    """
+    steps: list[tuple[Any, Any]] = []
+    away = source - target
+    square = (away * away).sum(-1)
+    coarse = (3 * _median(square, mask) ** 0.5).clip(1.0, None)
+    for number in range(1, rounds + 1):
+        scale = (coarse ** (2 - 2 * number / rounds))[:, None]
+        rotation, translation = small_step(source, target, mask * (scale / (scale + square)) ** 2 + 1e-6 * mask)
+        source = source @ rotation.swapaxes(1, 2) + translation[:, None]
+        away = source - target
+        square = (away * away).sum(-1)
+        steps.append((rotation, translation))
+    return steps, source
+
+
+def _median(values: Any, mask: Any) -> Any:
+    """(B,) the middle one of the values (B, K) whose mask is above 0."""
+    last = (mask <= 0) * 1e12
+    if isinstance(values, np.ndarray):
+        order = np.sort(values + last.astype(values.dtype), axis=-1)
+        middle = np.maximum((mask > 0).sum(-1) - 1, 0) // 2
+        return np.take_along_axis(order, middle[:, None], -1)[:, 0]
+    order = (values + last).sort(-1).values
+    middle = ((mask > 0).sum(-1) - 1).clip(0, None) // 2
+    return order.gather(-1, middle[:, None])[:, 0]
+
+
+# --- the trust network ----------------------------------------------------------------------------------------------
+
+
+def trust(
+    parameters: Parameters, config: TrustConfig, gather: Any, spread: Any, source: Any, target: Any, mask: Any
+) -> tuple[Any, Any]:
+    """How far each point is trusted, and how it has moved by expression.
+
+    Args:
+        gather, spread: see :func:`patches`. source, target: (B, K, 3), pre-aligned. mask: (B, K) 0..1.
+
+    Returns:
+        Logarithms of weights (B, K), and displacements (B, K, 3) mm of the source.
+    """
+    values = _linear(parameters, "input", _patch_features(gather, source, target, mask)) + parameters["place"]
+    for block in range(config.blocks):
+        across = _leaky(_linear(parameters, f"blocks.{block}.across.0", values.swapaxes(1, 2)))
+        values = values + _linear(parameters, f"blocks.{block}.across.1", across).swapaxes(1, 2)
+        within = _leaky(_linear(parameters, f"blocks.{block}.within.0", values))
+        values = values + _linear(parameters, f"blocks.{block}.within.1", within)
+    output = spread @ _linear(parameters, "output", _leaky(values))
+    logarithm = output[..., 0] + parameters["point_bias"]
+    return logarithm.clip(-_LARGEST_LOG, _LARGEST_LOG), 2.0 * output[..., 1:]
+
+
+def _patch_features(gather: Any, source: Any, target: Any, mask: Any) -> Any:
+    """(B, P, FEATURES): mean motion, its direction, size and unevenness, and how much of the patch is there.
+
+    Only the difference of the two expressions enters: who it is would not carry over to other people.
+    """
+    library = _library(source)
+    moved = source - target
+    square = (moved * moved).sum(-1)[..., None]
+    direction = moved / (1 + library.sqrt(square + 1e-9))
+    table = library.concatenate([moved / 4, direction, 0.5 * library.log1p(square), (square / 16).clip(0, 20)], -1)
+    present = mask @ gather.T
+    share = (present / gather.sum(1)).clip(0, 1)
+    table = (gather @ (table * mask[..., None])) / present.clip(1e-3, None)[..., None]
+    mean = table[..., :3]
+    uneven = (table[..., 7:8] - (mean * mean).sum(-1)[..., None]).clip(0, None)
+    features = [table[..., :7], library.sqrt(uneven + 1e-4), library.log1p(table[..., 7:8]), share[..., None]]
+    return library.concatenate(features, -1) * (share > 0.02)[..., None]
+
+
+def trusting_fit(
+    parameters: Parameters, config: TrustConfig, gather: Any, spread: Any, source: Any, target: Any, mask: Any
+) -> tuple[list[tuple[Any, Any]], Any, Any]:
+    """The small motions, in their order, that bring pre-aligned source points (B, K, 3) onto their targets.
+
+    Returns:
+        A list of rotations (B, 3, 3) and translations (B, 3); the source after them; the last weights (B, K).
+    """
+    steps: list[tuple[Any, Any]] = []
+    weights = mask
+    for _ in range(config.passes):
+        logarithm, moved = trust(parameters, config, gather, spread, source, target, mask)
+        own = mask * _library(source).exp(logarithm)
+        still = source - moved
+        for _ in range(config.fits):
+            away = still - target
+            weights = own / (1 + (away * away).sum(-1)) + 1e-6 * mask
+            rotation, translation = small_step(still, target, weights)
+            still, source = (points @ rotation.swapaxes(1, 2) + translation[:, None] for points in (still, source))
+            steps.append((rotation, translation))
+    return steps, source, weights
+
+
+def small_step(source: Any, target: Any, weights: Any) -> tuple[Any, Any]:
+    """One Gauss-Newton step of weighted Procrustes: rotations (B, 3, 3) and translations (B, 3).
+
+    Near its end, where pre-aligned faces are, a step is Procrustes itself; it has a smooth derivative everywhere.
+    """
+    share = (weights / weights.sum(-1)[:, None])[:, None]
+    middle, wanted = share @ source, share @ target
+    arm = source - middle
+    gap = (target - wanted) - arm
+    weighted = arm.swapaxes(1, 2) * share
+    second, moment = weighted @ arm, weighted @ gap
+    torque = _library(source).stack(
+        [moment[:, 1, 2] - moment[:, 2, 1], moment[:, 2, 0] - moment[:, 0, 2], moment[:, 0, 1] - moment[:, 1, 0]], -1
+    )
+    rotation = _rotation(_solve_inertia(second, torque))
+    return rotation, wanted[:, 0] - (rotation @ middle.swapaxes(1, 2))[..., 0]
+
+
+def _solve_inertia(second: Any, torque: Any) -> Any:
+    """Rotation vectors (B, 3) from second moments (B, 3, 3): ``(trace I - M) w = torque``, by cofactors."""
+    xx, yy, zz = (second[:, i, i] for i in range(3))
+    a, b, c = yy + zz + 1e-3, xx + zz + 1e-3, xx + yy + 1e-3
+    d, e, f = -second[:, 0, 1], -second[:, 0, 2], -second[:, 1, 2]
+    first, other, third = b * c - f * f, e * f - d * c, d * f - b * e
+    rows = (
+        (first, other, third), (other, a * c - e * e, d * e - a * f), (third, d * e - a * f, a * b - d * d),
+    )  # fmt: skip
+    determinant = a * first + d * other + e * third
+    x, y, z = (torque[:, i] for i in range(3))
+    return _library(second).stack([row[0] * x + row[1] * y + row[2] * z for row in rows], -1) / determinant[:, None]
+
+
+def _rotation(vector: Any) -> Any:
+    """Rotation matrices (B, 3, 3) of rotation vectors (B, 3), radians (Rodrigues)."""
+    library = _library(vector)
+    square = (vector * vector).sum(-1)[:, None, None]
+    angle = library.sqrt(square + 1e-12)
+    x, y, z = (vector[:, i] for i in range(3))
+    zero = 0 * x
+    skew = library.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
+    turned = library.sin(angle) / angle * skew + (1 - library.cos(angle)) / (square + 1e-12) * (skew @ skew)
+    return turned + _identity(vector)
+
+
+# --- what NumPy and torch call differently ---------------------------------------------------------------------------
+
+
+def _library(values: Any) -> Any:
+    if isinstance(values, np.ndarray):
+        return np
+    import torch
+
+    return torch
+
+
+def _identity(like: Any) -> Any:
+    return np.eye(3, dtype=like.dtype) if isinstance(like, np.ndarray) else _library(like).eye(3, dtype=like.dtype)
+
+
+def _row(like: Any, values: tuple[float, float, float]) -> Any:
+    return np.array(values, like.dtype) if isinstance(like, np.ndarray) else like.new_tensor(values)
+
+
+def _cross(a: Any, b: Any) -> Any:
+    ax, ay, az = (a[:, i] for i in range(3))
+    bx, by, bz = (b[:, i] for i in range(3))
+    return _library(a).stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], -1)
+
+
+def _linear(parameters: Parameters, name: str, values: Any) -> Any:
+    return values @ parameters[f"{name}.weight"].T + parameters[f"{name}.bias"]
+
+
+def _leaky(values: Any) -> Any:
+    return SLOPE * values + (1 - SLOPE) * values.clip(0, None)
