@@ -190,10 +190,14 @@ def test_names_from_a_file_lead_nowhere(tmp_path):
     assert all(path.is_file() for path in written)
 
 
+def sound(frames: np.ndarray) -> None:
+    assert np.isfinite(frames).all()
+
+
 def test_damaged_archives_are_refused_by_name(tmp_path):
     sequence = archive(tmp_path / "a.npz")
     assert len(sequence.names) == 12
-    survives(lambda path: all_frames(open_sequence([path])), tmp_path / "a.npz", lambda frames: np.isfinite(frames))
+    survives(lambda path: all_frames(open_sequence([path])), tmp_path / "a.npz", sound)
 
 
 def _bad(tmp_path: Path) -> list[tuple[dict, str]]:
@@ -226,12 +230,10 @@ def test_arrays_that_are_no_sequence(tmp_path, case):
 def test_an_archive_cannot_promise_more_than_it_holds(tmp_path):
     """A head that claims terabytes must be met with a message, not with an allocation."""
     archive(tmp_path / "a.npz")
-    data = (tmp_path / "a.npz").read_bytes()
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as made, zipfile.ZipFile(tmp_path / "a.npz") as old:
         made.writestr("vertices.npy", old.read("vertices.npy").replace(b"(12, 5, 3)", b"(912345678, 5, 3)", 1))
     with pytest.raises(InputError, match="promises 54740740680 bytes"):
         open_sequence([tmp_path / "b.npz"])
-    assert data
 
 
 def test_bad_frames_are_named(tmp_path):
@@ -248,10 +250,11 @@ def test_bad_frames_are_named(tmp_path):
     (tmp_path / "f2.obj").unlink()
     with pytest.raises(InputError, match=r"f2\.obj: the file does not exist"):
         all_frames(sequence)
-    bad = positions()
-    bad[7, 3, 1] = np.nan
-    with pytest.raises(InputError, match=r"a\.npz: frame 7 \('7'\): vertex 3 is not finite"):
-        all_frames(archive(tmp_path / "a.npz", vertices=bad))
+    for wrong in (np.nan, np.inf, 1e39):  # the last becomes infinite in every file of float32
+        bad = positions().astype(np.float64)
+        bad[7, 3, 1] = wrong
+        with pytest.raises(InputError, match=r"a\.npz: frame 7 \('7'\): vertex 3 is not finite"):
+            all_frames(archive(tmp_path / "a.npz", vertices=bad))
 
 
 def test_what_cannot_be_opened(tmp_path):

@@ -14,7 +14,7 @@ from hyoid.formats.checks import finite
 from hyoid.formats.glb_accessors import Accessors
 from hyoid.geometry.mesh import Mesh
 
-_COMPRESSED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
+COMPRESSED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
 _DEEPEST = 500
 _TRIANGLES = 4
 
@@ -29,7 +29,7 @@ def read(path: Path) -> Mesh:
     """
     glb = glb_read.read(path)
     document = glb.document
-    used = [name for name in _COMPRESSED if name in document.get("extensionsUsed", [])]
+    used = [name for name in COMPRESSED if name in document.get("extensionsUsed", [])]
     if used:
         raise InputError(f"is compressed ({used[0]})", path=path, hint="Export it without compression")
     try:
@@ -61,7 +61,7 @@ def _pieces(
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, str]]:
     """Points (n, 3), triangles (m, 3), texture coordinates (n, 2) and group of every primitive, in scene space."""
     found = []
-    for number, transform in _placed_meshes(document):
+    for number, transform in placed_meshes(document):
         mesh = document["meshes"][number]
         for primitive in mesh["primitives"]:
             if primitive.get("mode", _TRIANGLES) != _TRIANGLES:
@@ -86,7 +86,7 @@ def _pieces(
     return [piece for piece in found if len(piece[1])]
 
 
-def _placed_meshes(document: dict[str, Any]) -> list[tuple[int, np.ndarray]]:
+def placed_meshes(document: dict[str, Any]) -> list[tuple[int, np.ndarray]]:
     """Each mesh that a node shows, with its transform to the scene; a skinned mesh stands where its vertices say."""
     nodes, found = document.get("nodes", []), []
     children = {child for node in nodes for child in node.get("children", [])}

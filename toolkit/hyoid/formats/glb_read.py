@@ -14,8 +14,8 @@ import numpy as np
 from hyoid.errors import InputError
 
 _JSON, _BINARY = 0x4E4F534A, 0x004E4942
-_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
-_WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+COMPONENT_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
+WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 _LARGEST_JSON = 256 << 20
 
 
@@ -142,7 +142,7 @@ def problems(glb: Glb) -> list[str]:
 
 def _accessor_problems(glb: Glb, index: int, accessor: dict[str, Any]) -> list[str]:
     views = glb.document.get("bufferViews", [])
-    size, width = _BYTES.get(accessor.get("componentType", 0)), _WIDTH.get(accessor.get("type", ""))
+    size, width = COMPONENT_BYTES.get(accessor.get("componentType", 0)), WIDTHS.get(accessor.get("type", ""))
     if size is None or width is None:
         return [f"accessor {index} has no known type"]
     place = accessor.get("bufferView")

@@ -16,7 +16,7 @@ import numpy as np
 
 from hyoid.errors import InputError
 
-_DEFLATE_LIMIT = 1032
+DEFLATE_LIMIT = 1032
 """Deflate cannot shrink by more than this factor, so a file's size bounds what it may honestly promise."""
 _BLOCK = 1 << 22
 
@@ -54,7 +54,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             names = [entry.filename for entry in archive.infolist()]
             if len(set(names)) != len(names):
                 raise InputError("holds two arrays of the same name", path=path)
-            return {entry.filename.removesuffix(".npy"): _read(archive, entry, size) for entry in archive.infolist()}
+            entries = archive.infolist()
+            return {entry.filename.removesuffix(".npy"): read_entry(archive, entry, size) for entry in entries}
     except FileNotFoundError:
         raise InputError("the file does not exist", path=path) from None
     except InputError as error:
@@ -74,14 +75,14 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: int) -> np.ndarray:
+def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: int) -> np.ndarray:
     """One array of the archive; ``size`` is that of the whole file."""
     if not entry.filename.endswith(".npy"):
         raise InputError(f"holds '{entry.filename[:60]}', which is not an array")
-    if entry.compress_size > size or entry.file_size > _DEFLATE_LIMIT * entry.compress_size + 1024:
+    if entry.compress_size > size or entry.file_size > DEFLATE_LIMIT * entry.compress_size + 1024:
         raise InputError(f"'{entry.filename}' promises {entry.file_size} bytes, more than {size} bytes can hold")
     with archive.open(entry) as stream:
-        shape, fortran, dtype = _header(stream)
+        shape, fortran, dtype = read_header(stream)
         promised = math.prod(shape) * dtype.itemsize
         present = entry.file_size - stream.tell()
         if min(shape, default=0) < 0 or promised != present:
@@ -101,7 +102,7 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: int) -> np.nda
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
         raise InputError(f"holds an array of npy version {version}", expected="version 1.0 or 2.0")

@@ -38,7 +38,7 @@ class _Property:
 
 
 @dataclass(frozen=True)
-class _Element:
+class Element:
     name: str
     count: int
     properties: tuple[_Property, ...]
@@ -91,7 +91,7 @@ def write(path: Path, mesh: Mesh) -> None:
 
 def _mesh(path: Path, *, with_faces: bool) -> Mesh:
     data = polygons.file_bytes(path, _WHAT)
-    order, elements, start, lines = _header(data, path)
+    order, elements, start, lines = read_header(data, path)
     found = _text(data[start:], elements, lines, path) if not order else _binary(data, start, order, elements, path)
     columns = found.get("vertex", {})
     axes = [columns.get(axis) for axis in "xyz"]
@@ -132,7 +132,7 @@ def _checked_corners(counts: np.ndarray, corners: np.ndarray, vertices: int, pat
     return index
 
 
-def _header(data: bytes, path: Path) -> tuple[str, list[_Element], int, int]:
+def read_header(data: bytes, path: Path) -> tuple[str, list[Element], int, int]:
     """The byte order (empty for text), the elements, where the data begins, and how many lines the header has."""
     end = data.find(b"end_header", 0, _LARGEST_HEADER)
     stop = data.find(b"\n", end) + 1
@@ -150,12 +150,12 @@ def _header(data: bytes, path: Path) -> tuple[str, list[_Element], int, int]:
             if words[0] == "format":
                 order = _ORDERS[words[1]]
             elif words[0] == "element":
-                elements.append(_Element(words[1], _count(words[2]), ()))
+                elements.append(Element(words[1], _count(words[2]), ()))
             elif words[0] == "property":
                 last = elements.pop()
                 one = _Property(words[4], _TYPES[words[3]], _TYPES[words[2]]) if words[1] == "list" else None
                 one = one or _Property(words[2], _TYPES[words[1]])
-                elements.append(_Element(last.name, last.count, (*last.properties, one)))
+                elements.append(Element(last.name, last.count, (*last.properties, one)))
             else:
                 raise ValueError
         except (KeyError, IndexError, ValueError):
@@ -172,28 +172,28 @@ def _count(word: str) -> int:
     return count
 
 
-def _short(element: _Element, path: Path) -> InputError:
+def too_short(element: Element, path: Path) -> InputError:
     return InputError(f"ends within its {element.count} of '{element.name}'", path=path, expected="a whole file")
 
 
-def _binary(data: bytes, start: int, order: str, elements: list[_Element], path: Path) -> dict[str, _Columns]:
+def _binary(data: bytes, start: int, order: str, elements: list[Element], path: Path) -> dict[str, _Columns]:
     found = {}
     for element in elements:
         if not any(entry.count for entry in element.properties):
             kind = np.dtype([(str(n), order + entry.kind) for n, entry in enumerate(element.properties)])
             size = kind.itemsize * element.count
             if size > len(data) - start:
-                raise _short(element, path)
+                raise too_short(element, path)
             rows = np.frombuffer(data, kind, element.count, start) if size else np.zeros(0, kind)
             columns: _Columns = {entry.name: rows[str(n)] for n, entry in enumerate(element.properties)}
         else:
-            columns, size = _with_lists(data, start, order, element, path)
+            columns, size = read_lists(data, start, order, element, path)
         found[element.name] = columns
         start += size
     return found
 
 
-def _with_lists(data: bytes, start: int, order: str, element: _Element, path: Path) -> tuple[_Columns, int]:
+def read_lists(data: bytes, start: int, order: str, element: Element, path: Path) -> tuple[_Columns, int]:
     """An element with lists: at once where every list is as long as the first, row by row elsewhere."""
     widths = []
     place = start
@@ -224,9 +224,9 @@ def _with_lists(data: bytes, start: int, order: str, element: _Element, path: Pa
     return _row_by_row(data, start, order, element, path)
 
 
-def _row_by_row(data: bytes, start: int, order: str, element: _Element, path: Path) -> tuple[_Columns, int]:
+def _row_by_row(data: bytes, start: int, order: str, element: Element, path: Path) -> tuple[_Columns, int]:
     if element.count > len(data) - start:  # the least that a row takes is one byte
-        raise _short(element, path)
+        raise too_short(element, path)
     kinds = [(np.dtype(order + entry.kind), order + entry.count if entry.count else "") for entry in element.properties]
     counts: list[list[int]] = [[] for _ in kinds]
     pieces: list[list[bytes]] = [[] for _ in kinds]
@@ -239,7 +239,7 @@ def _row_by_row(data: bytes, start: int, order: str, element: _Element, path: Pa
                 place += np.dtype(count).itemsize
             size = length * kind.itemsize
             if size > len(data) - place:
-                raise _short(element, path)
+                raise too_short(element, path)
             counts[number].append(length)
             pieces[number].append(data[place : place + size])
             place += size
@@ -250,19 +250,19 @@ def _row_by_row(data: bytes, start: int, order: str, element: _Element, path: Pa
     return columns, place - start
 
 
-def _length(data: bytes, place: int, kind: str, element: _Element, path: Path) -> int:
+def _length(data: bytes, place: int, kind: str, element: Element, path: Path) -> int:
     """The length of the list that begins at ``place``; 0 where the element has no rows."""
     if not element.count:
         return 0
     if np.dtype(kind).itemsize > len(data) - place:
-        raise _short(element, path)
+        raise too_short(element, path)
     value = np.frombuffer(data, kind, 1, place)[0]
     if not 0 <= value <= len(data) or value != int(value):
         raise InputError(f"a list of '{element.name}' has {value} entries", path=path, expected="a whole number")
     return int(value)
 
 
-def _text(body: bytes, elements: list[_Element], before: int, path: Path) -> dict[str, _Columns]:
+def _text(body: bytes, elements: list[Element], before: int, path: Path) -> dict[str, _Columns]:
     rows = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     place, found = 0, {}
     for element in elements:
@@ -270,7 +270,7 @@ def _text(body: bytes, elements: list[_Element], before: int, path: Path) -> dic
         first = place
         while len(mine) < element.count:
             if place == len(rows):
-                raise _short(element, path)
+                raise too_short(element, path)
             words = rows[place].split()
             place += 1
             if words:
@@ -285,7 +285,7 @@ def _text(body: bytes, elements: list[_Element], before: int, path: Path) -> dic
     return found
 
 
-def _columns(rows: list[list[bytes]], element: _Element) -> _Columns:
+def _columns(rows: list[list[bytes]], element: Element) -> _Columns:
     if not any(entry.count for entry in element.properties):
         width = len(element.properties)
         table = np.array([float(word) for words in rows for word in words], np.float64).reshape(len(rows), width)
@@ -314,7 +314,7 @@ def _columns(rows: list[list[bytes]], element: _Element) -> _Columns:
     return columns
 
 
-def _is_sound(words: list[bytes], element: _Element) -> bool:
+def _is_sound(words: list[bytes], element: Element) -> bool:
     try:
         _columns([words], element)
     except (ValueError, OverflowError, IndexError):

@@ -165,13 +165,15 @@ class Strength:
 
     Attributes:
         bumps: millimetres, of unknown motions. counts: of them on the source; the target has half of each.
-        wide: how much of a shape spreads over the whole face. bend: millimetres, of people.
+        wide: how much of a shape spreads over the whole face. strange: how far shapes may go in other directions than
+            the model's, 0..1. bend: millimetres, of people.
         noise: millimetres, the most that smooth registration noise has.
     """
 
     bumps: float = 4.0
     counts: int = 4
     wide: float = 0.0
+    strange: float = 0.0
     bend: float = 1.5
     noise: float = 0.6
 
@@ -254,6 +256,11 @@ class Pairs:
             centres = self.random.integers(len(self.template), size=(count, 6))
             uneven = np.einsum("ksn,sn->sk", self.fields[30.0][:, centres], 0.45 * self._normal(count, 6))
             one = one * (1 + np.clip(uneven, -0.8, 1.0))[..., None]
+            if self.strength.strange:
+                size = np.linalg.norm(one, axis=2, keepdims=True)
+                other = self._field(count, 30.0, 12)
+                other /= np.maximum(np.linalg.norm(other, axis=2, keepdims=True), 1e-6)
+                one = one + self.strength.strange * self.random.random((count, 1, 1), np.float32) * (size * other - one)
             turned = one + np.cross(np.broadcast_to(0.2 * self._normal(count, 1, 3), one.shape), one)
             length = np.linalg.norm(turned, axis=2, keepdims=True)
             one = turned * (np.linalg.norm(one, axis=2, keepdims=True) / np.maximum(length, 1e-6))
@@ -289,13 +296,18 @@ class Pairs:
         return field.reshape(len(field), count, 3).transpose(1, 0, 2)
 
     def _masks(self, count: int) -> np.ndarray:
-        """(count, K) float32: the face alone, the whole head, a part of it, a hole in it."""
+        """(count, K) float32: the whole head, the face alone, cut more or less narrowly, a part of it, a hole in it."""
         core = np.arange(len(self.template)) < FACE_POINTS
         masks = np.ones((count, len(core)), np.float32)
         middle = self.template.mean(0)
+        x, y = np.abs(self.template[:, 0]), self.template[:, 1]
+        top, bottom = y[core].max(), y[core].min()
         for row in range(count):
-            if self.random.random() < 0.6:
+            if self.random.random() < 0.7:
                 masks[row] = core
+                if self.random.random() < 0.8:  # from the hairline to the brows, from the ears to the cheeks
+                    cut = top - self.random.uniform(0, 75), bottom + self.random.uniform(0, 25)
+                    masks[row] *= (y < cut[0]) & (y > cut[1]) & (x < self.random.uniform(58, 76))
             if self.random.random() < 0.25:
                 height = (self.template - middle) @ self._normal(3)
                 masks[row] *= height > np.quantile(height, self.random.uniform(0, 0.35))

@@ -40,7 +40,7 @@ def check_outputs(job: Job) -> None:
     Raises:
         UsageError: nothing to write, an unknown type, a file named twice. OutputError: a folder cannot be written.
     """
-    from hyoid.formats.mesh_sequence import SUFFIXES
+    from hyoid.formats.mesh_sequence import is_folder
 
     if not (job.output or job.motion or job.report or job.blendshapes):
         raise UsageError("there is no output", expected="-o, --motion, --report or --blendshapes")
@@ -57,8 +57,7 @@ def check_outputs(job: Job) -> None:
         if path.resolve() in taken:
             raise UsageError("is named twice, or is one of the inputs", path=path, expected="a file of its own")
         taken.add(path.resolve())
-        folder = path in job.output and path.suffix.lower() not in SUFFIXES
-        check_writable(path / "frame" if folder else path)
+        check_writable(path / "frame" if path in job.output and is_folder(path) else path)
 
 
 def _typed(path: Path, suffixes: tuple[str, ...]) -> None:
@@ -228,7 +227,9 @@ def _blendshapes(job: Job, found: Found, provenance: Provenance, report: Report)
     frames, names = list(found.stabilised()), list(found.sequence.names)
     neutral = found.target_frame
     if neutral is None:
-        frames, names, neutral = [*frames, found.target], [*names, "neutral"], len(names)
+        kept = [row for row, name in enumerate(names) if own_shapes.meaning(name).lower() not in ("neutral", "rest")]
+        frames, names = [*(frames[row] for row in kept), found.target], [*(names[row] for row in kept), "neutral"]
+        neutral = len(kept)
     placed = replace(mesh, vertices=move.apply(found.target))
     face = shape_solver.face_share(placed)
     shapes, deltas = own_shapes.own_shapes(names, frames, neutral, metres=move.scale, face=face)
@@ -236,6 +237,7 @@ def _blendshapes(job: Job, found: Found, provenance: Provenance, report: Report)
     try:
         rig, _, fitted = rig_head(mesh, name=name, report=report.stage(0.0, 0.6))
         character = own_shapes.onto(rig, shapes, deltas, fitted.placement.move, face=face)
+        character = replace(character, licence=own_shapes.LICENCE, settings={}, digest="")
     except InputError as error:
         report.message(f"the neck cannot be rigged, the shapes stand on the mesh alone: {error}", "warning")
         turned = move.scale * deltas.astype(np.float64) @ move.rotation.T

@@ -25,6 +25,7 @@ SUFFIXES = {
 }  # fmt: skip
 """The kind of sequence that a suffix means."""
 _FOREIGN = (*FORMATS, ".stl", ".gltf", ".dae", ".usdz")
+_FARTHEST = float(np.finfo(np.float32).max)
 _PLAYED_AT = 30.0
 """Frames a second of a file that must say a rate, where neither the source nor the caller knows one."""
 
@@ -70,10 +71,9 @@ class MeshSequence:
 
     def _finite(self, number: int, points: np.ndarray) -> np.ndarray:
         values = np.ascontiguousarray(points, np.float64)
-        if not np.isfinite(np.dot(values.reshape(-1), values.reshape(-1))):  # overflows for huge numbers only
-            bad = np.flatnonzero(~np.isfinite(values).all(1))
-            if len(bad):
-                raise self._error(number, f"vertex {bad[0]} is not finite", "finite positions")
+        if not (values.min() >= -_FARTHEST and values.max() <= _FARTHEST):
+            first = int(np.flatnonzero(~(np.abs(values) <= _FARTHEST).all(1))[0])
+            raise self._error(number, f"vertex {first} is not finite", "finite positions that a float32 holds")
         return values
 
     def _error(self, number: int, found: str, expected: str) -> InputError:
@@ -193,19 +193,33 @@ def write_sequence(
     return [str(path)]
 
 
-def _target_kind(path: Path, source: MeshSequence) -> str:
+def is_folder(path: Path) -> bool:
+    """Whether a target is a folder of files: it has no suffix that a file of meshes has.
+
+    Raises:
+        UsageError: the suffix is that of something else.
+    """
     suffix = path.suffix.lower()
     kind = SUFFIXES.get(suffix)
     if path.is_dir() and kind in (None, "obj", "ply"):
-        return source.kind if source.kind == "ply" else "obj"
+        return True
     if path.name.lower().endswith((".take.npz", ".character.npz")) or (kind is None and suffix in _FOREIGN):
         writable = ", ".join(SUFFIXES)
         raise UsageError("no type of mesh sequence has this suffix", path=path, expected=f"a folder, or {writable}")
+    return kind is None
+
+
+def _target_kind(path: Path, source: MeshSequence) -> str:
+    if is_folder(path):
+        return source.kind if source.kind == "ply" else "obj"
+    kind = SUFFIXES[path.suffix.lower()]
     if kind in ("obj", "ply") and len(source.names) > 1:
         raise UsageError(
-            f"one {suffix} file cannot hold {len(source.names)} frames", path=path, expected="a folder, without suffix"
+            f"one {path.suffix} file cannot hold {len(source.names)} frames",
+            path=path,
+            expected="a folder, without suffix",
         )
-    return kind or (source.kind if source.kind == "ply" else "obj")
+    return kind
 
 
 def _refuse_inputs(targets: Sequence[Path], source: MeshSequence) -> None:

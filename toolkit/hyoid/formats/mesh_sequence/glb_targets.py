@@ -103,7 +103,7 @@ def layout(path: Path) -> Layout:
             f"{path.stat().st_size} bytes", path=path, expected=f"at most {LARGEST >> 30} GiB of glTF", hint=hint
         )
     glb = glb_read.read(path)
-    used = [name for name in glb_mesh._COMPRESSED if name in glb.document.get("extensionsUsed", [])]
+    used = [name for name in glb_mesh.COMPRESSED if name in glb.document.get("extensionsUsed", [])]
     if used:
         raise InputError(f"is compressed ({used[0]})", path=path, hint="Export it without compression")
     with structure(path):
@@ -184,10 +184,8 @@ def _placed_nodes(document: dict[str, Any]) -> list[tuple[int, int, np.ndarray]]
     nodes: list[dict[str, Any]] = document.get("nodes", [])
     marked = document | {"nodes": [node | {"mesh": number} if "mesh" in node else node
                                    for number, node in enumerate(nodes)]}  # fmt: skip
-    placed_meshes = glb_mesh._placed_meshes(marked)
-    return sorted(
-        ((node, nodes[node]["mesh"], matrix) for node, matrix in placed_meshes), key=lambda entry: entry[:2][::-1]
-    )
+    placed = glb_mesh.placed_meshes(marked)
+    return sorted(((node, nodes[node]["mesh"], matrix) for node, matrix in placed), key=lambda entry: entry[:2][::-1])
 
 
 def _target_names(mesh: dict[str, Any], count: int) -> tuple[str, ...]:

@@ -234,7 +234,8 @@ class _Patch:
     def write(self, path: Path) -> None:
         """Write the .glb."""
         self.binary += b"\0" * (-len(self.binary) % 4)
-        self.document["buffers"][0]["byteLength"] = len(self.binary)
+        buffer = (self.document.get("buffers") or [{}])[0]
+        self.document["buffers"] = [buffer | {"byteLength": len(self.binary)}]
         text = json.dumps(self.document, ensure_ascii=False, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 4)
         with open(path, "wb") as stream:
@@ -279,7 +280,7 @@ def _sharing(document: dict[str, Any]) -> set[int]:
             continue
         view = views[record["bufferView"]]
         start = view.get("byteOffset", 0) + record.get("byteOffset", 0)
-        size = glb_read._BYTES[record["componentType"]] * glb_read._WIDTH[record["type"]]
+        size = glb_read.COMPONENT_BYTES[record["componentType"]] * glb_read.WIDTHS[record["type"]]
         spans.append((start, start + (view.get("byteStride") or size) * (record["count"] - 1) + size, index))
     shared: set[int] = set()
     end, owner = -1, -1

@@ -181,14 +181,14 @@ def _member(archive: zipfile.ZipFile, path: Path) -> _Points:
 def _honest(archive: zipfile.ZipFile, name: str, path: Path) -> zipfile.ZipInfo:
     """A member that does not promise more than the file's bytes can hold."""
     entry, size = archive.getinfo(name), path.stat().st_size
-    if entry.compress_size > size or entry.file_size > npz._DEFLATE_LIMIT * entry.compress_size + 1024:
+    if entry.compress_size > size or entry.file_size > npz.DEFLATE_LIMIT * entry.compress_size + 1024:
         raise InputError(f"'{name}' promises {entry.file_size} bytes, more than {size} bytes can hold", path=path)
     return entry
 
 
 def _head(stream: IO[bytes], member: str | None, size: int, path: Path) -> _Points:
     """The head of the positions' array, compared with ``size``, the bytes from its start to its end."""
-    shape, fortran, dtype = npz._header(stream)
+    shape, fortran, dtype = npz.read_header(stream)
     what = f"'{member}'" if member else "the array"
     if len(shape) != 3 or shape[2] != 3 or min(shape) < 1:
         raise InputError(f"{what} has the shape {shape}", path=path, expected="(frames, vertices, 3)")
@@ -215,7 +215,7 @@ def _side(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | None:
     entry = _honest(archive, f"{name}.npy", path)
     if entry.file_size > _LARGEST_SIDE:
         raise InputError(f"'{name}' has {entry.file_size} bytes", path=path, expected=f"at most {_LARGEST_SIDE}")
-    return npz._read(archive, entry, path.stat().st_size)
+    return npz.read_entry(archive, entry, path.stat().st_size)
 
 
 def _faces(faces: np.ndarray | None, vertices: int, path: Path) -> np.ndarray:

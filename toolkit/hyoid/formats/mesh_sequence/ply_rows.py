@@ -101,7 +101,7 @@ def _text(rows: _Rows, points: np.ndarray, rotation: np.ndarray | None) -> bytes
 
 def _rows(path: Path) -> _Rows:
     data = polygons.file_bytes(path, _WHAT)
-    order, elements, start, _ = ply._header(data, path)
+    order, elements, start, _ = ply.read_header(data, path)
     for element in elements:
         if element.name == "vertex":
             break
@@ -115,21 +115,21 @@ def _rows(path: Path) -> _Rows:
         raise InputError("has vertices with lists in them", path=path, expected="vertices of plain numbers")
     rows = _Rows(data, order, start, element.count, names, tuple(entry.kind for entry in element.properties))
     if order and rows.table().itemsize * rows.count > len(data) - start:
-        raise ply._short(element, path)
+        raise ply.too_short(element, path)
     return rows
 
 
-def _after(data: bytes, order: str, element: ply._Element, start: int, path: Path) -> int:
+def _after(data: bytes, order: str, element: ply.Element, start: int, path: Path) -> int:
     """Where the element that begins at ``start`` ends."""
     if order:
         if any(entry.count for entry in element.properties):
-            return start + ply._with_lists(data, start, order, element, path)[1]
+            return start + ply.read_lists(data, start, order, element, path)[1]
         return start + element.count * sum(np.dtype(entry.kind).itemsize for entry in element.properties)
     left = element.count
     while left:
         end = data.find(b"\n", start) + 1
         if not end:
-            raise ply._short(element, path)
+            raise ply.too_short(element, path)
         left -= bool(data[start:end].strip())
         start = end
     return start

@@ -29,7 +29,7 @@ SCALE = 0.05
 """How far the size of a frame may differ from the target's: more than a growing child, less than a wrong unit."""
 _SCALED = 1.4  # a skull this much larger or smaller is told as a change of unit or scale
 _MIRRORED = 0.5  # a mirrored mesh fits this much better mirrored
-_ROUNDS = 12  # of the robust pre-alignment
+ROUNDS = 16  # of the robust pre-alignment
 _FLOOR = 0.15  # millimetres: no mesh is known better than this
 _HALF = 1.0  # millimetres of expected error at which confidence is one half
 _SPREAD = 12.0  # millimetres: points nearer to each other err alike
@@ -186,7 +186,7 @@ class _Solver:
         wanted = np.broadcast_to(self.aligned.astype(np.float32), start.shape)
         mask = np.broadcast_to(self.mask.astype(np.float32), shape)
         if model.form == "trust":
-            early, start = network.pre_align(start, wanted, mask, _ROUNDS)
+            early, start = network.pre_align(start, wanted, mask, ROUNDS)
             late, moved, weights = network.trusting_fit(
                 model.parameters, model.config, model.gather, model.spread, start, wanted, mask
             )

@@ -33,15 +33,17 @@ class TrustConfig:
     Attributes:
         patches: patches of skin that are judged together. channels: numbers kept for each. hidden: width of the mixing
             between patches. blocks: mixing blocks. width: millimetres, the Gaussian that gathers points into patches.
+        moves: whether the network also says how untrusted skin has moved.
         fits: weighted fits after each judgement. passes: judgements.
     """
 
     patches: int = 128
-    channels: int = 48
-    hidden: int = 128
-    blocks: int = 3
+    channels: int = 32
+    hidden: int = 64
+    blocks: int = 2
+    moves: bool = True
     width: float = 9.0
-    fits: int = 3
+    fits: int = 4
     passes: int = 1
 
 
@@ -68,7 +70,8 @@ def trust_shapes(config: TrustConfig, points: int) -> dict[str, tuple[int, ...]]
             f"blocks.{block}.within.0.weight": (2 * c, c), f"blocks.{block}.within.0.bias": (2 * c,),
             f"blocks.{block}.within.1.weight": (c, 2 * c), f"blocks.{block}.within.1.bias": (c,),
         }  # fmt: skip
-    return shapes | {"output.weight": (4, c), "output.bias": (4,), "point_bias": (points,)}
+    outputs = 4 if config.moves else 1
+    return shapes | {"output.weight": (outputs, c), "output.bias": (outputs,), "point_bias": (points,)}
 
 
 def regress_shapes(config: RegressConfig, points: int) -> dict[str, tuple[int, ...]]:
@@ -167,14 +170,15 @@ def pre_align(source: Any, target: Any, mask: Any, rounds: int) -> tuple[list[tu
     """Small motions, in their order, that bring source points (B, K, 3), aligned by least squares, closer with the
     kernel of Geman and McClure; and the source after them.
 
-    The scale falls evenly (in its logarithm) from three times the median residual to a millimetre.
+    The scale falls evenly (in its logarithm) from three times the median residual to a millimetre, which it reaches
+    after half of the rounds.
     """
     steps: list[tuple[Any, Any]] = []
     away = source - target
     square = (away * away).sum(-1)
     coarse = (3 * _median(square, mask) ** 0.5).clip(1.0, None)
     for number in range(1, rounds + 1):
-        scale = (coarse ** (2 - 2 * number / rounds))[:, None]
+        scale = (coarse ** max(2 - 4 * number / rounds, 0.0))[:, None]
         rotation, translation = small_step(source, target, mask * (scale / (scale + square)) ** 2 + 1e-6 * mask)
         source = source @ rotation.swapaxes(1, 2) + translation[:, None]
         away = source - target
@@ -217,7 +221,13 @@ def trust(
         values = values + _linear(parameters, f"blocks.{block}.within.1", within)
     output = spread @ _linear(parameters, "output", _leaky(values))
     logarithm = output[..., 0] + parameters["point_bias"]
-    return logarithm.clip(-_LARGEST_LOG, _LARGEST_LOG), 2.0 * output[..., 1:]
+    if not config.moves:
+        return logarithm.clip(-_LARGEST_LOG, _LARGEST_LOG), 0 * source
+    # Skin that lies where it did has not moved: a frame that is the target itself stays exactly where it is.
+    away = source - target
+    distance = _library(source).sqrt((away * away).sum(-1) + 1e-12)
+    moved = 2.0 * output[..., 1:] * (distance / (distance + 0.5))[..., None]
+    return logarithm.clip(-_LARGEST_LOG, _LARGEST_LOG), moved
 
 
 def _patch_features(gather: Any, source: Any, target: Any, mask: Any) -> Any:
@@ -255,7 +265,7 @@ def trusting_fit(
         still = source - moved
         for _ in range(config.fits):
             away = still - target
-            weights = own / (1 + (away * away).sum(-1)) + 1e-6 * mask
+            weights = own / (1 + (away * away).sum(-1)) ** 2 + 1e-6 * mask
             rotation, translation = small_step(still, target, weights)
             still, source = (points @ rotation.swapaxes(1, 2) + translation[:, None] for points in (still, source))
             steps.append((rotation, translation))

@@ -62,7 +62,7 @@ class Recipe:
     rate: float = 2e-3
     decay: float = 1e-3
     tail: float = 0.05
-    rounds: int = infer._ROUNDS
+    rounds: int = infer.ROUNDS
     seed: int = 0
 
 
