@@ -24,6 +24,7 @@ MODULES = (
     "panel",
     "characters",
     "own_head",
+    "stabilize",
     "speech",
     "takes",
     "neck",

@@ -19,7 +19,8 @@ from tests.addon import gui, test_gui, tools
 
 COLOURS = 96
 SECTIONS = tuple(
-    f"HYOID_PT_{name}" for name in ("character", "own_head", "talk", "import", "mapping", "neck", "units", "export")
+    f"HYOID_PT_{name}"
+    for name in ("character", "own_head", "stabilize", "talk", "import", "mapping", "neck", "units", "export")
 )
 OWN_HEAD = """
 import bmesh

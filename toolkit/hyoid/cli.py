@@ -88,7 +88,7 @@ def _fail(screen: console.Console, error: HyoidError, code: int) -> int:
 def _run(arguments: list[str], screen: console.Console, debug: bool) -> int:
     from hyoid.report import Report
 
-    if not arguments or arguments[0] not in SUMMARIES:
+    if not arguments or arguments[0] not in {name.split()[0] for name in SUMMARIES}:
         _top_parser().parse_args(arguments or ["--help"])
     words = 2 if " ".join(arguments[:2]) in SUMMARIES else 1  # `rig fit` is a verb of its own
     verb = " ".join(arguments[:words])
@@ -156,7 +156,8 @@ def load_verb(verb: str) -> Any:
         UsageError: there is no such verb.
     """
     if verb not in SUMMARIES:
-        raise UsageError(f"'{verb}' is not a verb", expected=f"one of {', '.join(SUMMARIES)}")
+        near = [name for name in SUMMARIES if name.startswith(f"{verb} ")]
+        raise UsageError(f"'{verb}' is not a verb", expected=f"one of {', '.join(near or SUMMARIES)}")
     return importlib.import_module(f"hyoid.verbs.{verb.replace(' ', '_')}")
 
 

@@ -17,7 +17,7 @@ from ..toolkit.errors import HyoidError
 from . import fields as f
 from . import properties
 
-HAND_MADE = ("talk", "rig")
+HAND_MADE = ("talk", "rig", "stabilize")
 """Verbs that have sections of their own."""
 TAKE = ".take.npz"
 

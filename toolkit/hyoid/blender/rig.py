@@ -84,7 +84,7 @@ def place_bones(armature: Any, character: dict[str, Any], arrays: dict[str, np.n
     """
     joints, parents = character["joints"], arrays["parents"]
     turning = {driver["joint"] for driver in character["drivers"]}
-    with _edit_bones(armature.data) as edit:
+    with edit_bones(armature.data) as edit:
         for index, name in enumerate(joints):
             bone = edit.get(name)
             if bone is None:
@@ -108,7 +108,7 @@ def place_bones(armature: Any, character: dict[str, Any], arrays: dict[str, np.n
 
 
 @contextmanager
-def _edit_bones(data: Any) -> Iterator[Any]:
+def edit_bones(data: Any) -> Iterator[Any]:
     """The edit bones of an armature, whose objects keep their modes: a stand-in in a scene of its own is edited."""
     if data.is_editmode:
         raise RuntimeError("the armature is in edit mode; leave it first (Tab)")

@@ -9,7 +9,6 @@ added on top. Everything is millimetres on the K canonical points.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +42,6 @@ class Faces:
         name, licence: of its source. people: (N, K, 3) float32 neutrals, mixed pairwise; (1, K, 3) with ``modes``.
         modes: (M, K, 3) float32, identities of standard deviation 1, or (0, K, 3).
         shapes: (S, K, 3) float32 offsets. groups: shapes that are active together, see ``expressions.groups``.
-        augmented: whether its shapes are varied; False leaves them exact.
     """
 
     name: str
@@ -52,7 +50,6 @@ class Faces:
     modes: np.ndarray
     shapes: np.ndarray
     groups: dict[str, list[int]]
-    augmented: bool = True
 
 
 def canonical_rows(template: Template, report: Report = SILENT) -> tuple[np.ndarray, np.ndarray]:
@@ -136,10 +133,8 @@ def human_faces(template: Template, rows: np.ndarray, people: int, seed: int, re
     )  # fmt: skip
 
 
-def ict_faces(
-    folder: Path, rows: np.ndarray, *, left_out: Sequence[str] = (), augmented: bool = True, report: Report = SILENT
-) -> Faces:
-    """ICT-FaceKit on the canonical points, without some groups of shapes.
+def ict_faces(folder: Path, rows: np.ndarray, report: Report = SILENT) -> Faces:
+    """ICT-FaceKit on the canonical points.
 
     Raises:
         InputError: the folder holds no ICT-FaceKit.
@@ -155,8 +150,7 @@ def ict_faces(
         np.stack([found.of(offsets[:ICT_SKIN].astype(np.float64)) @ turn for offsets in table]).astype(np.float32)
         for table in (model.identities, model.expressions)
     )
-    known = {name: rows for name, rows in expressions.groups(ict_data.EXPRESSIONS).items() if name not in left_out}
-    return Faces("ICT-FaceKit", "MIT", people, modes, shapes, known, augmented)
+    return Faces("ICT-FaceKit", "MIT", people, modes, shapes, expressions.groups(ict_data.EXPRESSIONS))
 
 
 @dataclass(frozen=True)
@@ -166,14 +160,16 @@ class Strength:
     Attributes:
         bumps: millimetres, of unknown motions. counts: of them on the source; the target has half of each.
         wide: how much of a shape spreads over the whole face. strange: how far shapes may go in other directions than
-            the model's, 0..1. bend: millimetres, of people.
+            the model's, 0..1. quiet: share of pairs that show the model's own shapes and nothing unknown.
+        bend: millimetres, of people.
         noise: millimetres, the most that smooth registration noise has.
     """
 
-    bumps: float = 4.0
-    counts: int = 4
-    wide: float = 0.0
-    strange: float = 0.0
+    bumps: float = 9.0
+    counts: int = 6
+    wide: float = 0.4
+    strange: float = 0.5
+    quiet: float = 0.0
     bend: float = 1.5
     noise: float = 0.6
 
@@ -203,7 +199,8 @@ class Pairs:
         The motion that a stabiliser should find between them is none.
         """
         people = self._people(count)
-        weights = self._weights(2 * count)
+        quiet = self.random.random(count) < self.strength.quiet
+        weights = self._weights(np.tile(quiet, 2))
         weights[:count] *= (self.random.random(count) >= 0.3)[:, None]  # every third target is neutral
         moved = (weights @ self.library.reshape(len(weights[0]), -1)).reshape(2 * count, -1, 3)
         stretch = np.eye(3, dtype=np.float32) + 0.05 * self._normal(count, 3, 3)
@@ -212,8 +209,9 @@ class Pairs:
         if self.strength.bend:
             people = people + self.strength.bend * self._field(count, 45.0, 12)
         moved = (moved.reshape(2, count, -1, 3) @ stretch).reshape(2 * count, -1, 3)
-        target = people + moved[:count] + 0.5 * self._bumps(count) + self._noise(count)
-        source = people + moved[count:] + self._bumps(count) + self._noise(count)
+        loud = 1 - quiet[:, None, None].astype(np.float32)
+        target = people + moved[:count] + 0.5 * loud * self._bumps(count) + self._noise(count)
+        source = people + moved[count:] + loud * self._bumps(count) + self._noise(count)
         return target.astype(np.float32), source.astype(np.float32), self._masks(count)
 
     def _people(self, count: int) -> np.ndarray:
@@ -225,21 +223,19 @@ class Pairs:
         people = other + self.random.random((count, 1, 1), np.float32) * (one - other)
         return people - people.mean(1, keepdims=True) + self.template.mean(0)
 
-    def _weights(self, count: int) -> np.ndarray:
-        """(count, shapes * variants) float32: an expression each, each group in one of its variants."""
+    def _weights(self, quiet: np.ndarray) -> np.ndarray:
+        """(n, shapes * variants) float32: an expression each, each group in one of its variants, the first if quiet."""
         variants, shapes = self.library.shape[1], len(self.faces.shapes)
-        weights = np.zeros((count, shapes, variants), np.float32)
-        for row in range(count):
+        weights = np.zeros((len(quiet), shapes, variants), np.float32)
+        for row in range(len(quiet)):
             one = expressions.sample(self.random, self.faces.groups, shapes) * self.random.uniform(0.7, 1.5)
             for rows in self.faces.groups.values():
-                weights[row, rows, self.random.integers(variants)] = one[rows]
-        return weights.reshape(count, -1)
+                weights[row, rows, 0 if quiet[row] else self.random.integers(variants)] = one[rows]
+        return weights.reshape(len(quiet), -1)
 
     def _varied(self) -> np.ndarray:
         """(shapes, variants, K, 3) float32: the shapes, and softened, widened, uneven, turned ones."""
         shapes = self.faces.shapes
-        if not self.faces.augmented:
-            return shapes[:, None].copy()
         count = len(shapes)
         largest = np.linalg.norm(shapes, axis=2).max(1)
         found = [shapes]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 RESULT = "files"
 SUFFIX = ".safetensors"
 _PEOPLE, _OTHERS = 320, 60  # the bundled human at random identities: to learn from, and to be judged by
+# A model of real faces teaches what faces do; with the human alone everything is made strange, so that it carries over.
+_QUIET, _QUIET_BESIDE = 0.6, 0.2
 _NOTICE = "Copyright (c) 2020 USC Institute for Creative Technologies"
 
 
@@ -41,7 +43,7 @@ class Job(JobModel):
     form: Literal["trust", "regress"] = Field(
         "trust", description="trust: which skin to rely on, carries over to unknown faces; regress: the paper's form"
     )
-    steps: int = Field(12_000, ge=1, le=10_000_000, description="training steps")
+    steps: int = Field(4500, ge=1, le=10_000_000, description="training steps")
     batch: int = Field(64, ge=2, le=4096, description="pairs of faces a step")
     seed: int = Field(0, ge=0, description="of all random numbers")
     threads: int = Field(2, ge=1, le=256, description="processor threads")
@@ -104,27 +106,27 @@ def _streams(job: Job, face: Face, report: Report) -> tuple[list[Pairs], list[Pa
     from dataclasses import replace
 
     from hyoid.characters.fit import face_points
-    from hyoid.synthetic.face_pairs import Pairs, human_faces, ict_faces
+    from hyoid.synthetic.face_pairs import Pairs, Strength, human_faces, ict_faces
 
     template = face_points.human_template()
     models = []
     if job.human:
         known = human_faces(template, face.rows, _PEOPLE, job.seed + 1, report.stage(0.0, 0.5))
         others = human_faces(template, face.rows, _OTHERS, job.seed + 2, report.stage(0.5, 0.6))
-        models.append((known, others))
+        models.append((known, others, Strength(quiet=_QUIET_BESIDE if job.ict else 0.0)))
     if job.ict:
-        faces = ict_faces(job.ict, face.rows, report=report.stage(0.6, 1.0))
-        models.append((faces, faces))
-    groups = {name for known, _ in models for name in known.groups}
+        faces = ict_faces(job.ict, face.rows, report.stage(0.6, 1.0))
+        models.append((faces, faces, Strength(quiet=_QUIET)))
+    groups = {name for known, _, _ in models for name in known.groups}
     for name in job.leave_out:
         if name not in groups:
             raise UsageError(f"--leave-out names '{name}'", expected=f"one of {', '.join(sorted(groups))}")
     streams, validation = [], []
-    for number, pair in enumerate(models):
-        for faces, into in zip(pair, (streams, validation), strict=True):
+    for number, (known, others, strength) in enumerate(models):
+        for faces, into in ((known, streams), (others, validation)):
             kept = {name: rows for name, rows in faces.groups.items() if name not in job.leave_out}
             seed = 1000 * (job.seed + 1) + 10 * number + len(into) + (100 if into is validation else 0)
-            into.append(Pairs(replace(faces, groups=kept), face.template, seed))
+            into.append(Pairs(replace(faces, groups=kept), face.template, seed, strength))
     return streams, validation
 
 

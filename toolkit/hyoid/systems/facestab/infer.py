@@ -32,6 +32,7 @@ _MIRRORED = 0.5  # a mirrored mesh fits this much better mirrored
 ROUNDS = 16  # of the robust pre-alignment
 _FLOOR = 0.15  # millimetres: no mesh is known better than this
 _HALF = 1.0  # millimetres of expected error at which confidence is one half
+_MOST = 0.9  # quantile of the weights that is full trust
 _SPREAD = 12.0  # millimetres: points nearer to each other err alike
 
 
@@ -42,7 +43,7 @@ class Stabilised:
     Attributes:
         motion: from each frame to the target, lengths in millimetres: ``R p + t``.
         residuals: (F, K) float32, millimetres, how far each point lies from the target's afterwards; NaN where missing.
-        trust: (F, K) float32, 0..1, how much each point counted, the most trusted 1.
+        trust: (F, K) float32, 0..1, how much each point counted; the most trusted tenth 1.
         expected_error: (F,) float32 millimetres on the face, from residuals and trust, without knowing the truth.
         confidence: (F,) float32, 0..1, one half at an expected error of a millimetre; 0 where the frame was refused.
         refused: why a frame is not the target's person or scale, by its number.
@@ -159,7 +160,8 @@ class _Solver:
         residuals = robust.residuals(motion, source, target)
         reasons = self._refusals(source, target, residuals)
         error = self._expected(source, weights, residuals)
-        trust = weights / np.maximum(weights.max(1, keepdims=True), 1e-12)
+        most = np.quantile(weights[:, self.used], _MOST, axis=1)[:, None]
+        trust = np.minimum(weights / np.maximum(most, 1e-12), 1.0)
         residuals[:, ~self.used] = np.nan
         return motion, residuals.astype(np.float32), trust.astype(np.float32), error, reasons
 

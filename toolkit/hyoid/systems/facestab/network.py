@@ -239,13 +239,13 @@ def _patch_features(gather: Any, source: Any, target: Any, mask: Any) -> Any:
     moved = source - target
     square = (moved * moved).sum(-1)[..., None]
     direction = moved / (1 + library.sqrt(square + 1e-9))
-    table = library.concatenate([moved / 4, direction, 0.5 * library.log1p(square), (square / 16).clip(0, 20)], -1)
+    table = library.concatenate([moved / 4, direction, 0.5 * _exactly("log1p", square), (square / 16).clip(0, 20)], -1)
     present = mask @ gather.T
     share = (present / gather.sum(1)).clip(0, 1)
     table = (gather @ (table * mask[..., None])) / present.clip(1e-3, None)[..., None]
     mean = table[..., :3]
     uneven = (table[..., 7:8] - (mean * mean).sum(-1)[..., None]).clip(0, None)
-    features = [table[..., :7], library.sqrt(uneven + 1e-4), library.log1p(table[..., 7:8]), share[..., None]]
+    features = [table[..., :7], library.sqrt(uneven + 1e-4), _exactly("log1p", table[..., 7:8]), share[..., None]]
     return library.concatenate(features, -1) * (share > 0.02)[..., None]
 
 
@@ -261,7 +261,7 @@ def trusting_fit(
     weights = mask
     for _ in range(config.passes):
         logarithm, moved = trust(parameters, config, gather, spread, source, target, mask)
-        own = mask * _library(source).exp(logarithm)
+        own = mask * _exactly("exp", logarithm)
         still = source - moved
         for _ in range(config.fits):
             away = still - target
@@ -312,7 +312,7 @@ def _rotation(vector: Any) -> Any:
     x, y, z = (vector[:, i] for i in range(3))
     zero = 0 * x
     skew = library.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
-    turned = library.sin(angle) / angle * skew + (1 - library.cos(angle)) / (square + 1e-12) * (skew @ skew)
+    turned = _exactly("sin", angle) / angle * skew + (1 - _exactly("cos", angle)) / (square + 1e-12) * (skew @ skew)
     return turned + _identity(vector)
 
 
@@ -325,6 +325,16 @@ def _library(values: Any) -> Any:
     import torch
 
     return torch
+
+
+def _exactly(name: str, values: Any) -> Any:
+    """A function by name that is not exactly rounded: NumPy's float32 ones may differ in the last digit between runs.
+
+    The last digit of float64 is lost again on the way back to float32.
+    """
+    if isinstance(values, np.ndarray):
+        return getattr(np, name)(values.astype(np.float64)).astype(values.dtype)
+    return getattr(_library(values), name)(values)
 
 
 def _identity(like: Any) -> Any:
