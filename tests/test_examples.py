@@ -18,6 +18,7 @@ from hyoid.verbs import SUMMARIES
 
 from tests import toy
 from tests.systems import hack_files
+from tests.verbs import stabilize_files
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,6 +54,16 @@ def test_the_example_finds_the_parameters_of_hack_again(tmp_path):
     said = _run("hack_forward.py", hack_files.write(tmp_path / "hack"))
     assert said.startswith("948 vertices, within 0.0")
     assert "atlas 0.400 rad, tau 0.0200" in said
+
+
+def test_the_example_stabilises_meshes(tmp_path):
+    vertices, _ = stabilize_files.performance(8)
+    stabilize_files.write_npz(tmp_path / "shot.npz", vertices)
+    said = _run("stabilize.py", tmp_path / "shot.npz", tmp_path / "still.npy")
+    assert said.startswith("8 frames onto '0': the head turned by up to")
+    still = np.load(tmp_path / "still.npy")
+    high = still[0, :, 1] > np.quantile(still[0, :, 1], 0.9)  # the crown is skull
+    assert np.linalg.norm(still - still[0], axis=-1)[:, high].mean() < 5e-4  # metres
 
 
 @pytest.mark.slow

@@ -165,13 +165,13 @@ class Strength:
         noise: millimetres, the most that smooth registration noise has.
     """
 
-    bumps: float = 9.0
-    counts: int = 6
+    bumps: float = 6.0
+    counts: int = 5
     wide: float = 0.4
     strange: float = 0.5
     quiet: float = 0.0
     bend: float = 1.5
-    noise: float = 0.6
+    noise: float = 0.9
 
 
 class Pairs:

@@ -27,7 +27,7 @@ OK, MISSING, BROKEN, OPTIONAL = "ok", "missing", "broken", "optional"
 CHILD_SECONDS = 90.0
 _LIBRARIES = (
     "numpy", "scipy", "pydantic", "rich", "soundfile", "soxr", "av", "pocketsphinx", "pillow", "PyOpenGL",
-    "usd-core",
+    "usd-core", "safetensors",
 )  # fmt: skip
 _MODULES = {"pillow": "PIL", "PyOpenGL": "OpenGL", "usd-core": "pxr"}
 _SPACE = 2 << 30
@@ -145,8 +145,8 @@ def _bundled() -> list[dict[str, Any]]:
 
     try:
         folder = data_folder("models")
-        weights = sorted(path.parent.name for path in folder.glob("*/*.safetensors"))
-        checks.append(_entry("own weights", OK, ", ".join(weights) or "none needed yet", core=False))
+        weights = sorted(f"{path.parent.name}/{path.stem}" for path in folder.glob("*/*.safetensors"))
+        checks.append(_entry("own weights", OK, ", ".join(weights) or "none", core=False))
     except HyoidError as error:
         checks.append(_entry("own weights", MISSING, str(error), "make install", core=False))
     return checks

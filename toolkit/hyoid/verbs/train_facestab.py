@@ -21,7 +21,7 @@ RESULT = "files"
 SUFFIX = ".safetensors"
 _PEOPLE, _OTHERS = 320, 60  # the bundled human at random identities: to learn from, and to be judged by
 # A model of real faces teaches what faces do; with the human alone everything is made strange, so that it carries over.
-_QUIET, _QUIET_BESIDE = 0.6, 0.2
+_QUIET, _QUIET_BESIDE = 0.8, 0.3
 _NOTICE = "Copyright (c) 2020 USC Institute for Creative Technologies"
 
 
@@ -43,7 +43,7 @@ class Job(JobModel):
     form: Literal["trust", "regress"] = Field(
         "trust", description="trust: which skin to rely on, carries over to unknown faces; regress: the paper's form"
     )
-    steps: int = Field(4500, ge=1, le=10_000_000, description="training steps")
+    steps: int = Field(5000, ge=1, le=10_000_000, description="training steps")
     batch: int = Field(64, ge=2, le=4096, description="pairs of faces a step")
     seed: int = Field(0, ge=0, description="of all random numbers")
     threads: int = Field(2, ge=1, le=256, description="processor threads")
@@ -117,6 +117,8 @@ def _streams(job: Job, face: Face, report: Report) -> tuple[list[Pairs], list[Pa
     if job.ict:
         faces = ict_faces(job.ict, face.rows, report.stage(0.6, 1.0))
         models.append((faces, faces, Strength(quiet=_QUIET)))
+    if job.form == "regress":  # as in the paper: the models as they are
+        models = [(known, others, Strength(quiet=1.0)) for known, others, _ in models]
     groups = {name for known, _, _ in models for name in known.groups}
     for name in job.leave_out:
         if name not in groups:

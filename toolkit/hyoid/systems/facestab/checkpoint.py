@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hyoid.errors import WeightsError
-from hyoid.files import data_folder, part_file, sha256_of
+from hyoid.files import data_folder, sha256_of, write_bytes
 from hyoid.systems.facestab import network
 
 FORMAT = "hyoid.facestab"
@@ -154,7 +154,7 @@ def save(path: Path, model: Model) -> None:
     Raises:
         OutputError: see :func:`hyoid.files.part_file`.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save as packed
 
     arrays = {name: np.ascontiguousarray(array, np.float16) for name, array in sorted(model.parameters.items())}
     arrays |= {
@@ -163,5 +163,4 @@ def save(path: Path, model: Model) -> None:
         "face.core": np.ascontiguousarray(model.face.core, np.uint8),
     }
     note = {**model.note, "format": FORMAT, "version": VERSION, "form": model.form, "config": asdict(model.config)}
-    with part_file(path) as part:
-        save_file(arrays, part, metadata={"hyoid": json.dumps(note, sort_keys=True)})
+    write_bytes(path, packed(arrays, metadata={"hyoid": json.dumps(note, sort_keys=True)}))

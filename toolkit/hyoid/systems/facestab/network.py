@@ -38,9 +38,9 @@ class TrustConfig:
     """
 
     patches: int = 128
-    channels: int = 32
-    hidden: int = 64
-    blocks: int = 2
+    channels: int = 48
+    hidden: int = 128
+    blocks: int = 3
     moves: bool = True
     width: float = 9.0
     fits: int = 4
@@ -56,7 +56,7 @@ class RegressConfig:
 
 
 FEATURES = 10  # of a patch, see _patch_features
-_LARGEST_LOG = 8.0
+_LARGEST_LOG, _LARGEST_SCALE = 8.0, 3.0
 
 
 def trust_shapes(config: TrustConfig, points: int) -> dict[str, tuple[int, ...]]:
@@ -70,7 +70,7 @@ def trust_shapes(config: TrustConfig, points: int) -> dict[str, tuple[int, ...]]
             f"blocks.{block}.within.0.weight": (2 * c, c), f"blocks.{block}.within.0.bias": (2 * c,),
             f"blocks.{block}.within.1.weight": (c, 2 * c), f"blocks.{block}.within.1.bias": (c,),
         }  # fmt: skip
-    outputs = 4 if config.moves else 1
+    outputs = 5 if config.moves else 2
     return shapes | {"output.weight": (outputs, c), "output.bias": (outputs,), "point_bias": (points,)}
 
 
@@ -204,14 +204,15 @@ def _median(values: Any, mask: Any) -> Any:
 
 def trust(
     parameters: Parameters, config: TrustConfig, gather: Any, spread: Any, source: Any, target: Any, mask: Any
-) -> tuple[Any, Any]:
-    """How far each point is trusted, and how it has moved by expression.
+) -> tuple[Any, Any, Any]:
+    """How far each point is trusted, how large a residual of it is, and how it has moved by expression.
 
     Args:
         gather, spread: see :func:`patches`. source, target: (B, K, 3), pre-aligned. mask: (B, K) 0..1.
 
     Returns:
-        Logarithms of weights (B, K), and displacements (B, K, 3) mm of the source.
+        Logarithms of weights (B, K); logarithms of inverse squared scales (B, K) of the robust kernel, which is wide
+        where all is noisy and narrow where all is clean; displacements (B, K, 3) mm of the source.
     """
     values = _linear(parameters, "input", _patch_features(gather, source, target, mask)) + parameters["place"]
     for block in range(config.blocks):
@@ -220,14 +221,15 @@ def trust(
         within = _leaky(_linear(parameters, f"blocks.{block}.within.0", values))
         values = values + _linear(parameters, f"blocks.{block}.within.1", within)
     output = spread @ _linear(parameters, "output", _leaky(values))
-    logarithm = output[..., 0] + parameters["point_bias"]
+    logarithm = (output[..., 0] + parameters["point_bias"]).clip(-_LARGEST_LOG, _LARGEST_LOG)
+    narrow = output[..., 1].clip(-_LARGEST_SCALE, _LARGEST_SCALE)
     if not config.moves:
-        return logarithm.clip(-_LARGEST_LOG, _LARGEST_LOG), 0 * source
+        return logarithm, narrow, 0 * source
     # Skin that lies where it did has not moved: a frame that is the target itself stays exactly where it is.
     away = source - target
     distance = _library(source).sqrt((away * away).sum(-1) + 1e-12)
-    moved = 2.0 * output[..., 1:] * (distance / (distance + 0.5))[..., None]
-    return logarithm.clip(-_LARGEST_LOG, _LARGEST_LOG), moved
+    moved = 2.0 * output[..., 2:] * (distance / (distance + 0.5))[..., None]
+    return logarithm, narrow, moved
 
 
 def _patch_features(gather: Any, source: Any, target: Any, mask: Any) -> Any:
@@ -260,12 +262,13 @@ def trusting_fit(
     steps: list[tuple[Any, Any]] = []
     weights = mask
     for _ in range(config.passes):
-        logarithm, moved = trust(parameters, config, gather, spread, source, target, mask)
+        logarithm, narrow, moved = trust(parameters, config, gather, spread, source, target, mask)
         own = mask * _exactly("exp", logarithm)
+        narrow = _exactly("exp", narrow)
         still = source - moved
         for _ in range(config.fits):
             away = still - target
-            weights = own / (1 + (away * away).sum(-1)) ** 2 + 1e-6 * mask
+            weights = own / (1 + narrow * (away * away).sum(-1)) ** 2 + 1e-6 * mask
             rotation, translation = small_step(still, target, weights)
             still, source = (points @ rotation.swapaxes(1, 2) + translation[:, None] for points in (still, source))
             steps.append((rotation, translation))

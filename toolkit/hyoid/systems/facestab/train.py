@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hyoid.errors import InputError, MissingToolError
-from hyoid.files import part_file
+from hyoid.files import write_bytes
 from hyoid.report import SILENT, Report
 from hyoid.systems.facestab import checkpoint, infer, network
 from hyoid.systems.facestab.checkpoint import Face, Model
@@ -58,7 +58,7 @@ class Recipe:
     """
 
     form: str = "trust"
-    steps: int = 4500
+    steps: int = 5000
     batch: int = 64
     rate: float = 2e-3
     decay: float = 1e-3
@@ -186,7 +186,7 @@ def _judged(made: Model, validation: Sequence[Stream], recipe: Recipe) -> Model:
 
 
 def _keep(path: Path, key: str, step: int, parameters: Any, optimiser: Any, streams: Sequence[Stream]) -> None:
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = {name: value.detach().numpy() for name, value in parameters.items()}
     for name, value in parameters.items():
@@ -196,8 +196,7 @@ def _keep(path: Path, key: str, step: int, parameters: Any, optimiser: Any, stre
             kept["exp_avg_sq"].numpy(),
         )
     states = [stream.random.bit_generator.state for stream in streams]
-    with part_file(path) as part:
-        save_file(arrays, part, metadata={"step": str(step), "key": key, "streams": json.dumps(states)})
+    write_bytes(path, save(arrays, metadata={"step": str(step), "key": key, "streams": json.dumps(states)}))
 
 
 def _resume(path: Path | None, key: str, parameters: Any, optimiser: Any, streams: Sequence[Stream]) -> int:
