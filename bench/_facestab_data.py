@@ -30,6 +30,7 @@ class Pairs:
 
     Attributes:
         source, target: (n, 11248, 3) float32, the skin, with noise where there is any.
+        shown: (n, 53) weights of the source's expression less those of the target's.
         clean, teeth: (n, 9409, 3) and (n, m, 3) float32, the source's face and upper teeth without noise, moved as it.
         truth: from source to target.
     """
@@ -39,11 +40,14 @@ class Pairs:
     clean: np.ndarray
     teeth: np.ndarray
     truth: Rigid
+    shown: np.ndarray
 
     def first(self, count: int) -> Pairs:
         """The first pairs."""
         some = slice(0, count)
-        return Pairs(self.source[some], self.target[some], self.clean[some], self.teeth[some], self.truth[some])
+        return Pairs(
+            self.source[some], self.target[some], self.clean[some], self.teeth[some], self.truth[some], self.shown[some]
+        )
 
     def face_errors(self, found: Rigid) -> np.ndarray:
         """(n,) how far the found motion takes the points of the face from where the true one does, mean."""
@@ -107,7 +111,7 @@ def draw(
     """Random pairs: identity, two expressions (or the neutral and one), noise on both, a rigid motion of the source."""
     random = np.random.default_rng(seed)
     names = len(ict_data.EXPRESSIONS)
-    source, target, clean, teeth, turns, shifts = [], [], [], [], [], []
+    source, target, clean, teeth, turns, shifts, weights = [], [], [], [], [], [], []
     for _ in range(count):
         person = model.neutral + np.tensordot(np.clip(random.standard_normal(100), -2, 2), model.identities, 1)
         wanted = np.zeros(names) if neutral else expressions.sample(random, groups, names)
@@ -124,8 +128,9 @@ def draw(
         teeth.append((here[TEETH][::4] @ rotation.T + shift).astype(np.float32))
         turns.append(rotation.T)
         shifts.append(-rotation.T @ shift)
+        weights.append(shown - wanted)
     truth = Rigid(np.stack(turns), np.stack(shifts))
-    return Pairs(np.stack(source), np.stack(target), np.stack(clean), np.stack(teeth), truth)
+    return Pairs(np.stack(source), np.stack(target), np.stack(clean), np.stack(teeth), truth, np.stack(weights))
 
 
 def random_motion(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -184,4 +189,4 @@ def performance(model: ict_data.Model, frames: int, seed: int) -> Pairs:
         teeth.append((shown[TEETH][::4] @ turns[frame].T + shifts[frame]).astype(np.float32))
     back = turns.transpose(0, 2, 1)
     truth = Rigid(back, -(back @ shifts[..., None])[..., 0])
-    return Pairs(np.stack(source), target[None].astype(np.float32), np.stack(clean), np.stack(teeth), truth)
+    return Pairs(np.stack(source), target[None].astype(np.float32), np.stack(clean), np.stack(teeth), truth, weights)

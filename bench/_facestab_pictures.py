@@ -49,7 +49,14 @@ def worst(weights: checkpoint.Model, pairs: Pairs, points: Any, model: ict_data.
             sheet.paste(Image.fromarray(picture), (column * _SIZE[0], row * _SIZE[1]))
         text = f"{row + 1}. pair {number}: {errors[number]:.2f} mm (expected {found.expected_error[number]:.2f})"
         ImageDraw.Draw(sheet).text((8, row * _SIZE[1] + 4), text, fill="black")
-        cases.append({"pair": number, "mm": float(errors[number]), "expected mm": float(found.expected_error[number])})
+        order_of = np.argsort(-np.abs(pairs.shown[number]))[:5]
+        shown = ", ".join(
+            f"{ict_data.EXPRESSIONS[k]} {pairs.shown[number, k]:+.1f}" for k in order_of if pairs.shown[number, k]
+        )
+        cases.append({
+            "pair": number, "mm": float(errors[number]), "expected mm": float(found.expected_error[number]),
+            "shown": shown,
+        })  # fmt: skip
     path = folder / "facestab_worst.jpg"
     sheet.save(path, quality=85)
     return {"picture": str(path), "cases": cases}

@@ -34,6 +34,7 @@ SUMMARY = "face stabilisation on ICT-FaceKit (--ict FOLDER): error in mm of ever
 WEIGHTS = {
     "ours, never saw ICT": "human", "ours, saw ICT (shipped)": "facestab", "paper's regressor, saw ICT": "regressor",
 }  # fmt: skip
+MARKS = ("<!-- printed by bench/facestab.py -->", "<!-- end -->")
 LEFT_OUT = ("browOuterUp", "eyeLookIn", "jawForward", "mouthDimple", "mouthPress", "mouthShrugLower", "noseSneer")
 _METHODS = {"procrustes": robust.procrustes, "l1": robust.least_absolute, "irls": robust.geman_mcclure}
 
@@ -154,7 +155,7 @@ def equivariance(weights: checkpoint.Model, pairs: Pairs, points: Any) -> float:
     random = np.random.default_rng(5)
     method = "facestab" if weights.form == "trust" else "regressor"
     worst = 0.0
-    for i in range(12):
+    for i in range(min(12, len(pairs.source))):
         source, target = (points.of(array[i].astype(np.float64)) for array in (pairs.source, pairs.target))
         before = infer.stabilise(source[None], target, mask=points.narrow, method=method, model=weights).motion
         moves = []
@@ -252,15 +253,80 @@ def drift(model: ict_data.Model, points: Any, shipped: dict[str, Any], seed: int
     return result
 
 
+def show(result: dict[str, Any]) -> str:
+    """The measurements as Markdown: the table of the protocol, then the rest."""
+    lines = [
+        f"{result['pairs']} pairs, seed {result['seed']}; mean / median / 95th percentile in mm on the face; angle and "
+        "skull (upper teeth) of the noisy pairs.", "",
+        "| vertices: method | neutral, clean | pair, clean | pair, noise | degrees | skull mm |",
+        "|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    before = result["not stabilised"]
+    lines.append(f"| not stabilised | | | {_three(before)} | {before['degrees']:.2f} | {before['skull']:.2f} |")
+    for name, row in result["table"].items():
+        noisy = row["pair, noise"]
+        told = " | ".join(_three(row[key]) for key in ("neutral, clean", "pair, clean", "pair, noise"))
+        lines.append(f"| {name} | {told} | {noisy['degrees']:.2f} | {noisy['skull']:.2f} |")
+    left = result["left-out shapes of ICT, narrow face, noise"]
+    lines += ["", f"Shapes that the weights were not trained on ({left['groups']}), narrow face, noise:", ""]
+    lines += [f"- {name}: {_three(row)} mm" for name, row in left.items() if name != "groups"]
+    lines += [
+        "",
+        f"Change of the answer under rigid motions of both sides: {result['equivariance_mm']:.1e} mm at most.",
+    ]
+    mixed = result["shuffled vertices"]
+    lines.append(f"Shuffled vertices: mean {mixed['mean']:.1f} mm, {mixed['refused']} refused.")
+    sure = result["certainty, narrow face, noise"]
+    lines.append("Expected error: " + ", ".join(f"{name} {value:.2f}" for name, value in sure.items()) + ".")
+    for title in ("reference pairs", "performance of 200 frames, narrow face, noise"):
+        if title in result:
+            lines += ["", f"{title[0].upper()}{title[1:]}:", "", *_list(result[title])]
+    lines += ["", "Speed:", "", *_list(result["speed"])]
+    if "worst" in result:
+        lines += ["", f"Worst cases ({result['worst']['picture']}):", ""]
+        lines += [f"- pair {case['pair']}: {case['mm']:.2f} mm ({case['expected mm']:.2f} expected), {case['shown']}"
+                  for case in result["worst"]["cases"]]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _three(row: dict[str, float]) -> str:
+    return f"{row['mean']:.2f} / {row['median']:.2f} / {row['p95']:.2f}"
+
+
+def _list(values: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            told = ", ".join(f"{key} {_short(item)}" for key, item in value.items())
+            lines.append(f"- {name}: {told}")
+        else:
+            lines.append(f"- {name}: {_short(value)}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{key} {_short(item)}" for key, item in value.items()) + ")"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def main() -> int:
-    """Print the measurements as JSON."""
+    """Print the measurements as JSON, or put them into a card between its two marks."""
     import argparse
 
     parser = argparse.ArgumentParser()
-    for name, kind in (("ict", Path), ("pairs", Path), ("seed", int), ("count", int), ("pictures", Path)):
+    kinds = {"ict": Path, "pairs": Path, "seed": int, "count": int, "pictures": Path, "card": Path}
+    for name, kind in kinds.items():
         parser.add_argument(f"--{name}", type=kind, default=None)
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
-    print(json.dumps(run(**given), indent=1))
+    card = given.pop("card", None)
+    result = run(**given)
+    if card is None:
+        print(json.dumps(result, indent=1))
+        return 0
+    head, _, rest = card.read_text().partition(MARKS[0])
+    tail = rest.partition(MARKS[1])[2]
+    card.write_text(f"{head}{MARKS[0]}\n\n{show(result)}\n\n{MARKS[1]}{tail}")
     return 0
 
 

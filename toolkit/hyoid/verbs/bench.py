@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``hyoid bench NAME``: run a script of the ``bench`` folder: ours beside a named peer, equal outputs, one run.
 
-Each script has ``SUMMARY`` and ``run(**options) -> dict`` with plain numbers; this verb and ``python bench/NAME.py``
-are two doors to it.
+Each script has ``SUMMARY`` and ``run(**options) -> dict`` with plain numbers, and may have ``show(result) -> str``; this
+verb and ``python bench/NAME.py`` are two doors to it.
 """
 
 from __future__ import annotations
@@ -83,6 +83,9 @@ def show(result: dict[str, Any]) -> str:
     if "benches" in result:
         width = max(map(len, result["benches"]), default=0)
         return "\n".join(f"{name:<{width}}  {summary}" for name, summary in result["benches"].items())
+    own = _folder() / f"{result['bench']}.py"
+    if own.is_file() and hasattr(module := load(own), "show"):
+        return module.show(result)
     return "\n".join(_lines(result, 0))
 
 
