@@ -186,6 +186,21 @@ def test_one_pair_with_a_target_of_its_own(tmp_path):
     assert obj.read_vertices(out).shape == vertices[0].shape
 
 
+def test_a_job_file_says_the_same_with_paths_of_its_own(tmp_path, monkeypatch):
+    vertices, _ = files.performance(6)
+    folder = tmp_path / "shot"
+    files.write_folder(folder / "scans", vertices[1:], [f"f{number}" for number in range(1, 6)])
+    obj.write(folder / "neutral.obj", files.mesh_of(vertices[0], files.skin()[1]))
+    (folder / "stabilize.toml").write_text(
+        'verb = "stabilize"\nmeshes = ["scans"]\ntarget = "neutral.obj"\noutput = ["still"]\nmotion = ["head.csv"]\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["check", str(folder / "stabilize.toml")]) == 0
+    assert run_command(["run", str(folder / "stabilize.toml")]) == 0
+    assert len(left_in(folder / "still")) == 5
+    assert skull_error(read_csv(folder / "head.csv")[0], files.head_motion(6)[1:]).max() < 0.6
+
+
 def test_arkit_weights_come_with_the_take(made, tmp_path, capsys):
     out = tmp_path / "face.take.npz"
     code, event = ended(capsys, made, "--motion", out, "--shapes", "human", "--target", "0")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``hyoid bench NAME``: run a script of the ``bench`` folder: ours beside a named peer, equal outputs, one run.
 
-Each script has ``SUMMARY`` and ``run(**options) -> dict`` with plain numbers, and may have ``show(result) -> str``; this
-verb and ``python bench/NAME.py`` are two doors to it.
+Each script has ``SUMMARY``, ``run(**options) -> dict`` with plain numbers, and maybe ``show(result) -> str``; this verb
+and ``python bench/NAME.py`` are two doors to it.
 """
 
 from __future__ import annotations

@@ -141,15 +141,27 @@ def _check_take(path: Path, problems: list[str], warnings: list[str]) -> None:
 
 
 def _check_job(path: Path, problems: list[str], warnings: list[str]) -> None:
+    from hyoid.cli import load_verb
     from hyoid.files import check_writable
     from hyoid.formats import format_of
+    from hyoid.verbs.job import cli_settings
     from hyoid.verbs.run import read_job
 
-    _, job = read_job(path)
+    verb, job = read_job(path)
+    # A verb whose outputs are of types of its own knows them itself.
+    own = getattr(load_verb(verb), "check_outputs", None)
+    if own is not None:
+        try:
+            own(job)
+        except HyoidError as error:
+            problems.append(str(error))
     for name, value in job:
         if name in ("character", "model") and isinstance(value, str):
             problems += _character_problems(name, value)
+        role = cli_settings(type(job).model_fields[name]).get("file")
         outputs = name in ("output", "outputs")
+        if own is not None and (outputs or role == "write"):
+            continue
         for item in value if isinstance(value, list) else [value]:
             if not isinstance(item, Path):
                 continue
@@ -157,11 +169,13 @@ def _check_job(path: Path, problems: list[str], warnings: list[str]) -> None:
                 if outputs:
                     format_of(item)
                     check_writable(item)
+                elif role == "write":
+                    check_writable(item)
                 elif not item.exists():
                     problems.append(f"{name}: {item} does not exist")
-                elif item.is_dir():
+                elif item.is_dir() and role not in ("folder", "any"):
                     problems.append(f"{name}: {item} is a folder")
-                elif not item.stat().st_size:
+                elif item.is_file() and not item.stat().st_size:
                     problems.append(f"{name}: {item} is empty")
             except HyoidError as error:
                 problems.append(f"{name}: {error}")

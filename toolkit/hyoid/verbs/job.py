@@ -3,8 +3,9 @@
 
 The command line, the TOML job file and the Blender panel are all made from the job model, so a field needs a
 description that an artist understands, a default, and its limits (``ge``, ``le``). ``cli`` metadata in
-``json_schema_extra`` may say ``{"positional": True}``, ``{"short": "-o"}`` or ``{"file_or_text": True}``; for forms
-(see ``schema``) also ``{"advanced": True}`` and ``{"file": "read"}``, ``"write"`` or ``"folder"``.
+``json_schema_extra`` may say ``{"positional": True}``, ``{"short": "-o"}``, ``{"file_or_text": True}`` or
+``{"file_or_name": True}``; for forms (see ``schema``) also ``{"advanced": True}`` and ``{"file": "read"}``,
+``"write"``, ``"folder"`` or ``"any"`` (a file or a folder).
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ def short(flag: str) -> dict[str, Any]:
 def file_or_text() -> dict[str, Any]:
     """Metadata: the text may be the path of a text file, relative to a job file."""
     return {CLI: {"file_or_text": True}}
+
+
+def file_or_name() -> dict[str, Any]:
+    """Metadata: the text may be the path of a file, relative to a job file, or the name of something else."""
+    return {CLI: {"file_or_name": True}}
 
 
 def cli_settings(field: FieldInfo) -> dict[str, Any]:

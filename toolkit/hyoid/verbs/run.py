@@ -25,7 +25,7 @@ from hyoid.verbs.job import JobModel, cli_settings, positional
 RUNNABLE = tuple(verb for verb in SUMMARIES if verb != "run")
 LARGEST_JOB_FILE = 1 << 20
 LONGEST_PATH = 255
-_CHARACTERS = ("character", "model")
+_CHARACTERS = ("character", "model", "shapes")
 
 
 class Job(JobModel):
@@ -120,8 +120,8 @@ def _holds_paths(annotation: Any) -> bool:
 
 
 def _names_file(field: FieldInfo, folder: Path, value: Any) -> bool:
-    """Whether a field that takes a text or the path of one was given the path of a file that is there."""
-    takes_both = "file_or_text" in cli_settings(field)
+    """Whether a field that takes a text or name, or else a file, was given the path of a file that is there."""
+    takes_both = not {"file_or_text", "file_or_name"}.isdisjoint(cli_settings(field))
     return takes_both and isinstance(value, str) and len(value) < LONGEST_PATH and (folder / value).is_file()
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from hyoid.errors import InputError, UsageError
 from hyoid.report import Report
-from hyoid.verbs.job import CLI, JobModel, short
+from hyoid.verbs.job import CLI, JobModel, file_or_name, short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,22 +42,23 @@ class Job(JobModel):
         min_length=1,
         description="face meshes of one person and one topology: a folder or files (.obj, .ply), or one .npz, .npy, "
         ".glb, .usdc or .abc",
-        json_schema_extra={CLI: {"positional": True, "file": "read"}},
+        json_schema_extra={CLI: {"positional": True, "file": "any"}},
     )
     output: list[Path] = Field(
         [], description="stabilised meshes: a folder, or a file (.npz, .glb, .usdc, .abc); may be given several times",
         json_schema_extra=short("-o"),
     )  # fmt: skip
     motion: list[Path] = Field(
-        [], description="the head's motion: .take.npz, .csv, .usdc, .usda or .blend; may be given several times"
-    )
+        [], description="the head's motion: .take.npz, .csv, .usdc, .usda or .blend; may be given several times",
+        json_schema_extra={CLI: {"file": "write"}},
+    )  # fmt: skip
     report: Path | None = Field(
         None, description="write what was found here, with pictures: .html, .png or .json",
         json_schema_extra={CLI: {"file": "write"}},
     )  # fmt: skip
     target: str | None = Field(
         None, description="where the skull is to be: a mesh file, or name or number of a frame; without it the most "
-        "neutral frame"
+        "neutral frame", json_schema_extra=file_or_name(),
     )  # fmt: skip
     order: Literal["auto", "sequence", "set"] = Field(
         "auto",
@@ -84,8 +85,9 @@ class Job(JobModel):
         "the take and .csv"
     )  # fmt: skip
     blendshapes: list[Path] = Field(
-        [], description="the person's own blendshapes, from an expression set: .character.npz, .blend, .glb or .usdc"
-    )
+        [], description="the person's own blendshapes, from an expression set: .character.npz, .blend, .glb or .usdc",
+        json_schema_extra={CLI: {"file": "write"}},
+    )  # fmt: skip
     empty: bool = Field(False, description="a .blend holds an Empty that moves, instead of an armature's head bone")
     weights: Path | None = Field(None, description="weights of your own, from 'hyoid train facestab'")
 
@@ -148,7 +150,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     from hyoid.verbs import stabilize_results as results
 
     begun = time.monotonic()
-    results.check_outputs(job)
+    check_outputs(job)
     found = find(job, report.stage(0.0, 0.5))
     outputs, more = results.write(job, found, report.stage(0.5, 1.0))
     result = found.result
@@ -163,6 +165,13 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         "confidence": result.confidence.round(4).tolist(), "uncertain": found.uncertain, "refused": refused, **more,
         "seconds": round(time.monotonic() - begun, 2), "exit_code": 7 if refused else 0,
     }  # fmt: skip
+
+
+def check_outputs(job: Job) -> None:
+    """Refuse outputs that could not be written, before the work and for ``hyoid check``; see ``stabilize_results``."""
+    from hyoid.verbs import stabilize_results
+
+    stabilize_results.check_outputs(job)
 
 
 def find(job: Job, report: Report) -> Found:

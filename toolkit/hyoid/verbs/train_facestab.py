@@ -70,13 +70,10 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     from hyoid.systems.facestab import checkpoint, train
 
     begun = time.monotonic()
-    if job.output.suffix != SUFFIX:
-        raise UsageError(f"unknown type of weights '{job.output.suffix}'", path=job.output, expected=SUFFIX)
     if not (job.human or job.ict):
         raise UsageError("there is nothing to learn from", expected="--human or --ict FOLDER")
+    check_outputs(job)
     card = job.output.with_suffix(".card.md")
-    for path in (job.output, card, *([job.state] if job.state else [])):
-        files.check_writable(path)
     template = face_points.human_template()
     rows, core = face_pairs.canonical_rows(template, report.stage(0.0, 0.01))
     face = checkpoint.Face(rows, (1000 * template.rest[rows]).astype("float32"), core)
@@ -95,6 +92,20 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         "outputs": [str(job.output), str(card)], "validation_mm": model.note["validation_mm"], "baselines": baselines,
         "seconds": round(time.monotonic() - begun, 1),
     }  # fmt: skip
+
+
+def check_outputs(job: Job) -> None:
+    """Refuse outputs that could not be written, before the work and for ``hyoid check``.
+
+    Raises:
+        UsageError: weights of another type. OutputError: a folder cannot be written.
+    """
+    from hyoid.files import check_writable
+
+    if job.output.suffix != SUFFIX:
+        raise UsageError(f"unknown type of weights '{job.output.suffix}'", path=job.output, expected=SUFFIX)
+    for path in (job.output, job.output.with_suffix(".card.md"), *([job.state] if job.state else [])):
+        check_writable(path)
 
 
 def _streams(job: Job, face: Face, report: Report) -> tuple[list[Pairs], list[Pairs]]:
