@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of the cases in which stabilisation errs most: source and target, coloured by how the skin moves."""
+"""Pictures of the cases in which stabilisation errs most.
+
+Four of each, from the left: the target; the source where the truth lays it, coloured by its distance from the target
+(to 10 mm); the source where the answer lays it, the same; how far the answer takes each point from the truth (to 2 mm).
+"""
 
 from __future__ import annotations
 
@@ -13,20 +17,23 @@ from hyoid.media import heat_map
 from hyoid.systems.facestab import checkpoint
 
 COUNT = 10
-_SIZE = (300, 360)
+_SIZE, _CAPTION = (210, 240), 22
+_BESIDE = 2  # cases side by side
+_PAPER = (255, 255, 255)
 
 
 def worst(weights: checkpoint.Model, pairs: Pairs, points: Any, model: ict_data.Model, folder: Path) -> dict[str, Any]:
     """One sheet: a row a case, the target, the source as the truth lays it, and what the answer leaves, millimetres."""
     from facestab import learned
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
     folder.mkdir(parents=True, exist_ok=True)
     found = learned(weights, pairs, points, points.narrow)
     errors = pairs.face_errors(found.motion)
     order = np.argsort(-errors)[:COUNT]
     faces = model.faces[(model.faces < FACE.stop).all(1)]
-    sheet = Image.new("RGB", (4 * _SIZE[0], COUNT * _SIZE[1]), "white")
+    height = _SIZE[1] + _CAPTION
+    sheet = Image.new("RGB", (_BESIDE * 4 * _SIZE[0], -(-COUNT // _BESIDE) * height), _PAPER)
     cases = []
     for row, number in enumerate(order.tolist()):
         target = pairs.target[number, FACE].astype(np.float64)
@@ -45,14 +52,18 @@ def worst(weights: checkpoint.Model, pairs: Pairs, points: Any, model: ict_data.
         )
         for column, (vertices, values, limit) in enumerate(tiles):
             placed = vertices / (100 * MILLIMETRES)
-            picture = heat_map.render(placed, faces, values, limits=(0.0, limit), size=_SIZE, view="front")
-            sheet.paste(Image.fromarray(picture), (column * _SIZE[0], row * _SIZE[1]))
-        text = f"{row + 1}. pair {number}: {errors[number]:.2f} mm (expected {found.expected_error[number]:.2f})"
-        ImageDraw.Draw(sheet).text((8, row * _SIZE[1] + 4), text, fill="black")
+            picture = heat_map.render(
+                placed, faces, values, limits=(0.0, limit), size=_SIZE, view="front", background=_PAPER
+            )
+            left, top = (row % _BESIDE * 4 + column) * _SIZE[0], row // _BESIDE * height
+            sheet.paste(Image.fromarray(picture), (left, top + _CAPTION))
         order_of = np.argsort(-np.abs(pairs.shown[number]))[:5]
         shown = ", ".join(
             f"{ict_data.EXPRESSIONS[k]} {pairs.shown[number, k]:+.1f}" for k in order_of if pairs.shown[number, k]
         )
+        caption = f"{row + 1}.  {errors[number]:.2f} mm   {shown}"[:100]
+        place = row % _BESIDE * 4 * _SIZE[0] + 8, row // _BESIDE * height + 4
+        ImageDraw.Draw(sheet).text(place, caption, fill="black", font=ImageFont.load_default(13))
         cases.append({
             "pair": number, "mm": float(errors[number]), "expected mm": float(found.expected_error[number]),
             "shown": shown,
