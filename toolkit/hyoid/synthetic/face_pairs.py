@@ -17,7 +17,7 @@ import numpy as np
 from hyoid import characters
 from hyoid.characters import arkit, ict_data
 from hyoid.characters.fit import face_points
-from hyoid.characters.fit.models import model_of
+from hyoid.characters.fit.models import local_offsets, model_of
 from hyoid.characters.fit.template import Template
 from hyoid.characters.fit.transfer import plain_mesh
 from hyoid.geometry.closest import Surface
@@ -31,6 +31,17 @@ FACE_POINTS, OTHER_POINTS = 720, 304
 """How many canonical points lie on the face, and on scalp, ears and under the jaw."""
 _VARIANTS = 8  # of every shape at a time; the first is the shape as it is
 _WIDTHS = (6.0, 12.0, 20.0, 30.0, 45.0)  # millimetres, of all smooth fields
+_REGIONS = (
+    "l-cheek",
+    "r-cheek",
+    "chin",
+    "eyebrows",
+    "l-eye",
+    "r-eye",
+    "mouth",
+    "nose",
+)  # of settings that leave the skull
+_MOST_REGIONS = 4
 _DIRECTIONS = 24  # from which a point must be seen
 
 
@@ -41,6 +52,7 @@ class Faces:
     Attributes:
         name, licence: of its source. people: (N, K, 3) float32 neutrals, mixed pairwise; (1, K, 3) with ``modes``.
         modes: (M, K, 3) float32, identities of standard deviation 1, or (0, K, 3).
+        regions: (R, K, 3) float32, motions of a part of the face that are no expressions, with ``region_groups``.
         shapes: (S, K, 3) float32 offsets. groups: shapes that are active together, see ``expressions.groups``.
     """
 
@@ -50,6 +62,8 @@ class Faces:
     modes: np.ndarray
     shapes: np.ndarray
     groups: dict[str, list[int]]
+    regions: np.ndarray
+    region_groups: dict[str, list[int]]
 
 
 def canonical_rows(template: Template, report: Report = SILENT) -> tuple[np.ndarray, np.ndarray]:
@@ -129,8 +143,23 @@ def human_faces(template: Template, rows: np.ndarray, people: int, seed: int, re
     neutral = MILLIMETRES * np.stack(neutrals).astype(np.float32)
     return Faces(
         "human", "CC0-1.0", neutral, np.zeros((0, len(rows), 3), np.float32),
-        (MILLIMETRES * shapes).astype(np.float32), expressions.groups(names),
+        (MILLIMETRES * shapes).astype(np.float32), expressions.groups(names), *_regions(rows),
     )  # fmt: skip
+
+
+def _regions(rows: np.ndarray) -> tuple[np.ndarray, dict[str, list[int]]]:
+    """What settings of the human do to parts of the face, per unit: broad motions of cheeks, nose, brows that an artist
+    drew. As motions between two meshes they stand for all that no set of shapes has.
+
+    Returns:
+        (R, K, 3) float32 millimetres, and the settings that belong together: both sides of a cheek.
+    """
+    names = [name for name in model_of("human").knobs if name.startswith(_REGIONS)]
+    found = np.stack([MILLIMETRES * local_offsets(f"{name}+")[rows] for name in names]).astype(np.float32)
+    groups: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        groups.setdefault(name.removeprefix("l-").removeprefix("r-"), []).append(index)
+    return found, groups
 
 
 def ict_faces(folder: Path, rows: np.ndarray, report: Report = SILENT) -> Faces:
@@ -150,7 +179,8 @@ def ict_faces(folder: Path, rows: np.ndarray, report: Report = SILENT) -> Faces:
         np.stack([found.of(offsets[:ICT_SKIN].astype(np.float64)) @ turn for offsets in table]).astype(np.float32)
         for table in (model.identities, model.expressions)
     )
-    return Faces("ICT-FaceKit", "MIT", people, modes, shapes, expressions.groups(ict_data.EXPRESSIONS))
+    groups = expressions.groups(ict_data.EXPRESSIONS)
+    return Faces("ICT-FaceKit", "MIT", people, modes, shapes, groups, *_regions(rows))
 
 
 @dataclass(frozen=True)
@@ -159,6 +189,7 @@ class Strength:
 
     Attributes:
         bumps: millimetres, of unknown motions. counts: of them on the source; the target has half of each.
+        regions: the most that a region of the face moves, in units of the human's settings.
         wide: how much of a shape spreads over the whole face. strange: how far shapes may go in other directions than
             the model's, 0..1. quiet: share of pairs that show the model's own shapes and nothing unknown.
         bend: millimetres, of people.
@@ -167,6 +198,7 @@ class Strength:
 
     bumps: float = 6.0
     counts: int = 5
+    regions: float = 0.8
     wide: float = 0.4
     strange: float = 0.5
     quiet: float = 0.0
@@ -187,11 +219,16 @@ class Pairs:
         self.random = np.random.default_rng(seed)
         square = ((self.template[:, None] - self.template[None]) ** 2).sum(-1)
         self.fields = {width: np.exp(-square / (2 * width * width)) for width in _WIDTHS}
-        self.library = self._varied()
+        self.refresh()
 
     def refresh(self) -> None:
-        """Make new variants of the shapes."""
+        """Make new variants of the shapes and of the regions."""
         self.library = self._varied()
+        wide = self._spread(self.faces.regions, self.random.choice(_WIDTHS[2:]))
+        sizes = (np.linalg.norm(moved, axis=2).max(1) for moved in (self.faces.regions, wide))
+        gain = np.divide(*(np.maximum(size, 0.05) for size in sizes))
+        share = self.random.random((len(wide), 1, 1), np.float32)
+        self.regions = (1 - share) * self.faces.regions + share * np.minimum(gain, 4)[:, None, None] * wide
 
     def batch(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """``count`` pairs: target and source with noise (count, K, 3) float32, in the frame of the skull; and masks.
@@ -210,8 +247,8 @@ class Pairs:
             people = people + self.strength.bend * self._field(count, 45.0, 12)
         moved = (moved.reshape(2, count, -1, 3) @ stretch).reshape(2 * count, -1, 3)
         loud = 1 - quiet[:, None, None].astype(np.float32)
-        target = people + moved[:count] + 0.5 * loud * self._bumps(count) + self._noise(count)
-        source = people + moved[count:] + loud * self._bumps(count) + self._noise(count)
+        target = people + moved[:count] + 0.5 * loud * self._unknown(count) + self._noise(count)
+        source = people + moved[count:] + loud * self._unknown(count) + self._noise(count)
         return target.astype(np.float32), source.astype(np.float32), self._masks(count)
 
     def _people(self, count: int) -> np.ndarray:
@@ -268,9 +305,17 @@ class Pairs:
         mix = field / field.sum(1, keepdims=True)
         return (mix @ shapes.transpose(1, 0, 2).reshape(len(mix), -1)).reshape(len(mix), -1, 3).transpose(1, 0, 2)
 
-    def _bumps(self, count: int) -> np.ndarray:
-        """Motions that no model has: Gaussians of skin that go anywhere."""
-        total = np.zeros((count, len(self.template), 3), np.float32)
+    def _unknown(self, count: int) -> np.ndarray:
+        """Motions that no model has: regions of the face, and Gaussians of skin that go anywhere."""
+        regions, names = self.regions, list(self.faces.region_groups.values())
+        weights = np.zeros((count, len(regions)), np.float32)
+        for row in range(count):
+            for group in self.random.choice(len(names), self.random.integers(0, _MOST_REGIONS + 1), replace=False):
+                amount = self.strength.regions * self.random.uniform(-1, 1)
+                even = self.random.random() < 0.7
+                for index in names[group]:
+                    weights[row, index] = amount if even else self.strength.regions * self.random.uniform(-1, 1)
+        total = (weights @ regions.reshape(len(regions), -1)).reshape(count, -1, 3)
         for _ in range(self.strength.counts):
             field = self.fields[float(self.random.choice(_WIDTHS[1:]))]
             size = self.strength.bumps * self.random.random((count, 1), np.float32)

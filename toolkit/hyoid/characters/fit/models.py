@@ -77,7 +77,7 @@ class Model:
                 continue
             key = f"{name}{'-' if settings.get(name, 0.0) < 0 else '+'}"
             if key not in self._basis:
-                self._basis[key] = _local(key)
+                self._basis[key] = local_offsets(key)
             result[..., column] = self._basis[key]
         # A setting that lifts the whole head (longer legs) is no news: the placement of the scan takes it up.
         return result - result.mean(0, keepdims=True)
@@ -115,7 +115,7 @@ def _human_rows():
     return bundled._topology("head", 0).stencil.take(model_of("human").template.rows)
 
 
-def _local(key: str) -> np.ndarray:
+def local_offsets(key: str) -> np.ndarray:
     """(n, 3) metres per unit of one side of a local setting: ``nose-hump-incr-`` moves against its name."""
     targets = bundled._targets("local")
     steps = np.zeros((len(bundled._archive()["base"]), 3), np.float32)
