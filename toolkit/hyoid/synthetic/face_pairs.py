@@ -224,6 +224,8 @@ class Pairs:
     def refresh(self) -> None:
         """Make new variants of the shapes and of the regions."""
         self.library = self._varied()
+        if not self.strength.regions:
+            return
         wide = self._spread(self.faces.regions, self.random.choice(_WIDTHS[2:]))
         sizes = (np.linalg.norm(moved, axis=2).max(1) for moved in (self.faces.regions, wide))
         gain = np.divide(*(np.maximum(size, 0.05) for size in sizes))
@@ -307,6 +309,10 @@ class Pairs:
 
     def _unknown(self, count: int) -> np.ndarray:
         """Motions that no model has: regions of the face, and Gaussians of skin that go anywhere."""
+        total = self._moved_regions(count) if self.strength.regions else 0
+        return total + self._bumps(count)
+
+    def _moved_regions(self, count: int) -> np.ndarray:
         regions, names = self.regions, list(self.faces.region_groups.values())
         weights = np.zeros((count, len(regions)), np.float32)
         for row in range(count):
@@ -315,7 +321,10 @@ class Pairs:
                 even = self.random.random() < 0.7
                 for index in names[group]:
                     weights[row, index] = amount if even else self.strength.regions * self.random.uniform(-1, 1)
-        total = (weights @ regions.reshape(len(regions), -1)).reshape(count, -1, 3)
+        return (weights @ regions.reshape(len(regions), -1)).reshape(count, -1, 3)
+
+    def _bumps(self, count: int) -> np.ndarray:
+        total = np.zeros((count, len(self.template), 3), np.float32)
         for _ in range(self.strength.counts):
             field = self.fields[float(self.random.choice(_WIDTHS[1:]))]
             size = self.strength.bumps * self.random.random((count, 1), np.float32)

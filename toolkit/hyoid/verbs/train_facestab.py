@@ -121,13 +121,15 @@ def _streams(job: Job, face: Face, report: Report) -> tuple[list[Pairs], list[Pa
 
     template = face_points.human_template()
     models = []
+    # Moving regions stand for shapes that are missing; both models together, with all of theirs, learn more without.
+    regions = 0.0 if job.human and job.ict and not job.leave_out else Strength.regions
     if job.human:
         known = human_faces(template, face.rows, _PEOPLE, job.seed + 1, report.stage(0.0, 0.5))
         others = human_faces(template, face.rows, _OTHERS, job.seed + 2, report.stage(0.5, 0.6))
-        models.append((known, others, Strength(quiet=_QUIET_BESIDE if job.ict else 0.0)))
+        models.append((known, others, Strength(quiet=_QUIET_BESIDE if job.ict else 0.0, regions=regions)))
     if job.ict:
         faces = ict_faces(job.ict, face.rows, report.stage(0.6, 1.0))
-        models.append((faces, faces, Strength(quiet=_QUIET)))
+        models.append((faces, faces, Strength(quiet=_QUIET, regions=regions)))
     if job.form == "regress":  # as in the paper: the models as they are
         models = [(known, others, Strength(quiet=1.0)) for known, others, _ in models]
     groups = {name for known, _, _ in models for name in known.groups}
@@ -184,8 +186,8 @@ def _card(job: Job, model: Model, baselines: dict[str, float]) -> str:
         "than faces are.",
         "- How far it carries to a face model that it has not seen: `hyoid bench facestab --ict FOLDER`.",
         f"- Made again by: `hyoid train facestab -o {job.output.name} --form {job.form} --steps {job.steps} --seed "
-        f"{job.seed}`" + (" with `--ict FOLDER`" if job.ict else "") + ("" if job.human else " `--no-human`")
-        + "".join(f" `--leave-out {name}`" for name in job.leave_out),
+        f"{job.seed} --threads {job.threads}`" + (" with `--ict FOLDER`" if job.ict else "")
+        + ("" if job.human else " `--no-human`") + "".join(f" `--leave-out {name}`" for name in job.leave_out),
     ]  # fmt: skip
     return "\n".join([*lines, ""])
 
