@@ -183,6 +183,11 @@ def ict_faces(folder: Path, rows: np.ndarray, report: Report = SILENT) -> Faces:
     return Faces("ICT-FaceKit", "MIT", people, modes, shapes, groups, *_regions(rows))
 
 
+def usual_motion(faces: Faces) -> np.ndarray:
+    """(K,) float32 millimetres: the most that a shape moves each point."""
+    return np.sqrt((faces.shapes**2).sum(-1).max(0)).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Strength:
     """How far the made-up faces go beyond their models.

@@ -22,6 +22,7 @@ SUFFIX = ".safetensors"
 _PEOPLE, _OTHERS = 320, 60  # the bundled human at random identities: to learn from, and to be judged by
 # A model of real faces teaches what faces do; with the human alone everything is made strange, so that it carries over.
 _QUIET, _QUIET_BESIDE = 0.8, 0.3
+_HABIT, _HABIT_LEFT_OUT = 0.6, 0.25
 _NOTICE = "Copyright (c) 2020 USC Institute for Creative Technologies"
 
 
@@ -76,12 +77,13 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     card = job.output.with_suffix(".card.md")
     template = face_points.human_template()
     rows, core = face_pairs.canonical_rows(template, report.stage(0.0, 0.01))
-    face = checkpoint.Face(rows, (1000 * template.rest[rows]).astype("float32"), core)
+    motion = face_pairs.usual_motion(face_pairs.human_faces(template, rows, 1, job.seed))
+    face = checkpoint.Face(rows, (1000 * template.rest[rows]).astype("float32"), core, motion)
     streams, validation = _streams(job, face, report.stage(0.01, 0.03))
     recipe = train.Recipe(job.form, job.steps, job.batch, seed=job.seed)
     model = train.train(
-        streams, validation, face, recipe, note=_note(job, streams), state=job.state, threads=job.threads,
-        report=report.stage(0.03, 0.98),
+        streams, validation, face, recipe, config=_config(job), note=_note(job, streams), state=job.state,
+        threads=job.threads, report=report.stage(0.03, 0.98),
     )  # fmt: skip
     baselines = _baselines(_streams(job, face, report.stage(0.98, 0.99))[1])
     checkpoint.save(job.output, model)
@@ -143,6 +145,15 @@ def _streams(job: Job, face: Face, report: Report) -> tuple[list[Pairs], list[Pa
             seed = 1000 * (job.seed + 1) + 10 * number + len(into) + (100 if into is validation else 0)
             into.append(Pairs(replace(faces, groups=kept), face.template, seed, strength))
     return streams, validation
+
+
+def _config(job: Job) -> Any:
+    """Sizes of the network; what has seen one artist's shapes alone leaves the larger part of the answer to habit."""
+    from hyoid.systems.facestab.network import RegressConfig, TrustConfig
+
+    if job.form == "regress":
+        return RegressConfig()
+    return TrustConfig(habit=_HABIT if not job.ict else _HABIT_LEFT_OUT if job.leave_out else 0.0)
 
 
 def _note(job: Job, streams: list[Pairs]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 
 Arrays: the parameters of the network (see ``network.trust_shapes`` and ``regress_shapes``), ``face.rows`` (K,) which
 vertices of the bundled human's skin the points are, ``face.template`` (K, 3) where they lie on it, millimetres, and
-``face.core`` (K,) 1 for the points of the face itself, without scalp and ears, on which errors are told.
+``face.core`` (K,) 1 for the points of the face itself, without scalp and ears, on which errors are told, and
+``face.motion`` (K,) the most that a shape of the bundled human moves them, millimetres.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ class Face:
     Attributes:
         rows: (K,) int32, rows of ``characters.fit.face_points.human_template``.
         template: (K, 3) float32 millimetres, on the bundled human. core: (K,) bool, points of the face itself.
+        motion: (K,) float32 millimetres, the most that a shape moves each.
     """
 
     rows: np.ndarray
     template: np.ndarray
     core: np.ndarray
+    motion: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ def load(path: Path) -> Model:
         raise WeightsError(f"is of version {note.get('version')}", path=path, expected=f"version {VERSION}")
     try:
         config = _FORMS[note["form"]](**note["config"])
-        face = Face(arrays.pop("face.rows"), arrays.pop("face.template"), arrays.pop("face.core").astype(bool))
+        own = {name: arrays.pop(f"face.{name}") for name in ("rows", "template", "core", "motion")}
+        face = Face(own["rows"], own["template"], own["core"].astype(bool), own["motion"])
     except (KeyError, TypeError) as error:
         raise WeightsError(f"lacks {error}", path=path, expected=expected) from None
     _check(arrays, shapes_of(note["form"], config, len(face.rows)), face, path)
@@ -141,9 +145,10 @@ def _check(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
             raise WeightsError(f"'{name}' is {arrays[name].shape}", path=path, expected=str(shape))
-    if face.template.shape != (len(face.rows), 3) or face.core.shape != face.rows.shape:
+    per_point = face.core.shape == face.motion.shape == face.rows.shape
+    if face.template.shape != (len(face.rows), 3) or not per_point:
         raise WeightsError(f"its template is {face.template.shape}", path=path, expected=f"({len(face.rows)}, 3)")
-    for name, array in {**arrays, "face.template": face.template}.items():
+    for name, array in {**arrays, "face.template": face.template, "face.motion": face.motion}.items():
         if not np.isfinite(array).all():
             raise WeightsError(f"'{name}' holds numbers that are not finite", path=path, expected="finite numbers")
 
@@ -161,6 +166,7 @@ def save(path: Path, model: Model) -> None:
         "face.rows": np.ascontiguousarray(model.face.rows, np.int32),
         "face.template": np.ascontiguousarray(model.face.template, np.float32),
         "face.core": np.ascontiguousarray(model.face.core, np.uint8),
+        "face.motion": np.ascontiguousarray(model.face.motion, np.float32),
     }
     note = {**model.note, "format": FORMAT, "version": VERSION, "form": model.form, "config": asdict(model.config)}
     write_bytes(path, packed(arrays, metadata={"hyoid": json.dumps(note, sort_keys=True)}))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hyoid.errors import InputError
-from hyoid.geometry.rigid import Rigid, align, concatenate, orthonormal
+from hyoid.geometry.rigid import Rigid, align, concatenate, identity, orthonormal
 from hyoid.systems.facestab import network, robust
 from hyoid.systems.facestab.checkpoint import Model
 
@@ -189,17 +189,20 @@ class _Solver:
         mask = np.broadcast_to(self.mask.astype(np.float32), shape)
         if model.form == "trust":
             early, start = network.pre_align(start, wanted, mask, ROUNDS)
-            late, moved, weights = network.trusting_fit(
+            late, _, weights = network.trusting_fit(
                 model.parameters, model.config, model.gather, model.spread, start, wanted, mask
             )
-            steps = [*early, *late]
+            first, learned = _composed(first, early), _composed(identity(len(start)), late)
+            if model.config.habit:
+                habitual = network.habitual_fit(start, wanted, mask, model.face.motion, ROUNDS)
+                other = _composed(identity(len(start)), habitual)
+                learned = _between(learned, other, model.config.habit, start.mean(1).astype(np.float64))
+            found = learned.after(first)
         else:
             step = network.regress(model.parameters, model.face.template, start, wanted, mask)
             moved = start @ step[0].swapaxes(1, 2) + step[1][:, None]
-            steps, weights = [step], mask / (1 + ((moved - wanted) ** 2).sum(-1))
-        found = first
-        for rotation, translation in steps:
-            found = Rigid(rotation.astype(np.float64), translation.astype(np.float64)).after(found)
+            weights = mask / (1 + ((moved - wanted) ** 2).sum(-1))
+            found = _composed(first, [step])
         found = Rigid(orthonormal(found.rotations), found.translations)
         return self.to_frame.inverse().after(found), np.asarray(weights, np.float64)
 
@@ -243,6 +246,21 @@ class _Solver:
         if fit < _MIRRORED * median:
             return "is a mirror image of the target"
         return f"is another face than the target: half of it lies more than {median:.1f} mm away"
+
+
+def _composed(first: Rigid, steps: list[tuple[np.ndarray, np.ndarray]]) -> Rigid:
+    """The steps after ``first``, in their order."""
+    for rotation, translation in steps:
+        first = Rigid(rotation.astype(np.float64), translation.astype(np.float64)).after(first)
+    return first
+
+
+def _between(one: Rigid, other: Rigid, share: float, middle: np.ndarray) -> Rigid:
+    """Motions ``share`` of the way from one to another near it, judged at ``middle`` (F, 3)."""
+    rotations = orthonormal((1 - share) * one.rotations + share * other.rotations)
+    places = [motion.apply(middle[:, None])[:, 0] for motion in (one, other)]
+    place = (1 - share) * places[0] + share * places[1]
+    return Rigid(rotations, place - (rotations @ middle[..., None])[..., 0])
 
 
 def _size(points: np.ndarray) -> np.ndarray:

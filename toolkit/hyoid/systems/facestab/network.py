@@ -34,6 +34,8 @@ class TrustConfig:
         patches: patches of skin that are judged together. channels: numbers kept for each. hidden: width of the mixing
             between patches. blocks: mixing blocks. width: millimetres, the Gaussian that gathers points into patches.
         moves: whether the network also says how untrusted skin has moved.
+        habit: share, 0..1, of a second fit in the answer, by what skin usually does (see :func:`habitual_fit`): for
+            faces that may move as none did in training.
         fits: weighted fits after each judgement. passes: judgements.
     """
 
@@ -42,6 +44,7 @@ class TrustConfig:
     hidden: int = 128
     blocks: int = 3
     moves: bool = True
+    habit: float = 0.0
     width: float = 9.0
     fits: int = 4
     passes: int = 1
@@ -57,6 +60,7 @@ class RegressConfig:
 
 FEATURES = 10  # of a patch, see _patch_features
 _LARGEST_LOG, _LARGEST_SCALE = 8.0, 3.0
+_HABIT = 0.5  # millimetres of usual motion at which a point counts half
 
 
 def trust_shapes(config: TrustConfig, points: int) -> dict[str, tuple[int, ...]]:
@@ -273,6 +277,17 @@ def trusting_fit(
             still, source = (points @ rotation.swapaxes(1, 2) + translation[:, None] for points in (still, source))
             steps.append((rotation, translation))
     return steps, source, weights
+
+
+def habitual_fit(source: Any, target: Any, mask: Any, motion: Any, rounds: int) -> list[tuple[Any, Any]]:
+    """Small motions that bring pre-aligned source points onto their targets by habit: points count by how little they
+    usually move, and by how little they have moved here.
+
+    Args:
+        motion: (K,) millimetres, the most that a shape moves each point.
+    """
+    steps, _ = pre_align(source, target, mask / (1 + (motion / _HABIT) ** 2), rounds)
+    return steps
 
 
 def small_step(source: Any, target: Any, weights: Any) -> tuple[Any, Any]:
