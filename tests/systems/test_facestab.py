@@ -30,7 +30,10 @@ def face(points: int = 200, seed: int = 0) -> checkpoint.Face:
     sphere = random.normal(size=(4 * points, 3))
     sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
     template = 80 * sphere[sphere[:, 2] > 0][:points]
-    return checkpoint.Face(np.arange(points, dtype=np.int32), template.astype(np.float32), np.arange(points) < 150)
+    motion = np.maximum(-template[:, 1] / 20, 0).astype(np.float32)  # the lower half moves
+    return checkpoint.Face(
+        np.arange(points, dtype=np.int32), template.astype(np.float32), np.arange(points) < 150, motion
+    )
 
 
 def model(form: str = "trust", seed: int = 0) -> checkpoint.Model:
@@ -186,6 +189,21 @@ def test_small_steps_end_where_procrustes_does():
         rotation, shift = network.small_step(moved, target, weights)
         moved = moved @ rotation.transpose(0, 2, 1) + shift[:, None]
     assert np.abs(moved - align(source, target, weights).apply(source)).max() < 1e-3
+
+
+def test_habit_is_a_share_of_the_answer():
+    """None of it is the network's answer, all of it the fit of the skin that seldom moves, half of it lies between."""
+    own = model()
+    target = own.face.template.astype(np.float64)
+    source = target[None] + np.random.default_rng(1).normal(0, 1.5, (3, 200, 3))
+    answers = [
+        infer.stabilise(source, target, model=replace(own, config=replace(SMALL, habit=share))).motion.apply(source)
+        for share in (0.0, 0.5, 1.0)
+    ]
+    still = own.face.motion < 0.1
+    gap = np.linalg.norm(answers[2][:, still] - target[still], axis=-1).mean()
+    assert gap < np.linalg.norm(answers[0][:, still] - target[still], axis=-1).mean()
+    assert np.abs(answers[1] - (answers[0] + answers[2]) / 2).max() < 0.05  # millimetres; rotations are not linear
 
 
 def test_a_patch_without_points_says_nothing():

@@ -184,6 +184,7 @@ def test_the_command_writes_weights_and_a_card(tmp_path, capsys):
     made = checkpoint.load(out)
     assert made.note["leave_out"] == ["noseSneer"]
     assert made.licence == "CC0-1.0"
+    assert made.config.habit > 0
     assert isinstance(made.config, network.TrustConfig)
     card = (tmp_path / "mine.card.md").read_text()
     assert f"{result['validation_mm']:.3f} mm" in card

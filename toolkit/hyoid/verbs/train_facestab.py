@@ -182,6 +182,9 @@ def _baselines(validation: list[Pairs]) -> dict[str, float]:
 
 def _card(job: Job, model: Model, baselines: dict[str, float]) -> str:
     note = model.note
+    harder = (
+        " These pairs hold unknown motions on purpose: they are harder than faces are." if job.form == "trust" else ""
+    )
     form = "trust network" if job.form == "trust" else "regressor (the paper's form)"
     count = sum(array.size for array in model.parameters.values())
     left = ", ".join(job.leave_out) or "none"
@@ -193,8 +196,7 @@ def _card(job: Job, model: Model, baselines: dict[str, float]) -> str:
         f"{job.seed}, {job.threads} threads",
         f"- Mean error on the face, on made-up pairs of other people and other variants of the same shapes: "
         f"**{note['validation_mm']:.3f} mm**; robust alignment (Geman-McClure IRLS) {baselines['irls']:.3f} mm, plain "
-        f"alignment {baselines['procrustes']:.3f} mm. These pairs hold unknown motions on purpose: they are harder "
-        "than faces are.",
+        f"alignment {baselines['procrustes']:.3f} mm.{harder}",
         "- How far it carries to a face model that it has not seen: `hyoid bench facestab --ict FOLDER`.",
         f"- Made again by: `hyoid train facestab -o {job.output.name} --form {job.form} --steps {job.steps} --seed "
         f"{job.seed} --threads {job.threads}`" + (" with `--ict FOLDER`" if job.ict else "")
