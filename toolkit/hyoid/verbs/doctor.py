@@ -27,7 +27,7 @@ OK, MISSING, BROKEN, OPTIONAL = "ok", "missing", "broken", "optional"
 CHILD_SECONDS = 90.0
 _LIBRARIES = (
     "numpy", "scipy", "pydantic", "rich", "soundfile", "soxr", "av", "pocketsphinx", "pillow", "PyOpenGL",
-    "usd-core", "safetensors",
+    "usd-core", "safetensors", "threadpoolctl",
 )  # fmt: skip
 _MODULES = {"pillow": "PIL", "PyOpenGL": "OpenGL", "usd-core": "pxr"}
 _SPACE = 2 << 30

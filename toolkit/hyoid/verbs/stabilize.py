@@ -147,12 +147,15 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         InputError: meshes that cannot be read, are no faces, or are all of another person or scale than the target.
         WeightsError: weights that are not sound. OutputError, MissingToolError: an output cannot be written.
     """
+    from threadpoolctl import threadpool_limits
+
     from hyoid.verbs import stabilize_results as results
 
     begun = time.monotonic()
     check_outputs(job)
-    found = find(job, report.stage(0.0, 0.5))
-    outputs, more = results.write(job, found, report.stage(0.5, 1.0))
+    with threadpool_limits(1, user_api="blas"):  # a frame is too little for more; ``infer`` has threads of its own
+        found = find(job, report.stage(0.0, 0.5))
+        outputs, more = results.write(job, found, report.stage(0.5, 1.0))
     result = found.result
     refused = {found.sequence.names[number]: reason for number, reason in result.refused.items()}
     for text in _warnings(found):

@@ -124,10 +124,10 @@ def _check(source: np.ndarray, target: np.ndarray, mask: np.ndarray, method: str
 def _in_order(
     solve: Callable[[np.ndarray], tuple[Any, ...]], source: np.ndarray, spans: list[slice], threads: int
 ) -> Iterator[tuple[Any, ...]]:
-    if threads == 1 or len(spans) == 1:
-        yield from (solve(source[span]) for span in spans)
-        return
-    with ThreadPoolExecutor(threads) as pool:
+    from threadpoolctl import threadpool_limits
+
+    # The matrices are small: threads of the linear algebra inside of ours would only wait for each other.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         try:
             yield from pool.map(lambda span: solve(source[span]), spans)
         finally:
