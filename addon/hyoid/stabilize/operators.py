@@ -288,7 +288,10 @@ class _OfStabilized:
     @classmethod
     def poll(cls, context: Any) -> bool:
         """The active mesh is stabilised."""
-        return records.of(context.view_layer.objects.active) is not None
+        if records.of(context.view_layer.objects.active) is None:
+            cls.poll_message_set("The active mesh is not stabilized: press Stabilize Head")
+            return False
+        return True
 
 
 class HYOID_OT_view_stabilized(_OfStabilized, bpy.types.Operator):
