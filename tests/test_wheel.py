@@ -65,7 +65,7 @@ def test_the_wheel_holds_no_junk(wheel):
     ours = {name for name in names_in(wheel) if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in ours} == {"hyoid"}
     assert {Path(name).suffix for name in ours if name.startswith(("hyoid/rigs/", "hyoid/models/"))} <= {
-        ".npz", ".toml", ".md", ".png", ".jpg", "",
+        ".npz", ".toml", ".md", ".png", ".jpg", ".safetensors", "",
     }  # fmt: skip
     assert not [name for name in ours if "__pycache__" in name or name.endswith((".pyc", ".part"))]
     assert wheel.stat().st_size < 20e6
