@@ -73,7 +73,9 @@ def write(job: Job, found: Found, report: Report) -> tuple[list[str], dict[str, 
     """
     outputs: list[str] = []
     more: dict[str, Any] = {}
-    provenance = _provenance(job, found)
+    # Meshes have no place for it, and hashing gigabytes of them takes its time.
+    told = job.motion or job.blendshapes or job.report
+    provenance = _provenance(job, found) if told else Provenance(__version__, "stabilize")
     parts = len(job.output) + len(job.motion) + len(job.blendshapes) + bool(job.report) + bool(job.shapes)
     stages = iter([report.stage(number / parts, (number + 1) / parts) for number in range(parts)])
     for path in job.output:
