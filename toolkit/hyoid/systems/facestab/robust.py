@@ -17,7 +17,7 @@ DECAY = 0.9
 FINEST = 1.0
 """Millimetres: the residual at which a point counts a quarter once the scale has come down."""
 _LEAST = 0.1  # millimetres: below it the L1 norm is taken as quadratic
-_CACHED = 8192  # points of a group of frames
+_CACHED = 32768  # points of a group of frames
 _Kernels = Callable[[np.ndarray, np.ndarray | None], Iterator[Callable[[np.ndarray], np.ndarray]]]
 
 
