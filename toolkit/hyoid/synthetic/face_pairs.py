@@ -30,6 +30,8 @@ ICT_SKIN = 11_248
 FACE_POINTS, OTHER_POINTS = 720, 304
 """How many canonical points lie on the face, and on scalp, ears and under the jaw."""
 _VARIANTS = 8  # of every shape at a time; the first is the shape as it is
+_NEUTRAL = 0.3  # of all targets
+_DRAWN = 4000  # expressions, to know how they differ
 _WIDTHS = (6.0, 12.0, 20.0, 30.0, 45.0)  # millimetres, of all smooth fields
 _REGIONS = (
     "l-cheek",
@@ -184,8 +186,27 @@ def ict_faces(folder: Path, rows: np.ndarray, report: Report = SILENT) -> Faces:
 
 
 def usual_motion(faces: Faces) -> np.ndarray:
-    """(K,) float32 millimetres: the most that a shape moves each point."""
-    return np.sqrt((faces.shapes**2).sum(-1).max(0)).astype(np.float32)
+    """(K,) float32 millimetres: the most that a shape of its groups moves each point."""
+    rows = [row for group in faces.groups.values() for row in group]
+    return np.sqrt((faces.shapes[rows] ** 2).sum(-1).max(0)).astype(np.float32)
+
+
+def known_motions(models: list[Faces], seed: int) -> np.ndarray:
+    """(M, K, 3) float32 millimetres: the directions in which the difference of two expressions lies, by their spread.
+
+    Together they have the covariance of differences that :func:`expressions.sample` draws, equal shares of each model.
+    """
+    random = np.random.default_rng(seed)
+    found = []
+    for faces in models:
+        count = len(faces.shapes)
+        drawn = np.stack([expressions.sample(random, faces.groups, count) for _ in range(2 * _DRAWN)])
+        drawn[:_DRAWN] *= random.random((_DRAWN, 1)) >= _NEUTRAL
+        gap = drawn[_DRAWN:] - drawn[:_DRAWN]
+        sizes, turns = np.linalg.eigh(gap.T @ gap / (_DRAWN * len(models)))
+        mix = (turns * np.sqrt(np.maximum(sizes, 0)))[:, sizes > 1e-9].T
+        found.append((mix @ faces.shapes.reshape(count, -1)).reshape(len(mix), -1, 3))
+    return np.concatenate(found).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -245,7 +266,7 @@ class Pairs:
         people = self._people(count)
         quiet = self.random.random(count) < self.strength.quiet
         weights = self._weights(np.tile(quiet, 2))
-        weights[:count] *= (self.random.random(count) >= 0.3)[:, None]  # every third target is neutral
+        weights[:count] *= (self.random.random(count) >= _NEUTRAL)[:, None]  # every third target is neutral
         moved = (weights @ self.library.reshape(len(weights[0]), -1)).reshape(2 * count, -1, 3)
         stretch = np.eye(3, dtype=np.float32) + 0.05 * self._normal(count, 3, 3)
         middle = self.template.mean(0)

@@ -14,7 +14,9 @@ from hyoid.report import Report
 from hyoid.verbs.job import CLI, JobModel, short
 
 if TYPE_CHECKING:
-    from hyoid.synthetic.face_pairs import Pairs
+    import numpy as np
+
+    from hyoid.synthetic.face_pairs import Faces, Pairs, Strength
     from hyoid.systems.facestab.checkpoint import Face, Model
 
 RESULT = "files"
@@ -22,7 +24,7 @@ SUFFIX = ".safetensors"
 _PEOPLE, _OTHERS = 320, 60  # the bundled human at random identities: to learn from, and to be judged by
 # A model of real faces teaches what faces do; with the human alone everything is made strange, so that it carries over.
 _QUIET, _QUIET_BESIDE = 0.8, 0.3
-_HABIT, _HABIT_LEFT_OUT = 0.6, 0.25
+_KNOWN, _HABIT, _LINEAR = 1.0, 0.4, 0.0  # shares of the answer after learning from the human alone
 _NOTICE = "Copyright (c) 2020 USC Institute for Creative Technologies"
 
 
@@ -77,15 +79,18 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     card = job.output.with_suffix(".card.md")
     template = face_points.human_template()
     rows, core = face_pairs.canonical_rows(template, report.stage(0.0, 0.01))
-    motion = face_pairs.usual_motion(face_pairs.human_faces(template, rows, 1, job.seed))
-    face = checkpoint.Face(rows, (1000 * template.rest[rows]).astype("float32"), core, motion)
-    streams, validation = _streams(job, face, report.stage(0.01, 0.03))
+    points = (1000 * template.rest[rows]).astype("float32")
+    models = _models(job, rows, report.stage(0.01, 0.03))
+    known = face_pairs.known_motions([learned for learned, _, _ in models], job.seed)
+    motion = face_pairs.usual_motion(models[0][0])
+    face = checkpoint.Face(rows, points, core, motion, known[: 0 if job.form == "regress" else None])
+    streams, validation = _streams(models, face, job.seed)
     recipe = train.Recipe(job.form, job.steps, job.batch, seed=job.seed)
     model = train.train(
         streams, validation, face, recipe, config=_config(job), note=_note(job, streams), state=job.state,
         threads=job.threads, report=report.stage(0.03, 0.98),
     )  # fmt: skip
-    baselines = _baselines(_streams(job, face, report.stage(0.98, 0.99))[1])
+    baselines = _baselines(_streams(models, face, job.seed)[1])
     checkpoint.save(job.output, model)
     files.write_bytes(card, _card(job, model, baselines).encode())
     if job.state is not None:
@@ -110,8 +115,8 @@ def check_outputs(job: Job) -> None:
         check_writable(path)
 
 
-def _streams(job: Job, face: Face, report: Report) -> tuple[list[Pairs], list[Pairs]]:
-    """Pairs to learn from, and pairs of other people and variants to be judged by.
+def _models(job: Job, rows: np.ndarray, report: Report) -> list[tuple[Faces, Faces, Strength]]:
+    """Faces to learn from, others to be judged by, and how far they are made strange; without what is left out.
 
     Raises:
         UsageError: a group to be left out that no face has.
@@ -119,18 +124,18 @@ def _streams(job: Job, face: Face, report: Report) -> tuple[list[Pairs], list[Pa
     from dataclasses import replace
 
     from hyoid.characters.fit import face_points
-    from hyoid.synthetic.face_pairs import Pairs, Strength, human_faces, ict_faces
+    from hyoid.synthetic.face_pairs import Strength, human_faces, ict_faces
 
     template = face_points.human_template()
     models = []
     # Moving regions stand for shapes that are missing; both models together, with all of theirs, learn more without.
     regions = 0.0 if job.human and job.ict and not job.leave_out else Strength.regions
     if job.human:
-        known = human_faces(template, face.rows, _PEOPLE, job.seed + 1, report.stage(0.0, 0.5))
-        others = human_faces(template, face.rows, _OTHERS, job.seed + 2, report.stage(0.5, 0.6))
+        known = human_faces(template, rows, _PEOPLE, job.seed + 1, report.stage(0.0, 0.5))
+        others = human_faces(template, rows, _OTHERS, job.seed + 2, report.stage(0.5, 0.6))
         models.append((known, others, Strength(quiet=_QUIET_BESIDE if job.ict else 0.0, regions=regions)))
     if job.ict:
-        faces = ict_faces(job.ict, face.rows, report.stage(0.6, 1.0))
+        faces = ict_faces(job.ict, rows, report.stage(0.6, 1.0))
         models.append((faces, faces, Strength(quiet=_QUIET, regions=regions)))
     if job.form == "regress":  # as in the paper: the models as they are
         models = [(known, others, Strength(quiet=1.0)) for known, others, _ in models]
@@ -138,12 +143,22 @@ def _streams(job: Job, face: Face, report: Report) -> tuple[list[Pairs], list[Pa
     for name in job.leave_out:
         if name not in groups:
             raise UsageError(f"--leave-out names '{name}'", expected=f"one of {', '.join(sorted(groups))}")
+
+    def kept(faces: Faces) -> Faces:
+        return replace(faces, groups={name: some for name, some in faces.groups.items() if name not in job.leave_out})
+
+    return [(kept(known), kept(others), strength) for known, others, strength in models]
+
+
+def _streams(models: list[tuple[Faces, Faces, Strength]], face: Face, seed: int) -> tuple[list[Pairs], list[Pairs]]:
+    """Pairs to learn from, and pairs of other people and variants to be judged by."""
+    from hyoid.synthetic.face_pairs import Pairs
+
     streams, validation = [], []
     for number, (known, others, strength) in enumerate(models):
         for faces, into in ((known, streams), (others, validation)):
-            kept = {name: rows for name, rows in faces.groups.items() if name not in job.leave_out}
-            seed = 1000 * (job.seed + 1) + 10 * number + len(into) + (100 if into is validation else 0)
-            into.append(Pairs(replace(faces, groups=kept), face.template, seed, strength))
+            stream = 1000 * (seed + 1) + 10 * number + len(into) + (100 if into is validation else 0)
+            into.append(Pairs(faces, face.template, stream, strength))
     return streams, validation
 
 
@@ -153,7 +168,7 @@ def _config(job: Job) -> Any:
 
     if job.form == "regress":
         return RegressConfig()
-    return TrustConfig(habit=_HABIT if not job.ict else _HABIT_LEFT_OUT if job.leave_out else 0.0)
+    return TrustConfig() if job.ict else TrustConfig(known=_KNOWN, habit=_HABIT, linear=_LINEAR)
 
 
 def _note(job: Job, streams: list[Pairs]) -> dict[str, Any]:
@@ -192,17 +207,24 @@ def _card(job: Job, model: Model, baselines: dict[str, float]) -> str:
         f"# {job.output.stem}: FaceStab, {form}", "",
         f"- Licence of the weights: {note['licence']}" + (f" ({note['notice']})" if "notice" in note else ""),
         f"- Learned from: {', '.join(note['data'])}; groups of shapes left out: {left}",
-        f"- {count} parameters, {len(model.face.rows)} canonical points; {job.steps} steps of {job.batch} pairs, seed "
-        f"{job.seed}, {job.threads} threads",
+        f"- {count} parameters, {len(model.face.rows)} canonical points; {job.steps} steps of "
+        f"{job.batch} pairs, seed {job.seed}, {job.threads} threads",
         f"- Mean error on the face, on made-up pairs of other people and other variants of the same shapes: "
         f"**{note['validation_mm']:.3f} mm**; robust alignment (Geman-McClure IRLS) {baselines['irls']:.3f} mm, plain "
         f"alignment {baselines['procrustes']:.3f} mm.{harder}",
         "- How far it carries to a face model that it has not seen: `hyoid bench facestab --ict FOLDER`.",
-        f"- Made again by: `hyoid train facestab -o {job.output.name} --form {job.form} --steps {job.steps} --seed "
-        f"{job.seed} --threads {job.threads}`" + (" with `--ict FOLDER`" if job.ict else "")
-        + ("" if job.human else " `--no-human`") + "".join(f" `--leave-out {name}`" for name in job.leave_out),
+        f"- Made again by: `{_command(job)}`" + (" with `--ict FOLDER`" if job.ict else ""),
     ]  # fmt: skip
     return "\n".join([*lines, ""])
+
+
+def _command(job: Job) -> str:
+    """The command line that trains the same again, without folders of this machine."""
+    words = [f"hyoid train facestab -o {job.output.name} --form {job.form} --steps {job.steps} --seed {job.seed}"]
+    words.append(f"--threads {job.threads}")
+    if not job.human:
+        words.append("--no-human")
+    return " ".join([*words, *(f"--leave-out {name}" for name in job.leave_out)])
 
 
 def show(result: dict[str, Any]) -> str:

@@ -4,7 +4,8 @@
 Arrays: the parameters of the network (see ``network.trust_shapes`` and ``regress_shapes``), ``face.rows`` (K,) which
 vertices of the bundled human's skin the points are, ``face.template`` (K, 3) where they lie on it, millimetres, and
 ``face.core`` (K,) 1 for the points of the face itself, without scalp and ears, on which errors are told, and
-``face.motion`` (K,) the most that a shape of the bundled human moves them, millimetres.
+``face.motion`` (K,) the most that a shape moves them, millimetres, and ``face.known`` (M, K, 3) the motions of the
+shapes that were learned from (see ``known.py``), none for the regressor.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from hyoid.files import data_folder, sha256_of, write_bytes
 from hyoid.systems.facestab import network
 
 FORMAT = "hyoid.facestab"
-VERSION = 1
+VERSION = 2
 NAMES = {"facestab": "facestab", "regressor": "regressor"}
 """The weights that come with Hyoid, by method."""
 _LARGEST = 64 << 20
@@ -37,12 +38,14 @@ class Face:
         rows: (K,) int32, rows of ``characters.fit.face_points.human_template``.
         template: (K, 3) float32 millimetres, on the bundled human. core: (K,) bool, points of the face itself.
         motion: (K,) float32 millimetres, the most that a shape moves each.
+        known: (M, K, 3) millimetres, directions in which skin moves, each as long as it usually is; M may be 0.
     """
 
     rows: np.ndarray
     template: np.ndarray
     core: np.ndarray
     motion: np.ndarray
+    known: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,8 @@ def load(path: Path) -> Model:
         raise WeightsError(f"is of version {note.get('version')}", path=path, expected=f"version {VERSION}")
     try:
         config = _FORMS[note["form"]](**note["config"])
-        own = {name: arrays.pop(f"face.{name}") for name in ("rows", "template", "core", "motion")}
-        face = Face(own["rows"], own["template"], own["core"].astype(bool), own["motion"])
+        own = {name: arrays.pop(f"face.{name}") for name in ("rows", "template", "core", "motion", "known")}
+        face = Face(own["rows"], own["template"], own["core"].astype(bool), own["motion"], own["known"])
     except (KeyError, TypeError) as error:
         raise WeightsError(f"lacks {error}", path=path, expected=expected) from None
     _check(arrays, shapes_of(note["form"], config, len(face.rows)), face, path)
@@ -146,9 +149,12 @@ def _check(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...
         if arrays[name].shape != shape:
             raise WeightsError(f"'{name}' is {arrays[name].shape}", path=path, expected=str(shape))
     per_point = face.core.shape == face.motion.shape == face.rows.shape
+    if face.known.ndim != 3 or face.known.shape[1:] != face.template.shape:
+        raise WeightsError(f"its known motions are {face.known.shape}", path=path, expected="(M, K, 3)")
     if face.template.shape != (len(face.rows), 3) or not per_point:
         raise WeightsError(f"its template is {face.template.shape}", path=path, expected=f"({len(face.rows)}, 3)")
-    for name, array in {**arrays, "face.template": face.template, "face.motion": face.motion}.items():
+    own = {f"face.{name}": getattr(face, name) for name in ("template", "motion", "known")}
+    for name, array in {**arrays, **own}.items():
         if not np.isfinite(array).all():
             raise WeightsError(f"'{name}' holds numbers that are not finite", path=path, expected="finite numbers")
 
@@ -167,6 +173,7 @@ def save(path: Path, model: Model) -> None:
         "face.template": np.ascontiguousarray(model.face.template, np.float32),
         "face.core": np.ascontiguousarray(model.face.core, np.uint8),
         "face.motion": np.ascontiguousarray(model.face.motion, np.float32),
+        "face.known": np.ascontiguousarray(model.face.known, np.float16),
     }
     note = {**model.note, "format": FORMAT, "version": VERSION, "form": model.form, "config": asdict(model.config)}
     write_bytes(path, packed(arrays, metadata={"hyoid": json.dumps(note, sort_keys=True)}))

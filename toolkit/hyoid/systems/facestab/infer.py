@@ -19,17 +19,18 @@ from hyoid.errors import InputError
 from hyoid.geometry.rigid import Rigid, align, concatenate, identity, orthonormal
 from hyoid.systems.facestab import network, robust
 from hyoid.systems.facestab.checkpoint import Model
+from hyoid.systems.facestab.known import KnownMotions, prepared, share
 
 METHODS = ("facestab", "regressor", "irls", "l1", "procrustes")
 """``facestab`` is our trust network, ``regressor`` the paper's form, the others learn nothing."""
-BATCH = 64
+BATCH = 128
 PERSON_MM = 5.0
 """Median residual after robust alignment above which two meshes are not one person, millimetres."""
 SCALE = 0.05
 """How far the size of a frame may differ from the target's: more than a growing child, less than a wrong unit."""
 _SCALED = 1.4  # a skull this much larger or smaller is told as a change of unit or scale
 _MIRRORED = 0.5  # a mirrored mesh fits this much better mirrored
-ROUNDS = 16  # of the robust pre-alignment
+ROUNDS, _HABIT_ROUNDS = 16, 8  # of the robust pre-alignment, and of the fit by habit after it
 _FLOOR = 0.15  # millimetres: no mesh is known better than this
 _HALF = 1.0  # millimetres of expected error at which confidence is one half
 _MOST = 0.9  # quantile of the weights that is full trust
@@ -149,17 +150,23 @@ class _Solver:
         self.aligned = np.where(self.used[:, None], aligned, 0.0)
         size = np.exp(-((target[self.used, None] - target[None, self.used]) ** 2).sum(-1) / (2 * _SPREAD**2))
         self.alike = float(size.sum(1).mean())  # points that err together
+        self.known: KnownMotions | None = None
+        if self.to_frame is not None and model is not None and model.form == "trust" and len(model.face.known):
+            self.known = prepared(model.face.template, model.face.known, mask)
 
     def __call__(self, source: np.ndarray) -> tuple[Any, ...]:
         source = np.where(self.used[:, None], np.asarray(source, np.float64), 0.0)
         target = np.where(self.used[:, None], self.target, 0.0)
+        unexplained: np.ndarray | None = None
         if self.to_frame is not None:
-            motion, weights = self._learned(source)
+            motion, weights, unexplained = self._learned(source)
         else:
             motion, weights = self._plain(source, target)
         residuals = robust.residuals(motion, source, target)
         reasons = self._refusals(source, target, residuals)
-        error = self._expected(source, weights, residuals)
+        error = self.error_scale * self._expected(source, weights, residuals)
+        if self.known is not None and unexplained is not None:
+            error += share(unexplained, 0.0) * (self.known.expected(unexplained) - error)
         most = np.quantile(weights[:, self.used], _MOST, axis=1)[:, None]
         trust = np.minimum(weights / np.maximum(most, 1e-12), 1.0)
         residuals[:, ~self.used] = np.nan
@@ -176,8 +183,8 @@ class _Solver:
         }[self.method]  # fmt: skip
         return motion, kernel * self.mask
 
-    def _learned(self, source: np.ndarray) -> tuple[Rigid, np.ndarray]:
-        """Source -> target's place in the canonical frame -> network -> back."""
+    def _learned(self, source: np.ndarray) -> tuple[Rigid, np.ndarray, np.ndarray | None]:
+        """Source -> target's place in the canonical frame -> network -> back; and what known motions leave over."""
         assert self.model is not None
         assert self.to_frame is not None
         model = self.model
@@ -187,16 +194,24 @@ class _Solver:
         shape = start.shape[:2]
         wanted = np.broadcast_to(self.aligned.astype(np.float32), start.shape)
         mask = np.broadcast_to(self.mask.astype(np.float32), shape)
+        unexplained = None
         if model.form == "trust":
             early, start = network.pre_align(start, wanted, mask, ROUNDS)
-            late, _, weights = network.trusting_fit(
+            late, settled, weights, moved = network.trusting_fit(
                 model.parameters, model.config, model.gather, model.spread, start, wanted, mask
             )
-            first, learned = _composed(first, early), _composed(identity(len(start)), late)
+            still = identity(len(start))
+            first, learned = _composed(first, [early]), _composed(still, late)
+            if self.known is not None:
+                step = self.known.trusted_fit(settled, wanted, weights, moved)
+                learned = _between(learned, _composed(learned, [step]), model.config.known, start)
             if model.config.habit:
-                habitual = network.habitual_fit(start, wanted, mask, model.face.motion, ROUNDS)
-                other = _composed(identity(len(start)), habitual)
-                learned = _between(learned, other, model.config.habit, start.mean(1).astype(np.float64))
+                step = network.habitual_fit(start, wanted, mask, model.face.motion, _HABIT_ROUNDS)
+                learned = _between(learned, _composed(still, [step]), model.config.habit, start)
+            if self.known is not None:
+                steps, unexplained = self.known.fit(start, wanted)
+                part = share(unexplained, model.config.linear)
+                learned = _between(learned, _composed(still, steps), part, start)
             found = learned.after(first)
         else:
             step = network.regress(model.parameters, model.face.template, start, wanted, mask)
@@ -204,7 +219,7 @@ class _Solver:
             weights = mask / (1 + ((moved - wanted) ** 2).sum(-1))
             found = _composed(first, [step])
         found = Rigid(orthonormal(found.rotations), found.translations)
-        return self.to_frame.inverse().after(found), np.asarray(weights, np.float64)
+        return self.to_frame.inverse().after(found), np.asarray(weights, np.float64), unexplained
 
     def _expected(self, source: np.ndarray, weights: np.ndarray, residuals: np.ndarray) -> np.ndarray:
         """(F,) millimetres: the covariance of weighted least squares, carried to the points of the face.
@@ -220,7 +235,7 @@ class _Solver:
         inertia = _inertia(arm, share) + 1e-6 * np.eye(3)
         wanted = _inertia(arm, np.broadcast_to(self.mask / self.mask.sum(), share.shape))
         turning = np.trace(np.linalg.solve(inertia, wanted), axis1=1, axis2=2)
-        return self.error_scale * np.sqrt(variance / count * (3 + turning))
+        return np.sqrt(variance / count * (3 + turning))
 
     def _refusals(self, source: np.ndarray, target: np.ndarray, residuals: np.ndarray) -> list[str]:
         """Why each frame cannot be the target's person at the target's scale, or nothing."""
@@ -255,11 +270,13 @@ def _composed(first: Rigid, steps: list[tuple[np.ndarray, np.ndarray]]) -> Rigid
     return first
 
 
-def _between(one: Rigid, other: Rigid, share: float, middle: np.ndarray) -> Rigid:
-    """Motions ``share`` of the way from one to another near it, judged at ``middle`` (F, 3)."""
-    rotations = orthonormal((1 - share) * one.rotations + share * other.rotations)
+def _between(one: Rigid, other: Rigid, share: float | np.ndarray, points: np.ndarray) -> Rigid:
+    """Motions ``share`` (F,) of the way from one to another near it, judged at the middle of points (F, K, 3)."""
+    part = np.broadcast_to(share, len(points))[:, None]
+    middle = points.mean(1).astype(np.float64)
+    rotations = orthonormal((1 - part[..., None]) * one.rotations + part[..., None] * other.rotations)
     places = [motion.apply(middle[:, None])[:, 0] for motion in (one, other)]
-    place = (1 - share) * places[0] + share * places[1]
+    place = (1 - part) * places[0] + part * places[1]
     return Rigid(rotations, place - (rotations @ middle[..., None])[..., 0])
 
 

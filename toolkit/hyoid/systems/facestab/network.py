@@ -33,21 +33,24 @@ class TrustConfig:
     Attributes:
         patches: patches of skin that are judged together. channels: numbers kept for each. hidden: width of the mixing
             between patches. blocks: mixing blocks. width: millimetres, the Gaussian that gathers points into patches.
-        moves: whether the network also says how untrusted skin has moved.
-        habit: share, 0..1, of a second fit in the answer, by what skin usually does (see :func:`habitual_fit`): for
-            faces that may move as none did in training.
-        fits: weighted fits after each judgement. passes: judgements.
+        known: share, 0..1, of a fit beside the network's own in which motions of skin that are known are found along
+            with the head's.
+        habit: share of another fit in what comes of these, by what skin usually does (see :func:`habitual_fit`): the
+            more, the fewer artists' shapes were learned from.
+        linear: share, at least, in the whole answer of the fit that takes all else for noise (see ``known.py``); where
+            that explains everything it is the answer.
+        fits: weighted fits after the judgement.
     """
 
     patches: int = 128
     channels: int = 48
     hidden: int = 128
     blocks: int = 3
-    moves: bool = True
-    habit: float = 0.0
+    known: float = 0.8
+    habit: float = 0.2
+    linear: float = 0.2
     width: float = 9.0
     fits: int = 4
-    passes: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class RegressConfig:
 
 
 FEATURES = 10  # of a patch, see _patch_features
+_OUTPUTS = 5  # for a point: its weight, the narrowness of the kernel, how it has moved
 _LARGEST_LOG, _LARGEST_SCALE = 8.0, 3.0
 _HABIT = 0.5  # millimetres of usual motion at which a point counts half
 
@@ -74,8 +78,7 @@ def trust_shapes(config: TrustConfig, points: int) -> dict[str, tuple[int, ...]]
             f"blocks.{block}.within.0.weight": (2 * c, c), f"blocks.{block}.within.0.bias": (2 * c,),
             f"blocks.{block}.within.1.weight": (c, 2 * c), f"blocks.{block}.within.1.bias": (c,),
         }  # fmt: skip
-    outputs = 5 if config.moves else 2
-    return shapes | {"output.weight": (outputs, c), "output.bias": (outputs,), "point_bias": (points,)}
+    return shapes | {"output.weight": (_OUTPUTS, c), "output.bias": (_OUTPUTS,), "point_bias": (points,)}
 
 
 def regress_shapes(config: RegressConfig, points: int) -> dict[str, tuple[int, ...]]:
@@ -170,25 +173,64 @@ def _gram_schmidt(first: Any, second: Any) -> Any:
 # --- before the trust network: robust alignment -----------------------------------------------------------------------
 
 
-def pre_align(source: Any, target: Any, mask: Any, rounds: int) -> tuple[list[tuple[Any, Any]], Any]:
-    """Small motions, in their order, that bring source points (B, K, 3), aligned by least squares, closer with the
-    kernel of Geman and McClure; and the source after them.
+def pre_align(source: Any, target: Any, mask: Any, rounds: int) -> tuple[tuple[Any, Any], Any]:
+    """The motion that brings source points (B, K, 3), aligned by least squares, closer with the kernel of Geman and
+    McClure: rotations (B, 3, 3) and translations (B, 3), float64; and the source after it.
 
     The scale falls evenly (in its logarithm) from three times the median residual to a millimetre, which it reaches
-    after half of the rounds.
+    after half of the rounds. Squared residuals and all that a step needs are linear in products of coordinates, which
+    are made once: a round is one product with that table each way.
     """
-    steps: list[tuple[Any, Any]] = []
-    away = source - target
-    square = (away * away).sum(-1)
+    library = _library(source)
+    middle = (mask[:, None] @ source) / mask.sum(-1)[:, None, None]
+    own, away = source - middle, target - source
+    square = _squared(away)
+    products = [(own[..., None] * other[..., None, :]).reshape(*own.shape[:2], 9) for other in (own, away)]
+    table = library.concatenate([0 * own[..., :1] + 1, own, away, *products, square[..., None]], -1)
     coarse = (3 * _median(square, mask) ** 0.5).clip(1.0, None)
+    rotation, shift = _wide(0 * own[:, :3]) + _identity(_wide(own)), _wide(0 * own[:, 0])
     for number in range(1, rounds + 1):
         scale = (coarse ** max(2 - 4 * number / rounds, 0.0))[:, None]
-        rotation, translation = small_step(source, target, mask * (scale / (scale + square)) ** 2 + 1e-6 * mask)
-        source = source @ rotation.swapaxes(1, 2) + translation[:, None]
-        away = source - target
-        square = (away * away).sum(-1)
-        steps.append((rotation, translation))
-    return steps, source
+        weights = mask * (scale / (scale + square)) ** 2 + 1e-6 * mask
+        turn, move = _table_step(_wide((weights[:, None] @ table)[:, 0]), rotation, shift)
+        rotation, shift = turn @ rotation, (turn @ shift[..., None])[..., 0] + move
+        factors = _alike(_square_factors(rotation, shift), source)
+        square = (table @ factors[..., None])[..., 0].clip(0, None)
+    centre = _wide(middle)[:, 0]
+    shift = shift + centre - (rotation @ centre[..., None])[..., 0]
+    moved = source @ _alike(rotation, source).swapaxes(1, 2) + _alike(shift, source)[:, None]
+    return (rotation, shift), moved
+
+
+def _table_step(sums: Any, rotation: Any, shift: Any) -> tuple[Any, Any]:
+    """The step of :func:`small_step` for points that were moved by ``rotation`` and ``shift`` already.
+
+    Args:
+        sums: (B, 26), over points: weight times 1, s (3), d (3), s s^T (9), s d^T (9), |d|^2; d from source to target.
+    """
+    total = sums[:, :1, None]
+    own, away = sums[:, 1:4, None] / total, sums[:, 4:7, None] / total
+    second, mixed = (sums[:, i : i + 9].reshape(-1, 3, 3) / total for i in (7, 16))
+    turned = rotation - _identity(rotation)
+    moved, back = shift[..., None], turned.swapaxes(1, 2)
+    # Means and products of R s + t and of what is left, d - (R - 1) s - t.
+    middle, gap = rotation @ own + moved, away - turned @ own - moved
+    across = rotation @ own @ moved.swapaxes(1, 2)
+    inner = rotation @ second @ rotation.swapaxes(1, 2) + across + across.swapaxes(1, 2) + moved @ moved.swapaxes(1, 2)
+    outer = rotation @ (mixed - second @ back) - across + moved @ (away - turned @ own - moved).swapaxes(1, 2)
+    inner, outer = inner - middle @ middle.swapaxes(1, 2), outer - middle @ gap.swapaxes(1, 2)
+    turn = _rotation(_solve_inertia(inner, _torque(outer)))
+    return turn, (middle + gap - turn @ middle)[..., 0]
+
+
+def _square_factors(rotation: Any, shift: Any) -> Any:
+    """(B, 26) what the columns of the table count in the squared residual after a motion."""
+    turned = rotation - _identity(rotation)
+    squared = (turned.swapaxes(1, 2) @ turned).reshape(-1, 9)
+    lever = 2 * (shift[:, None] @ turned)[:, 0]
+    length = (shift * shift).sum(-1)[:, None]
+    parts = [length, lever, -2 * shift, squared, -2 * turned.swapaxes(1, 2).reshape(-1, 9), 0 * length + 1]
+    return _library(rotation).concatenate(parts, -1)
 
 
 def _median(values: Any, mask: Any) -> Any:
@@ -220,18 +262,16 @@ def trust(
     """
     values = _linear(parameters, "input", _patch_features(gather, source, target, mask)) + parameters["place"]
     for block in range(config.blocks):
-        across = _leaky(_linear(parameters, f"blocks.{block}.across.0", values.swapaxes(1, 2)))
-        values = values + _linear(parameters, f"blocks.{block}.across.1", across).swapaxes(1, 2)
+        across = _leaky(_across(parameters, f"blocks.{block}.across.0", values))
+        values = values + _across(parameters, f"blocks.{block}.across.1", across)
         within = _leaky(_linear(parameters, f"blocks.{block}.within.0", values))
         values = values + _linear(parameters, f"blocks.{block}.within.1", within)
-    output = spread @ _linear(parameters, "output", _leaky(values))
+    output = _shared(spread, _linear(parameters, "output", _leaky(values)))
     logarithm = (output[..., 0] + parameters["point_bias"]).clip(-_LARGEST_LOG, _LARGEST_LOG)
     narrow = output[..., 1].clip(-_LARGEST_SCALE, _LARGEST_SCALE)
-    if not config.moves:
-        return logarithm, narrow, 0 * source
     # Skin that lies where it did has not moved: a frame that is the target itself stays exactly where it is.
     away = source - target
-    distance = _library(source).sqrt((away * away).sum(-1) + 1e-12)
+    distance = _library(source).sqrt(_squared(away) + 1e-12)
     moved = 2.0 * output[..., 2:] * (distance / (distance + 0.5))[..., None]
     return logarithm, narrow, moved
 
@@ -243,12 +283,12 @@ def _patch_features(gather: Any, source: Any, target: Any, mask: Any) -> Any:
     """
     library = _library(source)
     moved = source - target
-    square = (moved * moved).sum(-1)[..., None]
+    square = _squared(moved)[..., None]
     direction = moved / (1 + library.sqrt(square + 1e-9))
     table = library.concatenate([moved / 4, direction, 0.5 * _exactly("log1p", square), (square / 16).clip(0, 20)], -1)
     present = mask @ gather.T
     share = (present / gather.sum(1)).clip(0, 1)
-    table = (gather @ (table * mask[..., None])) / present.clip(1e-3, None)[..., None]
+    table = _shared(gather, table * mask[..., None]) / present.clip(1e-3, None)[..., None]
     mean = table[..., :3]
     uneven = (table[..., 7:8] - (mean * mean).sum(-1)[..., None]).clip(0, None)
     features = [table[..., :7], library.sqrt(uneven + 1e-4), _exactly("log1p", table[..., 7:8]), share[..., None]]
@@ -257,37 +297,36 @@ def _patch_features(gather: Any, source: Any, target: Any, mask: Any) -> Any:
 
 def trusting_fit(
     parameters: Parameters, config: TrustConfig, gather: Any, spread: Any, source: Any, target: Any, mask: Any
-) -> tuple[list[tuple[Any, Any]], Any, Any]:
+) -> tuple[list[tuple[Any, Any]], Any, Any, Any]:
     """The small motions, in their order, that bring pre-aligned source points (B, K, 3) onto their targets.
 
     Returns:
-        A list of rotations (B, 3, 3) and translations (B, 3); the source after them; the last weights (B, K).
+        A list of rotations (B, 3, 3) and translations (B, 3); the source after them; the last weights (B, K);
+        and how expression has moved the source, (B, K, 3) mm.
     """
+    logarithm, narrow, moved = trust(parameters, config, gather, spread, source, target, mask)
+    own, narrow = mask * _exactly("exp", logarithm), _exactly("exp", narrow)
+    still, weights = source - moved, mask
     steps: list[tuple[Any, Any]] = []
-    weights = mask
-    for _ in range(config.passes):
-        logarithm, narrow, moved = trust(parameters, config, gather, spread, source, target, mask)
-        own = mask * _exactly("exp", logarithm)
-        narrow = _exactly("exp", narrow)
-        still = source - moved
-        for _ in range(config.fits):
-            away = still - target
-            weights = own / (1 + narrow * (away * away).sum(-1)) ** 2 + 1e-6 * mask
-            rotation, translation = small_step(still, target, weights)
-            still, source = (points @ rotation.swapaxes(1, 2) + translation[:, None] for points in (still, source))
-            steps.append((rotation, translation))
-    return steps, source, weights
+    for _ in range(config.fits):
+        away = still - target
+        weights = own / (1 + narrow * _squared(away)) ** 2 + 1e-6 * mask
+        rotation, translation = small_step(still, target, weights)
+        still = still @ rotation.swapaxes(1, 2) + translation[:, None]
+        steps.append((rotation, translation))
+    for rotation, translation in steps:
+        source = source @ rotation.swapaxes(1, 2) + translation[:, None]
+    return steps, source, weights, moved
 
 
-def habitual_fit(source: Any, target: Any, mask: Any, motion: Any, rounds: int) -> list[tuple[Any, Any]]:
-    """Small motions that bring pre-aligned source points onto their targets by habit: points count by how little they
+def habitual_fit(source: Any, target: Any, mask: Any, motion: Any, rounds: int) -> tuple[Any, Any]:
+    """The motion that brings pre-aligned source points onto their targets by habit: points count by how little they
     usually move, and by how little they have moved here.
 
     Args:
         motion: (K,) millimetres, the most that a shape moves each point.
     """
-    steps, _ = pre_align(source, target, mask / (1 + (motion / _HABIT) ** 2), rounds)
-    return steps
+    return pre_align(source, target, mask / (1 + (motion / _HABIT) ** 2), rounds)[0]
 
 
 def small_step(source: Any, target: Any, weights: Any) -> tuple[Any, Any]:
@@ -301,11 +340,15 @@ def small_step(source: Any, target: Any, weights: Any) -> tuple[Any, Any]:
     gap = (target - wanted) - arm
     weighted = arm.swapaxes(1, 2) * share
     second, moment = weighted @ arm, weighted @ gap
-    torque = _library(source).stack(
+    rotation = _rotation(_solve_inertia(second, _torque(moment)))
+    return rotation, wanted[:, 0] - (rotation @ middle.swapaxes(1, 2))[..., 0]
+
+
+def _torque(moment: Any) -> Any:
+    """(B, 3) from moments (B, 3, 3) of arms and what is left."""
+    return _library(moment).stack(
         [moment[:, 1, 2] - moment[:, 2, 1], moment[:, 2, 0] - moment[:, 0, 2], moment[:, 0, 1] - moment[:, 1, 0]], -1
     )
-    rotation = _rotation(_solve_inertia(second, torque))
-    return rotation, wanted[:, 0] - (rotation @ middle.swapaxes(1, 2))[..., 0]
 
 
 def _solve_inertia(second: Any, torque: Any) -> Any:
@@ -355,6 +398,14 @@ def _exactly(name: str, values: Any) -> Any:
     return getattr(_library(values), name)(values)
 
 
+def _wide(values: Any) -> Any:
+    return values.astype(np.float64) if isinstance(values, np.ndarray) else values.double()
+
+
+def _alike(values: Any, like: Any) -> Any:
+    return values.astype(like.dtype) if isinstance(values, np.ndarray) else values.to(like.dtype)
+
+
 def _identity(like: Any) -> Any:
     return np.eye(3, dtype=like.dtype) if isinstance(like, np.ndarray) else _library(like).eye(3, dtype=like.dtype)
 
@@ -371,6 +422,25 @@ def _cross(a: Any, b: Any) -> Any:
 
 def _linear(parameters: Parameters, name: str, values: Any) -> Any:
     return values @ parameters[f"{name}.weight"].T + parameters[f"{name}.bias"]
+
+
+def _shared(matrix: Any, values: Any) -> Any:
+    """One matrix (n, m) times values (B, m, c) as one product: many small ones take longer."""
+    count, _, channels = values.shape
+    flat = matrix @ values.swapaxes(0, 1).reshape(matrix.shape[1], -1)
+    return flat.reshape(-1, count, channels).swapaxes(0, 1)
+
+
+def _squared(values: Any) -> Any:
+    """(B, K) squared lengths of vectors (B, K, 3)."""
+    if isinstance(values, np.ndarray):
+        return np.einsum("bkc,bkc->bk", values, values)
+    return (values * values).sum(-1)
+
+
+def _across(parameters: Parameters, name: str, values: Any) -> Any:
+    """As :func:`_linear`, over the second to last axis."""
+    return parameters[f"{name}.weight"] @ values + parameters[f"{name}.bias"][:, None]
 
 
 def _leaky(values: Any) -> Any:

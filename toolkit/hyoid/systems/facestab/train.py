@@ -119,7 +119,7 @@ def train(
             report.progress(step / recipe.steps, f"step {step} of {recipe.steps}, {np.mean(recent):.3f} mm")
     arrays = {name: value.detach().numpy() for name, value in parameters.items()}
     made = checkpoint.make(recipe.form, config, arrays, face, {**(note or {}), "recipe": asdict(recipe)})
-    return _judged(made, validation, recipe)
+    return _judged(made, validation)
 
 
 def _rate(recipe: Recipe, step: int) -> float:
@@ -152,7 +152,7 @@ def _loss(recipe: Recipe, config: Any, face: Face) -> Callable[..., tuple[Any, A
             if recipe.form == "trust":
                 _, source = network.pre_align(source, target, mask, recipe.rounds)
         if recipe.form == "trust":
-            _, moved, _ = network.trusting_fit(parameters, config, gather, spread, source, target, mask)
+            _, moved, _, _ = network.trusting_fit(parameters, config, gather, spread, source, target, mask)
         else:
             rotation, shift = network.regress(parameters, template, source, target, mask)
             moved = source @ rotation.swapaxes(1, 2) + shift[:, None]
@@ -163,7 +163,7 @@ def _loss(recipe: Recipe, config: Any, face: Face) -> Callable[..., tuple[Any, A
     return loss
 
 
-def _judged(made: Model, validation: Sequence[Stream], recipe: Recipe) -> Model:
+def _judged(made: Model, validation: Sequence[Stream]) -> Model:
     """The model with its error on other people, and with its expected error in millimetres."""
     actual, expected = [], []
     for stream in validation:
