@@ -19,7 +19,7 @@ from hyoid.errors import InputError
 from hyoid.geometry.rigid import Rigid, align, concatenate, identity, orthonormal
 from hyoid.systems.facestab import network, robust
 from hyoid.systems.facestab.checkpoint import Model
-from hyoid.systems.facestab.known import KnownMotions, prepared, share
+from hyoid.systems.facestab.known import FLOOR, KnownMotions, prepared, share
 
 METHODS = ("facestab", "regressor", "irls", "l1", "procrustes")
 """``facestab`` is our trust network, ``regressor`` the paper's form, the others learn nothing."""
@@ -31,7 +31,6 @@ SCALE = 0.05
 _SCALED = 1.4  # a skull this much larger or smaller is told as a change of unit or scale
 _MIRRORED = 0.5  # a mirrored mesh fits this much better mirrored
 ROUNDS, _HABIT_ROUNDS = 16, 8  # of the robust pre-alignment, and of the fit by habit after it
-_FLOOR = 0.15  # millimetres: no mesh is known better than this
 _HALF = 1.0  # millimetres of expected error at which confidence is one half
 _MOST = 0.9  # quantile of the weights that is full trust
 _SPREAD = 12.0  # millimetres: points nearer to each other err alike
@@ -227,7 +226,7 @@ class _Solver:
         The residuals of the trusted points tell the noise; neighbours err alike and count as one.
         """
         total = np.maximum(weights.sum(1), 1e-12)
-        variance = (weights * residuals**2).sum(1) / total / 3 + _FLOOR**2
+        variance = (weights * residuals**2).sum(1) / total / 3 + FLOOR**2
         share = weights / total[:, None]
         count = np.maximum(1 / np.maximum((share**2).sum(1), 1e-12) / self.alike, 1.0)
         middle = (share[:, None] @ source)[:, 0]

@@ -19,7 +19,8 @@ from hyoid.geometry import rotations
 
 ROUNDS = 3
 _SMOOTH, _WHITE, _WIDTH = 0.5, 0.1, 20.0  # millimetres, of registration noise on either side
-_FLOOR = 0.15  # millimetres: no mesh is known better than this
+FLOOR = 0.15
+"""Millimetres: no mesh is known better than this."""
 _TRUSTED, _SPREAD, _MOST = 48, 1.0, 0.9  # known motions; mm, the rest on trusted skin; quantile of weights: full trust
 _HALF, _STEEP = 0.85, 6  # millimetres that are left unexplained at which the answer counts half; how sharply
 
@@ -106,7 +107,7 @@ class KnownMotions:
         """
         jacobian = _rigid(self.points).reshape(6, -1)
         supposed = np.sqrt(np.einsum("in,ij,jn->", jacobian, self.variance, jacobian) / len(self.points))
-        return supposed * np.maximum(unexplained, _FLOOR) / np.sqrt(2 * (_SMOOTH**2 + 3 * _WHITE**2))
+        return supposed * np.maximum(unexplained, FLOOR) / np.sqrt(2 * (_SMOOTH**2 + 3 * _WHITE**2))
 
 
 @functools.lru_cache(maxsize=8)

@@ -217,7 +217,7 @@ def _table_step(sums: Any, rotation: Any, shift: Any) -> tuple[Any, Any]:
     middle, gap = rotation @ own + moved, away - turned @ own - moved
     across = rotation @ own @ moved.swapaxes(1, 2)
     inner = rotation @ second @ rotation.swapaxes(1, 2) + across + across.swapaxes(1, 2) + moved @ moved.swapaxes(1, 2)
-    outer = rotation @ (mixed - second @ back) - across + moved @ (away - turned @ own - moved).swapaxes(1, 2)
+    outer = rotation @ (mixed - second @ back) - across + moved @ gap.swapaxes(1, 2)
     inner, outer = inner - middle @ middle.swapaxes(1, 2), outer - middle @ gap.swapaxes(1, 2)
     turn = _rotation(_solve_inertia(inner, _torque(outer)))
     return turn, (middle + gap - turn @ middle)[..., 0]
