@@ -75,7 +75,8 @@ def neck_rows(base: Base, rig: Mapping[str, dict], adult: np.ndarray) -> np.ndar
     frame = np.stack([top - bottom, through])
     away = neck_points(base, rig, adult) - bottom @ adult
     shares = np.linalg.solve((frame @ adult)[:, 1:].T, away[:, 1:].T).T
-    return bottom + shares @ frame
+    rows = bottom + shares @ frame
+    return np.where(np.abs(rows) > 1e-9, rows, 0)  # what rounding leaves is no part of a joint
 
 
 def neck_points(base: Base, rig: Mapping[str, dict], adult: np.ndarray) -> np.ndarray:
@@ -110,7 +111,8 @@ def joint_rows(
             heads[row], tails[row] = _mean_row(hinge(adult), count), chin
         elif name.startswith("teeth"):
             teeth = np.arange(15060, 15128) if name == "teeth_upper" else np.arange(14992, 15060)
-            front = teeth[np.argsort(adult[teeth, 2])[-8:]]
+            # Nine: one in the middle and four mirrored pairs, so that no pair is cut and the tail lies in the middle.
+            front = teeth[np.argsort(adult[teeth, 2], kind="stable")[-9:]]
             heads[row], tails[row] = _mean_row(teeth, count), _mean_row(front, count)
         else:
             heads[row] = _mean_row(end_vertices(base, rig[name]["head"]), count)
@@ -123,8 +125,8 @@ def hinge(adult: np.ndarray) -> np.ndarray:
     eye = adult[14598:14742].mean(0)
     wanted = np.array([0.070, eye[1] - 0.028, eye[2] - 0.085])
     skin = adult[BODY]
-    left = np.argsort(np.linalg.norm(skin - wanted, axis=1))[:6]
-    right = np.argsort(np.linalg.norm(skin - wanted * [-1, 1, 1], axis=1))[:6]
+    left = np.argsort(np.linalg.norm(skin - wanted, axis=1), kind="stable")[:6]
+    right = np.argsort(np.linalg.norm(skin - wanted * [-1, 1, 1], axis=1), kind="stable")[:6]
     return np.concatenate([left, right])
 
 
