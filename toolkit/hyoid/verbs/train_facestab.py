@@ -46,7 +46,7 @@ class Job(JobModel):
     form: Literal["trust", "regress"] = Field(
         "trust", description="trust: which skin to rely on, carries over to unknown faces; regress: the paper's form"
     )
-    steps: int = Field(4500, ge=1, le=10_000_000, description="training steps")
+    steps: int = Field(5000, ge=1, le=10_000_000, description="training steps")
     batch: int = Field(64, ge=2, le=4096, description="pairs of faces a step")
     seed: int = Field(0, ge=0, description="of all random numbers")
     threads: int = Field(2, ge=1, le=256, description="processor threads")
@@ -84,13 +84,13 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     known = face_pairs.known_motions([learned for learned, _, _ in models], job.seed)
     motion = face_pairs.usual_motion(models[0][0])
     face = checkpoint.Face(rows, points, core, motion, known[: 0 if job.form == "regress" else None])
-    streams, validation = _streams(models, face, job.seed)
+    streams = [_pairs(faces, face, job.seed, 10 * n, strength) for n, (faces, _, strength) in enumerate(models)]
     recipe = train.Recipe(job.form, job.steps, job.batch, seed=job.seed)
     model = train.train(
-        streams, validation, face, recipe, config=_config(job), note=_note(job, streams), state=job.state,
+        streams, _others(models, face, job.seed), face, recipe, config=_config(job), note=_note(job, streams), state=job.state,
         threads=job.threads, report=report.stage(0.03, 0.98),
     )  # fmt: skip
-    baselines = _baselines(_streams(models, face, job.seed)[1])
+    baselines = _baselines(_others(models, face, job.seed))
     checkpoint.save(job.output, model)
     files.write_bytes(card, _card(job, model, baselines).encode())
     if job.state is not None:
@@ -150,16 +150,15 @@ def _models(job: Job, rows: np.ndarray, report: Report) -> list[tuple[Faces, Fac
     return [(kept(known), kept(others), strength) for known, others, strength in models]
 
 
-def _streams(models: list[tuple[Faces, Faces, Strength]], face: Face, seed: int) -> tuple[list[Pairs], list[Pairs]]:
-    """Pairs to learn from, and pairs of other people and variants to be judged by."""
+def _pairs(faces: Faces, face: Face, seed: int, number: int, strength: Strength) -> Pairs:
     from hyoid.synthetic.face_pairs import Pairs
 
-    streams, validation = [], []
-    for number, (known, others, strength) in enumerate(models):
-        for faces, into in ((known, streams), (others, validation)):
-            stream = 1000 * (seed + 1) + 10 * number + len(into) + (100 if into is validation else 0)
-            into.append(Pairs(faces, face.template, stream, strength))
-    return streams, validation
+    return Pairs(faces, face.template, 1000 * (seed + 1) + number, strength)
+
+
+def _others(models: list[tuple[Faces, Faces, Strength]], face: Face, seed: int) -> list[Pairs]:
+    """Pairs of other people and variants to be judged by, from the first one on."""
+    return [_pairs(others, face, seed, 100 + 10 * n, strength) for n, (_, others, strength) in enumerate(models)]
 
 
 def _config(job: Job) -> Any:
