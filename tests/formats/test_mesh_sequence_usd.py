@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hyoid.errors import InputError, UsageError
 from hyoid.formats.mesh_sequence import MeshSequence, open_sequence, write_sequence
+from hyoid.formats.mesh_sequence.usd_samples import SampleError, Samples
 from hyoid.formats.npz import write_npz
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdValidation, Vt
 
@@ -133,18 +136,82 @@ def test_a_new_file_is_valid_and_comes_back_bit_for_bit(tmp_path, suffix, frames
     assert (back.up, back.metres, back.fps) == ("Y", 1.0, 23.976 if frames > 1 else None)
 
 
-def test_samples_pass_through_files_that_are_gone_afterwards(tmp_path):
-    """A sequence longer than what is kept in memory at once comes out whole, twice in equal bytes, and alone."""
-    frames = 60
-    values = np.random.default_rng(0).normal(size=(frames, 60_000, 3)).astype(np.float32)  # 43 MB, 32 MiB a chunk
-    write_npz(tmp_path / "a.npz", {"points": values}, 0)
-    sequence = open_sequence([tmp_path / "a.npz"])
-    for name in ("b.usdc", "c.usdc"):
-        write_sequence(tmp_path / name, sequence, sequence.frames(), fps=25)
+def test_a_long_sequence_needs_no_memory_and_comes_out_whole(tmp_path):
+    """Samples wait in a file: 290 MB of them cost the process that writes them little, and come out in equal bytes."""
+    code = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from hyoid.formats.mesh_sequence import open_sequence, write_sequence
+np.save("a.npy", np.zeros((int(sys.argv[1]), 60_000, 3), np.float32))
+sequence = open_sequence([Path("a.npy")])
+values = np.arange(180_000, dtype=np.float64).reshape(-1, 3)
+write_sequence(Path(sys.argv[2]), sequence, (values + frame for frame in range(int(sys.argv[1]))), fps=25)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+
+    def megabytes(frames: int, name: str) -> float:
+        command = [sys.executable, "-c", code, str(frames), name]
+        done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+        return float(done.stdout)
+
+    assert megabytes(400, "b.usdc") < megabytes(4, "short.usdc") + 60
+    megabytes(400, "c.usdc")
     assert (tmp_path / "b.usdc").read_bytes() == (tmp_path / "c.usdc").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.usdc", "c.usdc"]
-    for frame, back in enumerate(open_sequence([tmp_path / "b.usdc"]).frames()):
-        assert np.array_equal(back, values[frame]), frame
+    names = ["a.npy", "b.usdc", "c.usdc", "short.usdc"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    values = np.arange(180_000, dtype=np.float64).reshape(-1, 3)
+    back = open_sequence([tmp_path / "b.usdc"])
+    assert len(back.names) == 400
+    for frame, points in zip((0, 1, 398, 399), (*back.frames(0, 2), *back.frames(398)), strict=True):
+        assert np.array_equal(points, values + frame), frame
+
+
+def marked(path: Path) -> None:
+    """Samples of two attributes, exported with their marks; the times come in any order."""
+    stage = Usd.Stage.Open(Sdf.Layer.CreateAnonymous(path.suffix))
+    mesh = UsdGeom.Mesh.Define(stage, "/mesh")
+    for attribute in (mesh.CreatePointsAttr(), mesh.CreateExtentAttr()):
+        attribute.Set([], 0)
+    with Samples(stage.GetRootLayer(), path) as samples:
+        for time in (2, 0, 1):
+            for name, rows in (("points", 5), ("extent", 2)):
+                samples.add(f"/mesh.{name}", time, np.full((rows, 3), 0.1 + time, np.float32))
+        assert stage.GetRootLayer().Export(str(path))
+        samples.fill(path)
+
+
+@pytest.mark.parametrize("suffix", [".usda", ".usdc"])
+def test_samples_take_the_places_of_their_marks(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    marked(path)
+    stage = Usd.Stage.Open(str(path))
+    mesh = UsdGeom.Mesh.Get(stage, "/mesh")
+    for attribute, rows in ((mesh.GetPointsAttr(), 5), (mesh.GetExtentAttr(), 2)):
+        assert attribute.GetTimeSamples() == [0, 1, 2]
+        for time in (0, 1, 2):
+            assert np.array_equal(np.asarray(attribute.Get(time)), np.full((rows, 3), 0.1 + time, np.float32))
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(("suffix", "found"), [(".usda", "0 marks"), (".usdc", "marks of /mesh.points are missing")])
+def test_a_file_without_the_marks_is_told(tmp_path, suffix, found):
+    path, empty, layer = tmp_path / f"a{suffix}", Sdf.Layer.CreateAnonymous(), Sdf.Layer.CreateAnonymous()
+    Sdf.AttributeSpec(Sdf.CreatePrimInLayer(layer, "/mesh"), "points", Sdf.ValueTypeNames.Point3fArray)
+    with Samples(layer, path) as samples:
+        samples.add("/mesh.points", 0, np.zeros((5, 3), np.float32))
+        empty.Export(str(path))
+        with pytest.raises(SampleError, match=found):
+            samples.fill(path)
+
+
+def test_text_for_a_binary_file_is_told(tmp_path):
+    path = tmp_path / "a.usdc"
+    with Samples(Sdf.Layer.CreateAnonymous(".usdc"), path) as samples:
+        samples._spans.append((0, 0))
+        path.write_text("#usda 1.0")
+        with pytest.raises(SampleError, match="unexpected form"):
+            samples.fill(path)
 
 
 def test_a_frame_with_other_points_is_named(tmp_path):

@@ -87,8 +87,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     streams = [_pairs(faces, face, job.seed, 10 * n, strength) for n, (faces, _, strength) in enumerate(models)]
     recipe = train.Recipe(job.form, job.steps, job.batch, seed=job.seed)
     model = train.train(
-        streams, _others(models, face, job.seed), face, recipe, config=_config(job), note=_note(job, streams), state=job.state,
-        threads=job.threads, report=report.stage(0.03, 0.98),
+        streams, _others(models, face, job.seed), face, recipe, config=_config(job), note=_note(job, streams),
+        state=job.state, threads=job.threads, report=report.stage(0.03, 0.98),
     )  # fmt: skip
     baselines = _baselines(_others(models, face, job.seed))
     checkpoint.save(job.output, model)

@@ -12,17 +12,14 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-_CHUNK = 32 << 20
-"""Bytes of new samples that are in memory at once; then they lie in a file of their own until the end."""
-_Set = Callable[[str, str, Any], None]
-"""Called with the path of a prim, an attribute and its value: the value of the frame at hand."""
+from hyoid.formats.mesh_sequence.usd_samples import SampleError, Samples
 
 
 class UsdError(Exception):
@@ -52,6 +49,7 @@ def main(arguments: list[str]) -> int:
     """Do what the arguments say; the exit code is 0 or 3."""
     os.environ.setdefault("USD_WRITE_NEW_USDC_FILES_AS_VERSION", "0.9.0")
     os.environ.setdefault("TF_ENV_SETTING_ALERTS_ENABLED", "0")  # it would print that the setting is set
+    os.environ["USD_DEFAULT_FILE_FORMAT"] = "usdc"  # of a .usd, which may be either
     if arguments[0] != "write":
         # A mapped file would count as memory of this process, frame by frame until all of it does.
         os.environ.setdefault("USDC_USE_PREAD", "1")
@@ -65,6 +63,9 @@ def main(arguments: list[str]) -> int:
             write(Path(arguments[1]), sys.stdin.buffer)
     except UsdError as failure:
         sys.stderr.write("\n" + json.dumps(failure.record) + "\n")
+        return 3
+    except SampleError as failure:
+        sys.stderr.write("\n" + json.dumps(UsdError(str(failure), "output").record) + "\n")
         return 3
     except BrokenPipeError:
         return 4  # nobody listens any more
@@ -161,15 +162,14 @@ def write(folder: Path, stream: IO[bytes]) -> None:
     frames = _incoming(stream, job["vertices"], job["frames"])
     part = Path(job["part"])
     layer = Sdf.Layer.CreateAnonymous(part.suffix)
-    chunks = _Chunks(layer, part)
-    if "source" in job:
-        turn = folder / "rotations.npy"
-        _refill(layer, job, frames, chunks, np.load(turn) if turn.exists() else None)
-    else:
-        _new(layer, job, np.load(folder / "faces.npy"), frames, chunks)
-    chunks.flush()
-    _export(layer, part)
-    chunks.remove()
+    with Samples(layer, part) as samples:
+        if "source" in job:
+            turn = folder / "rotations.npy"
+            _refill(layer, job, frames, samples, np.load(turn) if turn.exists() else None)
+        else:
+            _new(layer, job, np.load(folder / "faces.npy"), frames, samples)
+        _export(layer, part)
+        samples.fill(part)
 
 
 def _incoming(stream: IO[bytes], vertices: int, frames: int) -> Iterator[np.ndarray]:
@@ -180,55 +180,7 @@ def _incoming(stream: IO[bytes], vertices: int, frames: int) -> Iterator[np.ndar
         yield np.frombuffer(data, "<f8").reshape(-1, 3)
 
 
-class _Chunks:
-    """New time samples, kept in small files beside the part: the layer refers to the bytes there until it is exported.
-
-    USD keeps every sample of a layer in memory; arrays of a file on disk are only mapped.
-    """
-
-    def __init__(self, layer: Any, part: Path) -> None:
-        self.layer, self.part = layer, part
-        self.pending: list[tuple[str, float, Any]] = []
-        self.size = 0
-        self.files: list[Path] = []
-        self.opened: list[Any] = []
-
-    def add(self, path: str, time: float, value: Any) -> None:
-        """Note the value (a Vt array of float vectors) of an attribute at a time."""
-        self.pending.append((path, time, value))
-        self.size += 12 * len(value)
-        if self.size > _CHUNK:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is noted to a file, and let the layer have it from there."""
-        from pxr import Sdf
-
-        if not self.pending:
-            return
-        file = self.part.with_name(f"samples{len(self.files)}.usdc")
-        self.files.append(file)
-        chunk = Sdf.Layer.CreateAnonymous(".usdc")
-        types = Sdf.ValueTypeNames
-        for path, time, value in self.pending:
-            if not chunk.GetAttributeAtPath(path):
-                owner = Sdf.CreatePrimInLayer(chunk, Sdf.Path(path).GetPrimPath())
-                Sdf.AttributeSpec(owner, Sdf.Path(path).name, types.Float3Array)
-            chunk.SetTimeSample(path, time, value)
-        _export(chunk, file)
-        opened = Sdf.Layer.FindOrOpen(str(file))
-        self.opened.append(opened)
-        for path, time, _ in self.pending:
-            self.layer.SetTimeSample(path, time, opened.QueryTimeSample(path, time))
-        self.pending, self.size = [], 0
-
-    def remove(self) -> None:
-        """Delete the files: the export has all of them."""
-        for file in self.files:
-            file.unlink(missing_ok=True)
-
-
-def _new(layer: Any, job: dict[str, Any], faces: np.ndarray, frames: Iterator[np.ndarray], chunks: _Chunks) -> None:
+def _new(layer: Any, job: dict[str, Any], faces: np.ndarray, frames: Iterator[np.ndarray], samples: Samples) -> None:
     """One mesh prim in an empty layer, with a sample a frame from time code 0."""
     from pxr import Sdf, Usd, UsdGeom, Vt
 
@@ -250,7 +202,7 @@ def _new(layer: Any, job: dict[str, Any], faces: np.ndarray, frames: Iterator[np
     if job["frames"] == 1:
         values = np.ascontiguousarray(next(frames), np.float32)
         points.Set(Vt.Vec3fArray.FromNumpy(values))
-        extent.Set(_bounds(values))
+        extent.Set(Vt.Vec3fArray.FromNumpy(_bounds(values)))
         return
     stage.SetTimeCodesPerSecond(job["fps"])
     stage.SetFramesPerSecond(job["fps"])
@@ -259,24 +211,31 @@ def _new(layer: Any, job: dict[str, Any], faces: np.ndarray, frames: Iterator[np
     with Sdf.ChangeBlock():
         for number, values in enumerate(frames):
             values = np.ascontiguousarray(values, np.float32)
-            chunks.add(str(points.GetPath()), number, Vt.Vec3fArray.FromNumpy(values))
-            chunks.add(str(extent.GetPath()), number, _bounds(values))
+            samples.add(str(points.GetPath()), number, values)
+            samples.add(str(extent.GetPath()), number, _bounds(values))
 
 
 def _refill(
-    layer: Any, job: dict[str, Any], frames: Iterator[np.ndarray], chunks: _Chunks, rotations: np.ndarray | None
+    layer: Any, job: dict[str, Any], frames: Iterator[np.ndarray], samples: Samples, rotations: np.ndarray | None
 ) -> None:
     """The source's root layer with the points of its meshes replaced, over whatever it refers to."""
     from pxr import Sdf, UsdGeom, UsdUtils, Vt
 
     scene = _open(job["source"])
-    layer.TransferContent(scene.stage.GetRootLayer())
+    normals = [_normals(prim) if rotations is not None else None for prim in scene.prims]
+    replaced = {prim.GetPath().AppendProperty(name) for prim in scene.prims for name in ("points", "extent")}
+    replaced |= {normal.GetPath() for normal in normals if normal is not None}
+
+    def kept(kind: Any, field: str, source: Any, path: Any, *_: Any) -> bool:
+        return not (field == "timeSamples" and path in replaced)  # gigabytes, which would be read to be thrown away
+
+    root = Sdf.Path.absoluteRootPath
+    Sdf.CopySpec(scene.stage.GetRootLayer(), root, layer, root, kept, lambda *_: True)
     _move_references(layer, Path(job["source"]).parent, Path(job["target"]).parent, UsdUtils.ModifyAssetPaths)
     if job["fps"] and job["fps"] != job["source_fps"]:
         step = scene.stage.GetTimeCodesPerSecond() / (job["source_fps"] or scene.stage.GetTimeCodesPerSecond())
         layer.timeCodesPerSecond, layer.framesPerSecond = job["fps"] * step, job["fps"]
     types = Sdf.ValueTypeNames
-    normals = [_normals(prim) if rotations is not None else None for prim in scene.prims]
     for prim, normal in zip(scene.prims, normals, strict=True):
         owner = Sdf.CreatePrimInLayer(layer, prim.GetPath())
         kinds = {"points": types.Point3fArray, "extent": types.Float3Array}
@@ -291,23 +250,23 @@ def _refill(
 
     for number, (time, world) in enumerate(zip(scene.times, frames, strict=True)):
 
-        def put(path: str, name: str, value: Any, time: Any = time) -> None:
+        def put(path: str, name: str, value: np.ndarray, time: Any = time) -> None:
             whole = f"{path}.{name}"
             if time.IsDefault():
-                layer.GetAttributeAtPath(whole).default = value
+                layer.GetAttributeAtPath(whole).default = Vt.Vec3fArray.FromNumpy(value)
             else:
-                chunks.add(whole, time.GetValue(), value)
+                samples.add(whole, time.GetValue(), value)
 
         cache, first = UsdGeom.XformCache(time), 0
         for prim, count, normal in zip(scene.prims, scene.counts, normals, strict=True):
             matrix = np.array(cache.GetLocalToWorldTransform(prim))
             local = _into(world[first : first + count], matrix, prim)
-            put(str(prim.GetPath()), "points", Vt.Vec3fArray.FromNumpy(local))
+            put(str(prim.GetPath()), "points", local)
             put(str(prim.GetPath()), "extent", _bounds(local))
             if normal is not None and rotations is not None:
                 values = normal.Get(time)
                 turned = _turned(np.asarray(values, np.float64), matrix, rotations[number])
-                put(str(prim.GetPath()), normal.GetName(), Vt.Vec3fArray.FromNumpy(turned))
+                put(str(prim.GetPath()), normal.GetName(), turned)
             first += count
 
 
@@ -350,13 +309,16 @@ def _turned(normals: np.ndarray, matrix: np.ndarray, rotation: np.ndarray) -> np
     return np.ascontiguousarray(normals.reshape(-1, 3) @ (own @ rotation.T @ own.T), np.float32)
 
 
-def _bounds(points: np.ndarray) -> Any:
-    from pxr import Vt
-
-    return Vt.Vec3fArray.FromNumpy(np.stack([points.min(0), points.max(0)]).astype(np.float32))
+def _bounds(points: np.ndarray) -> np.ndarray:
+    return np.stack([points.min(0), points.max(0)]).astype(np.float32)
 
 
 def _export(layer: Any, path: Path) -> None:
+    """Write a layer to a file.
+
+    Raises:
+        UsdError: of the kind ``output``, USD could not.
+    """
     from pxr import Tf
 
     try:
