@@ -14,6 +14,7 @@ from hyoid.characters.fit.transfer import plain_mesh
 from hyoid.geometry import rotations
 from hyoid.geometry.rigid import Rigid
 from hyoid.synthetic import expressions
+from hyoid.systems.facestab import checkpoint, infer
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
@@ -75,9 +76,14 @@ def _gap(found: Rigid, truth: Rigid, points: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Places:
-    """The canonical points on the skin of ICT-FaceKit: see ``face_points.FacePoints``; masks of its regions."""
+    """The canonical points on the skin of ICT-FaceKit: see ``face_points.FacePoints``; masks of its regions.
+
+    ``lie`` are the places of the points themselves among the ``vertices`` that they are read off, in the neutral face.
+    """
 
     found: Any
+    lie: np.ndarray
+    vertices: np.ndarray
     mask: np.ndarray
     face: np.ndarray
     narrow: np.ndarray
@@ -85,6 +91,10 @@ class Places:
     def of(self, vertices: np.ndarray) -> np.ndarray:
         """The points of vertices (..., V, 3)."""
         return self.found.of(vertices)
+
+    def weights(self, name: str) -> checkpoint.Model:
+        """Weights that come with Hyoid, for these points."""
+        return infer.shown_on(checkpoint.load(checkpoint.find(name)), self.found, self.lie, self.vertices)
 
 
 def points_on(model: ict_data.Model, rows: np.ndarray, indices: np.ndarray | None = None) -> Places:
@@ -94,7 +104,7 @@ def points_on(model: ict_data.Model, rows: np.ndarray, indices: np.ndarray | Non
     found = face_points.find(plain_mesh(neutral, faces), rows)
     face, narrow = (found.mask * (found.vertices < region.stop).all(1) for region in (FACE, NARROW))
     if indices is None:
-        return Places(found, found.mask, face, narrow)
+        return Places(found, found.of(neutral), neutral, found.mask, face, narrow)
     known = neutral[indices]
     distances, nearest = cKDTree(known).query(found.of(neutral), 4)
     spacing = float(np.median(cKDTree(known).query(known, 2)[0][:, 1]))
@@ -102,7 +112,7 @@ def points_on(model: ict_data.Model, rows: np.ndarray, indices: np.ndarray | Non
     shares = weights / weights.sum(1, keepdims=True)
     mask = found.mask * (distances[:, 0] < spacing)
     sparse = face_points.FacePoints(nearest.astype(np.int32), shares, mask, found.distances)
-    return Places(sparse, mask, mask, mask)
+    return Places(sparse, found.of(neutral), known, mask, mask, mask)
 
 
 def draw(

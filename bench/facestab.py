@@ -55,9 +55,9 @@ def run(
     if ict is None:
         raise UsageError("the bench needs a face model whose skull is known", expected="--ict FOLDER of ICT-FaceKit")
     model = ict_data.model(Path(ict))
-    shipped = {label: checkpoint.load(checkpoint.find(name)) for label, name in WEIGHTS.items()}
-    rows = next(iter(shipped.values())).face.rows
+    rows = checkpoint.load(checkpoint.find(WEIGHTS["ours, never saw ICT"])).face.rows
     points = points_on(model, rows)
+    shipped = {label: points.weights(name) for label, name in WEIGHTS.items()}
     groups = expressions.groups(ict_data.EXPRESSIONS)
     result: dict[str, Any] = {"pairs": count, "seed": seed, "points": int(points.mask.sum())}
     sets = {
@@ -80,7 +80,7 @@ def run(
     result["certainty, narrow face, noise"] = certainty(own, sets["pair, noise"], points)
     folder = pairs or Path(__file__).resolve().parents[2] / "shared" / "parity" / "facestab" / "ict_pairs"
     if (folder / "arrays.npz").is_file():
-        result["reference pairs"] = reference(folder, model, shipped)
+        result["reference pairs"] = reference(folder, model, rows)
     report.progress(0.8, "a performance")
     result["performance of 200 frames, narrow face, noise"] = drift(model, points, shipped, seed)
     report.progress(0.88, "speed")
@@ -141,7 +141,7 @@ def learned(weights: checkpoint.Model, pairs: Pairs, points: Any, mask: np.ndarr
 
 def left_out(pairs: Pairs, points: Any) -> dict[str, Any]:
     """Pairs made of shapes that the weights were not trained on (neither ICT's nor the human's)."""
-    weights = checkpoint.load(checkpoint.find("leave_groups_out"))
+    weights = points.weights("leave_groups_out")
     source, target = points.of(pairs.source.astype(np.float64)), points.of(pairs.target.astype(np.float64))
     return {
         "irls": pairs.errors(robust.geman_mcclure(source, target, points.narrow)),
@@ -203,14 +203,13 @@ def certainty(weights: checkpoint.Model, pairs: Pairs, points: Any) -> dict[str,
     }  # fmt: skip
 
 
-def reference(folder: Path, model: ict_data.Model, shipped: dict[str, Any]) -> dict[str, Any]:
+def reference(folder: Path, model: ict_data.Model, rows: np.ndarray) -> dict[str, Any]:
     """Pairs of a folder: the baselines against those that it states, and our weights."""
     arrays = np.load(folder / "arrays.npz", allow_pickle=False)
     source, target = arrays["in.source"].astype(np.float64), arrays["in.target"].astype(np.float64)
     truth = Rigid(arrays["out.true_rotation"], arrays["out.true_translation"])
     noisy = np.arange(len(source)) >= len(source) // 2
     where = truth.apply(source)
-    rows = next(iter(shipped.values())).face.rows
     points = points_on(model, rows, arrays["in.point_indices"])
     result: dict[str, Any] = {"folder": folder.name, "pairs": len(source), "points found": int(points.mask.sum())}
     answers = {"procrustes": robust.procrustes(source, target), "irls": robust.geman_mcclure(source, target)}
@@ -219,7 +218,8 @@ def reference(folder: Path, model: ict_data.Model, shipped: dict[str, Any]) -> d
             stated = Rigid(arrays[f"out.{name}_rotation"], arrays[f"out.{name}_translation"])
             gap = np.linalg.norm(found.apply(source) - stated.apply(source), axis=-1).max()
             result[f"{name}: largest difference from the stated answer, mm"] = float(gap)
-    for label, weights in shipped.items():
+    for label, name in WEIGHTS.items():
+        weights = points.weights(name)
         method = "facestab" if weights.form == "trust" else "regressor"
         motions = [
             infer.stabilise(

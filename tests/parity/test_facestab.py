@@ -60,16 +60,17 @@ def test_baselines_are_the_exact_answers(name, method):
 @pytest.mark.parametrize("name", cases())
 @pytest.mark.parametrize("weights", ["human", "facestab"])
 def test_learned_weights_beat_robust_alignment(name, weights, tmp_path, monkeypatch):
-    """Also those that have never seen the face model that the pairs are made of."""
+    """Also those that have never seen the face model of the pairs; the points lie between few vertices."""
     monkeypatch.setenv("HYOID_CACHE", str(tmp_path))
     case = arrays(name)
-    model = checkpoint.load(checkpoint.find(weights))
-    places = _facestab_data.points_on(ict_data.model(ICT), model.face.rows, case["in.point_indices"])
+    rows = checkpoint.load(checkpoint.find(weights)).face.rows
+    places = _facestab_data.points_on(ict_data.model(ICT), rows, case["in.point_indices"])
+    model = places.weights(weights)
     source, target = (places.of(case[key].astype(np.float64)) for key in ("in.source", "in.target"))
     found = concatenate([
         infer.stabilise(source[i : i + 1], target[i], mask=places.mask, model=model).motion for i in range(len(source))
     ])  # fmt: skip
     ours, irls = errors(found, case), case["out.irls_mm"]
     noisy = np.arange(len(ours)) >= len(ours) // 2
-    assert ours[noisy].mean() < irls[noisy].mean()
-    assert ours[~noisy].mean() < irls[~noisy].mean()
+    assert ours[noisy].mean() < 0.85 * irls[noisy].mean()
+    assert ours[~noisy].mean() < 0.75 * irls[~noisy].mean()

@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hyoid.characters.fit.face_points import FacePoints
 from hyoid.errors import InputError, WeightsError
 from hyoid.geometry import rotations
 from hyoid.geometry.rigid import Rigid, align, identity
 from hyoid.systems.facestab import checkpoint, infer, known, network, robust
 from hyoid.systems.facestab.known import KnownMotions
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 torch = pytest.importorskip("torch")
@@ -237,6 +239,62 @@ def test_what_is_not_known_is_left_to_the_network():
     with_known = infer.stabilise(torn, target, model=own).motion.apply(torn)
     without = replace(own, face=replace(own.face, known=own.face.known[:0]))
     assert np.abs(with_known - infer.stabilise(torn, target, model=without).motion.apply(torn)).max() < 0.05
+
+
+def coarse(count: int) -> tuple[FacePoints, np.ndarray, np.ndarray]:
+    """Points read off a mesh: each between its three nearest of some vertices; the points and the vertices."""
+    places = np.random.default_rng(2).normal(size=(200, 3)) * [50, 60, 20]
+    vertices = np.random.default_rng(3).normal(size=(count, 3)) * [50, 60, 20]
+    distances, nearest = cKDTree(vertices).query(places, 3)
+    weights = 1 / (distances + 1) ** 2
+    shares = weights / weights.sum(1, keepdims=True)
+    return FacePoints(nearest.astype(np.int32), shares, np.ones(200), distances[:, 0]), places, vertices
+
+
+def waves(points: np.ndarray) -> np.ndarray:
+    """(4, n, 3) smooth motions."""
+    phases = points @ np.random.default_rng(4).normal(0, 0.03, (3, 12))
+    return np.sin(phases).T.reshape(4, 3, -1).transpose(0, 2, 1)
+
+
+def test_known_motions_are_blurred_as_a_coarse_mesh_blurs_them():
+    points, places, vertices = coarse(150)
+    truth = points.of(waves(vertices))
+    shown = known.shown(waves(places), places, vertices, points.vertices, points.shares, points.mask)
+    assert np.abs(shown - truth).mean() < 0.5 * np.abs(waves(places) - truth).mean()
+    scaled = known.shown(waves(places), places / 10, vertices / 10, points.vertices, points.shares, points.mask)
+    np.testing.assert_allclose(scaled, shown, atol=1e-9)  # in any unit
+
+
+def test_known_motions_stay_on_a_fine_mesh():
+    _, places, _ = coarse(150)
+    corners = np.arange(600).reshape(200, 3)
+    vertices = np.repeat(places, 3, axis=0) + 0.3 * np.random.default_rng(5).normal(size=(600, 3))
+    shown = known.shown(waves(places), places, vertices, corners, np.full((200, 3), 1 / 3), np.ones(200))
+    assert np.abs(shown - waves(places)).max() < 1e-3
+
+
+def test_known_motions_of_points_that_are_missing_or_in_one_place():
+    points, places, vertices = coarse(150)
+    mask = (np.arange(200) % 3 > 0).astype(float)
+    places[2] = places[1]
+    motions = waves(places).astype(np.float16)
+    shown = known.shown(motions, places, vertices, points.vertices, points.shares, mask)
+    assert shown.dtype == np.float16
+    assert np.isfinite(shown).all()
+    assert np.array_equal(shown[:, mask == 0], motions[:, mask == 0])
+    assert not np.array_equal(shown[:, mask > 0], motions[:, mask > 0])
+
+
+def test_a_model_is_shown_on_a_mesh():
+    points, places, vertices = coarse(150)
+    own = model()
+    seen = infer.shown_on(own, points, places, vertices)
+    assert seen.parameters is own.parameters
+    wanted = known.shown(own.face.known, places, vertices, points.vertices, points.shares, points.mask)
+    assert np.array_equal(seen.face.known, wanted)
+    without = replace(own, face=replace(own.face, known=own.face.known[:0]))
+    assert infer.shown_on(without, points, places, vertices) is without
 
 
 def test_points_that_are_missing_do_not_matter_to_known_motions():

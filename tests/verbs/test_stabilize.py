@@ -14,6 +14,7 @@ from hyoid.formats import obj, take_npz
 from hyoid.formats.head_motion_files import read_csv
 from hyoid.formats.mesh_sequence import open_sequence
 from hyoid.geometry.rigid import Rigid
+from hyoid.systems.facestab import checkpoint
 
 from tests.characters.heads import decimated
 from tests.verbs import stabilize_files as files
@@ -71,6 +72,30 @@ def test_the_skull_stays_and_the_motion_comes_back(made, tmp_path, method):
     still = np.load(out[0])["vertices"].astype(float)
     # What was taken out and the motion make the meshes that were given.
     assert np.abs(found.apply(still) - vertices).max() < 1e-5
+
+
+def test_a_coarse_cloud_of_points_is_known_to_be_coarse(tmp_path, monkeypatch):
+    """The learned motions of skin are seen as the cloud can show them: it has no point where most of ours lie."""
+    from hyoid.systems.facestab import infer
+
+    vertices, motion = files.performance(FRAMES)
+    face = np.flatnonzero(files.skin()[0][:, 2] > 0.02)
+    source = files.write_npz(tmp_path / "cloud.npz", vertices[:, face[::4]], np.zeros((0, 4), np.int32))
+    seen, plain = [], infer.shown_on
+
+    def watched(model, points, places, cloud):
+        away = np.linalg.norm(points.of(cloud) - places, axis=1)[points.mask > 0]
+        seen.append((away, plain(model, points, places, cloud)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(infer, "shown_on", watched)
+    out = tmp_path / "head.csv"
+    assert hyoid(source, "--motion", out, "--target", "0") == 0
+    ((away, model),) = seen
+    assert 0.0005 < np.median(away) < 0.01  # metres, between the points and what is read off for them
+    change = np.abs(model.face.known - checkpoint.load(checkpoint.find("facestab")).face.known)
+    assert change.max() > 0.05  # millimetres
+    assert skull_error(read_csv(out)[0], motion).max() < 1.0
 
 
 def test_the_take_moves_the_skull_of_the_human_as_the_head_moved(made, tmp_path):

@@ -223,7 +223,10 @@ def find(job: Job, report: Report) -> Found:
         frame = most_neutral(canonical, mask, template, model.face.rows)
         target = _frame(sequence, frame)
     placement = face_points.placement_of(points, skin, target, placement.move.scale)
-    trained = model if job.method in ("facestab", "regressor") else None
+    trained = None
+    if job.method in ("facestab", "regressor"):
+        places = points.of(target) if len(sequence.faces) else placement.move.unapply(skin)
+        trained = infer.shown_on(model, points, places, target)
     result = infer.stabilise(
         canonical, millimetres * points.of(target), mask=mask, method=job.method, model=trained,
         progress=lambda share: report.progress(0.8 + 0.2 * share, "finding the skull"),

@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hyoid.errors import InputError
 from hyoid.geometry.rigid import Rigid, align, concatenate, identity, orthonormal
-from hyoid.systems.facestab import network, robust
+from hyoid.systems.facestab import known, network, robust
 from hyoid.systems.facestab.checkpoint import Model
-from hyoid.systems.facestab.known import FLOOR, KnownMotions, prepared, share
+from hyoid.systems.facestab.known import FLOOR, KnownMotions
 
 METHODS = ("facestab", "regressor", "irls", "l1", "procrustes")
 """``facestab`` is our trust network, ``regressor`` the paper's form, the others learn nothing."""
@@ -99,6 +99,19 @@ def stabilise(
     )
 
 
+def shown_on(model: Model, points: Any, places: np.ndarray, vertices: np.ndarray) -> Model:
+    """The model for one mesh: with the motions that it knows as the mesh shows them (see ``known.shown``).
+
+    Args:
+        points: a ``characters.fit.face_points.FacePoints``. places: (K, 3), where the canonical points themselves lie:
+            on a mesh ``points.of(vertices)``, in a coarse cloud between its points. vertices: (V, 3), its own.
+    """
+    if not len(model.face.known):
+        return model
+    motions = known.shown(model.face.known, places, vertices, points.vertices, points.shares, points.mask)
+    return replace(model, face=replace(model.face, known=motions))
+
+
 def _check(source: np.ndarray, target: np.ndarray, mask: np.ndarray, method: str, model: Model | None) -> None:
     assert method in METHODS, method
     if (
@@ -151,7 +164,7 @@ class _Solver:
         self.alike = float(size.sum(1).mean())  # points that err together
         self.known: KnownMotions | None = None
         if self.to_frame is not None and model is not None and model.form == "trust" and len(model.face.known):
-            self.known = prepared(model.face.template, model.face.known, mask)
+            self.known = known.prepared(model.face.template, model.face.known, mask)
 
     def __call__(self, source: np.ndarray) -> tuple[Any, ...]:
         source = np.where(self.used[:, None], np.asarray(source, np.float64), 0.0)
@@ -165,7 +178,7 @@ class _Solver:
         reasons = self._refusals(source, target, residuals)
         error = self.error_scale * self._expected(source, weights, residuals)
         if self.known is not None and unexplained is not None:
-            error += share(unexplained, 0.0) * (self.known.expected(unexplained) - error)
+            error += known.share(unexplained, 0.0) * (self.known.expected(unexplained) - error)
         most = np.quantile(weights[:, self.used], _MOST, axis=1)[:, None]
         trust = np.minimum(weights / np.maximum(most, 1e-12), 1.0)
         residuals[:, ~self.used] = np.nan
@@ -209,7 +222,7 @@ class _Solver:
                 learned = _between(learned, _composed(still, [step]), model.config.habit, start)
             if self.known is not None:
                 steps, unexplained = self.known.fit(start, wanted)
-                part = share(unexplained, model.config.linear)
+                part = known.share(unexplained, model.config.linear)
                 learned = _between(learned, _composed(still, steps), part, start)
             found = learned.after(first)
         else:

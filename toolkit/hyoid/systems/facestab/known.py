@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# pyright: reportAttributeAccessIssue=false
 """The rigid motion between two expressions, with the motions of skin that are known found beside it.
 
 The difference of two aligned expressions is a small rigid motion, known motions in unknown amounts (normal about none,
@@ -14,6 +15,8 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+from scipy.interpolate import RBFInterpolator
+from scipy.spatial import cKDTree
 
 from hyoid.geometry import rotations
 
@@ -23,6 +26,8 @@ FLOOR = 0.15
 """Millimetres: no mesh is known better than this."""
 _TRUSTED, _SPREAD, _MOST = 48, 1.0, 0.9  # known motions; mm, the rest on trusted skin; quantile of weights: full trust
 _HALF, _STEEP = 0.85, 6  # millimetres that are left unexplained at which the answer counts half; how sharply
+_NEAR = 24  # points between which a motion is told
+_COARSE = 0.5  # distance of a point from its vertices, in distances of points, from which on it counts
 
 
 class KnownMotions:
@@ -125,6 +130,39 @@ def prepared(template: np.ndarray, motions: np.ndarray, mask: np.ndarray) -> Kno
         motions.astype(np.float16).tobytes(),
         (mask > 0).astype(np.uint8).tobytes(),
     )
+
+
+def shown(
+    motions: np.ndarray, places: np.ndarray, vertices: np.ndarray, corners: np.ndarray, shares: np.ndarray,
+    mask: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Known motions as a mesh shows them: where it is coarser than the points, a point moves as the mean of vertices
+    that are away from it, so its motion is blurred.
+
+    Args:
+        motions: (M, K, 3), of the points themselves. places: (K, 3) where the points lie on the mesh, in any unit.
+        vertices: (V, 3) of the mesh. corners: (K, n) which of them a point is read off, and shares (K, n) of them.
+        mask: (K,), above 0 for points that are there.
+
+    Returns:
+        (M, K, 3) motions; those of points that lie closely between their vertices hardly change.
+    """
+    used = mask > 0
+    corners, shares = corners[used], shares[used]
+    spacing = float(np.median(cKDTree(places[used]).query(places[used], 2)[0][:, 1]))
+    points, vertices = places[used] / max(spacing, 1e-12), vertices / max(spacing, 1e-12)
+    near, row = np.unique(corners, return_inverse=True)
+    own = motions[:, used].astype(np.float64)
+    table = own.transpose(1, 0, 2).reshape(len(points), -1)
+    # The little smoothing lets two points lie in one place.
+    between = RBFInterpolator(points, table, neighbors=min(_NEAR, len(points)), kernel="linear", smoothing=1e-6)
+    there = between(vertices[near]).reshape(len(near), len(motions), 3)[row.reshape(corners.shape)]
+    blurred = (there * shares[..., None, None]).sum(1).transpose(1, 0, 2)
+    away = (shares * ((vertices[corners] - points[:, None]) ** 2).sum(-1)).sum(1)
+    part = away**2 / (away**2 + _COARSE**4)  # what lies between known points is a guess: a fine mesh needs none
+    found = motions.astype(np.float64).copy()
+    found[:, used] += part[:, None] * (blurred - own)
+    return found.astype(motions.dtype)
 
 
 def share(unexplained: np.ndarray, least: float) -> np.ndarray:
