@@ -131,6 +131,15 @@ def run(frames: int = 10_000, kinds: tuple[str, ...] = tuple(KINDS)) -> dict[str
     return {"runs": rows, "goal_mb": GOAL_MB, "met": all(row["peak_mb"] < GOAL_MB for row in rows)}
 
 
+def show(result: dict[str, Any]) -> str:
+    """A line a run."""
+    lines = [
+        f"{row['kind']}, {row['frames']} frames of {row['vertices']} vertices: {row['peak_mb']} MB, {row['seconds']} s"
+        for row in result["runs"]
+    ]
+    return "\n".join([*lines, f"goal {result['goal_mb']} MB: {'met' if result['met'] else 'missed'}"])
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=SUMMARY)
     parser.add_argument("--frames", type=int, default=10_000)
