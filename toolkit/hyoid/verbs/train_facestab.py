@@ -46,7 +46,7 @@ class Job(JobModel):
     form: Literal["trust", "regress"] = Field(
         "trust", description="trust: which skin to rely on, carries over to unknown faces; regress: the paper's form"
     )
-    steps: int = Field(5000, ge=1, le=10_000_000, description="training steps")
+    steps: int = Field(10_000, ge=1, le=10_000_000, description="training steps")
     batch: int = Field(64, ge=2, le=4096, description="pairs of faces a step")
     seed: int = Field(0, ge=0, description="of all random numbers")
     threads: int = Field(2, ge=1, le=256, description="processor threads")

@@ -58,7 +58,7 @@ class Recipe:
     """
 
     form: str = "trust"
-    steps: int = 5000
+    steps: int = 10_000
     batch: int = 64
     rate: float = 2e-3
     decay: float = 1e-3
