@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from scipy.interpolate import RBFInterpolator
+from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from hyoid.geometry import rotations
@@ -26,7 +26,7 @@ FLOOR = 0.15
 """Millimetres: no mesh is known better than this."""
 _TRUSTED, _SPREAD, _MOST = 48, 1.0, 0.9  # known motions; mm, the rest on trusted skin; quantile of weights: full trust
 _HALF, _STEEP = 0.85, 6  # millimetres that are left unexplained at which the answer counts half; how sharply
-_NEAR = 24  # points between which a motion is told
+_NEAR, _SMOOTHING = 24, 1e-6  # points between which a motion is told
 _COARSE = 0.5  # distance of a point from its vertices, in distances of points, from which on it counts
 
 
@@ -153,16 +153,32 @@ def shown(
     points, vertices = places[used] / max(spacing, 1e-12), vertices / max(spacing, 1e-12)
     near, row = np.unique(corners, return_inverse=True)
     own = motions[:, used].astype(np.float64)
+    rows = np.repeat(np.arange(len(points)), shares.shape[1])
+    mixed = csr_matrix((shares.ravel(), (rows, row.ravel())), (len(points), len(near)))
     table = own.transpose(1, 0, 2).reshape(len(points), -1)
-    # The little smoothing lets two points lie in one place.
-    between = RBFInterpolator(points, table, neighbors=min(_NEAR, len(points)), kernel="linear", smoothing=1e-6)
-    there = between(vertices[near]).reshape(len(near), len(motions), 3)[row.reshape(corners.shape)]
-    blurred = (there * shares[..., None, None]).sum(1).transpose(1, 0, 2)
+    blurred = mixed @ (_between(points, vertices[near]) @ table)
+    blurred = blurred.reshape(len(points), len(motions), 3).transpose(1, 0, 2)
     away = (shares * ((vertices[corners] - points[:, None]) ** 2).sum(-1)).sum(1)
     part = away**2 / (away**2 + _COARSE**4)  # what lies between known points is a guess: a fine mesh needs none
     found = motions.astype(np.float64).copy()
     found[:, used] += part[:, None] * (blurred - own)
     return found.astype(motions.dtype)
+
+
+def _between(points: np.ndarray, others: np.ndarray) -> csr_matrix:
+    """(m, n) what each of points (n, 3) counts in a value at other ones (m, 3): radial basis functions, linear in the
+    distance with a constant, through the nearest points. The little smoothing lets two points lie in one place.
+    """
+    count = min(_NEAR, len(points))
+    distances, nearest = (values.reshape(len(others), count) for values in cKDTree(points).query(others, count))
+    square = ((points[nearest][:, :, None] - points[nearest][:, None]) ** 2).sum(-1)
+    system = np.ones((len(others), count + 1, count + 1))
+    system[:, :count, :count] = _SMOOTHING * np.eye(count) - np.sqrt(square)
+    system[:, count, count] = 0
+    wanted = np.concatenate([-distances, np.ones((len(others), 1))], 1)
+    weights = np.linalg.solve(system, wanted[..., None])[:, :count, 0]
+    rows = np.repeat(np.arange(len(others)), count)
+    return csr_matrix((weights.ravel(), (rows, nearest.ravel())), (len(others), len(points)))
 
 
 def share(unexplained: np.ndarray, least: float) -> np.ndarray:
