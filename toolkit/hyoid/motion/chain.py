@@ -144,17 +144,17 @@ def clean(
     clip = _Clip(skeleton, body, bones.height(lengths) * scale, seen, times, fps, landmarks, scale, options)
     if precision is None:
         pixels, depth = trajectory.noise_along_rays(body[seen, 0], camera.focal)
-        precision = trajectory.precision_along_rays(body[:, 0], camera.focal, pixels, depth) * trust[:, None, None]
+        known = trajectory.precision_along_rays(body[:, 0], camera.focal, pixels, depth) * trust[:, None, None]
     else:
-        precision = np.where(seen[:, None, None], precision, 0.0) / scale**2
-    calm = trajectory.fit_path(trajectory.seen_only(body[:, 0], precision), fps)
+        known = np.where(seen[:, None, None], precision, 0.0) / scale**2
+    calm = trajectory.fit_path(trajectory.seen_only(body[:, 0], known), fps)
     rough = clip.posed(camera)
     if options.find_ground:
         placed = _placed(_smoothed(skeleton, rough, fps, 1.0), cameras.to_world(camera, calm))
         camera = _found_ground(skeleton, placed, camera, fps)
         rough = clip.posed(camera)
     turned = cameras.rotation(camera)
-    seen_path = cameras.to_world(camera, body[:, 0]), turned @ precision @ turned.T
+    seen_path = cameras.to_world(camera, body[:, 0]), turned @ known @ turned.T
     # Whether feet stand is judged with the noise still there: it tells how far to trust them.
     feet = _ankles(skeleton, _smoothed(skeleton, rough, fps, 1.0))
     found, fly, path = _stand(feet, seen_path, cameras.to_world(camera, calm), fps, options)
