@@ -201,8 +201,8 @@ def test_ten_minutes_take_seconds_and_nothing_depends_on_chance():
     truth = walks.walk(seconds=40, speed=0.2)
     start = time.process_time()
     first = _cleaned(truth, 5)
-    # 1200 frames in 3 s of one core; 18 000 then take less than a minute even on a slow one.
-    assert time.process_time() - start < 3
+    # 1200 frames take half a second of a fast core; 18 000 then take minutes at most even on a slow and busy one.
+    assert time.process_time() - start < 12
     second = _cleaned(truth, 5)
     np.testing.assert_allclose(first.pose.rotations, second.pose.rotations, atol=1e-4)
 
