@@ -290,7 +290,8 @@ def test_it_learns_real_poses_by_heart():
     motion = motion_clips.load(MOCAP)
     stream = Windows(motion, motion_clips.split(motion).train, 1, 0, Settings(noise=0.0))
     image, truth = (array[:, 0] for array in stream.batch(64))
-    assert learned(Config(channels=64, blocks=2), image, truth, 500) < 0.008  # metres; 3 mm here, and a machine's last digits matter
+    # Metres; 3 mm where it was tried, and a machine's last digits change the way there.
+    assert learned(Config(channels=64, blocks=2), image, truth, 500) < 0.008
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
