@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole way of one person: camera-space joints in, a clean pose of a skeleton on the ground out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hyoid.errors import InputError
+from hyoid.geometry import rotations as turns
+from hyoid.motion import (
+    bones,
+    cameras,
+    contacts,
+    foot_lock,
+    ground,
+    joint_rotations,
+    quality,
+    skeletons,
+    smoothing,
+    time_bases,
+    trajectory,
+)
+from hyoid.motion.cameras import Camera
+from hyoid.motion.contacts import Contacts, Thresholds
+from hyoid.motion.quality import Quality
+from hyoid.motion.skeletons import Pose, Skeleton
+
+_CALM_FEET = (6.0, 4.0, 2.5)
+"""Hertz: what feet do faster is left out when it comes to whether they stand; less for feet that tremble more."""
+_TREMBLING = 0.12  # metres a second
+_LEANING = 0.08  # radians
+_NOISIEST = 0.5  # metres a second by which thresholds are widened at most
+_LEG = ("thigh", "shin", "foot", "toe")
+_EXTREMITIES = ("hand", "foot", "toe", "forearm", "shin")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to do.
+
+    Attributes:
+        strength: of the smoothing of rotations, 0 to 1. calm: take out noise that is measured in the clip itself.
+        lock: plant the feet.
+        find_ground: fit the ground and with it the camera's height, pitch and roll; otherwise those given count.
+        thresholds: when feet stand.
+    """
+
+    strength: float = 1.0
+    calm: bool = True
+    lock: bool = True
+    find_ground: bool = True
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+
+@dataclass(frozen=True)
+class Performance:
+    """One person's clip.
+
+    Attributes:
+        pose: of the skeleton, on the ground. unlocked: the same without planted feet.
+        camera: as it stands above the ground, in the skeleton's metres. joints: (F, 17, 3) metres, world, of the pose.
+        standing: (F, 2) left and right foot. probability: (F, 2). airborne: (F,). seen: (F,). hidden: (F,) bool: long
+            gaps, where the pose is only a guess.
+        scale: metres of the skeleton's world for a unit of the joints. quality: figures.
+    """
+
+    pose: Pose
+    unlocked: Pose
+    camera: Camera
+    joints: np.ndarray
+    standing: np.ndarray
+    probability: np.ndarray
+    airborne: np.ndarray
+    seen: np.ndarray
+    hidden: np.ndarray
+    scale: float
+    quality: Quality
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """What is known about a person: joints ``body`` (F, 17, 3) in camera space, in the skeleton's size."""
+
+    skeleton: Skeleton
+    body: np.ndarray
+    height: float
+    seen: np.ndarray
+    times: np.ndarray
+    fps: float
+    landmarks: np.ndarray | None
+    scale: float
+    options: Settings
+
+    def posed(self, camera: Camera) -> Pose:
+        """The pose that every frame has by itself, without single jumps, its pelvis at the origin."""
+        joints = (self.body - self.body[:, :1]) @ cameras.rotation(camera).T
+        pose = joint_rotations.from_joints(self.skeleton, joints, fps=self.fps, landmarks=self.landmarks)
+        return Pose(smoothing.without_outliers(pose.rotations, self.fps), pose.root)
+
+
+def clean(
+    skeleton: Skeleton,
+    joints: np.ndarray,
+    camera: Camera,
+    fps: float,
+    *,
+    confidence: np.ndarray | None = None,
+    precision: np.ndarray | None = None,
+    landmarks: np.ndarray | None = None,
+    settings: Settings | None = None,
+) -> Performance:
+    """A clean performance of camera-space joints of a steady frame rate.
+
+    The skeleton keeps its size: joints are scaled about the camera until their legs are as long as its own, which
+    changes nothing in the picture.
+
+    Args:
+        joints: (F, 17, 3) camera space, in any unit; NaN in frames without a detection. Lifted joints get their place
+            from :func:`trajectory.root_path`.
+        confidence: (F,) 0..1, or None.
+        precision: (F, 3, 3) inverse covariance of the pelvis, in the unit of the joints, or None to measure the noise.
+        landmarks: (17, 3), see :func:`joint_rotations.from_joints`.
+
+    Raises:
+        InputError: joints of another shape, or no frame with a detection.
+    """
+    options = Settings() if settings is None else settings
+    joints = np.asarray(joints, np.float64)
+    times = time_bases.frame_times(len(joints), fps)
+    if joints.ndim != 3 or joints.shape[1:] != (17, 3):
+        raise InputError(f"joints have the shape {joints.shape}", expected="(frames, 17, 3)")
+    seen = np.all(np.isfinite(joints), axis=(1, 2))
+    whole = bones.checked(time_bases.fill(times, np.where(seen[:, None, None], joints, 0.0), seen))
+    trust = np.where(seen, 1.0 if confidence is None else np.asarray(confidence, np.float64), 0.0)
+    lengths = bones.lengths(whole, trust)
+    if not lengths[2] + lengths[3] > 0:
+        raise InputError("the legs have no length", expected="joints that are not all in one place")
+    scale = _leg(skeleton) / float(lengths[2] + lengths[3])
+    body = bones.with_lengths(whole, lengths) * scale
+    camera = replace(camera, height=camera.height * scale)
+    clip = _Clip(skeleton, body, bones.height(lengths) * scale, seen, times, fps, landmarks, scale, options)
+    if precision is None:
+        pixels, depth = trajectory.noise_along_rays(body[seen, 0], camera.focal)
+        known = trajectory.precision_along_rays(body[:, 0], camera.focal, pixels, depth) * trust[:, None, None]
+    else:
+        known = np.where(seen[:, None, None], precision, 0.0) / scale**2
+    calm = trajectory.fit_path(trajectory.seen_only(body[:, 0], known), fps)
+    rough = clip.posed(camera)
+    if options.find_ground:
+        placed = _placed(_smoothed(skeleton, rough, fps, 1.0), cameras.to_world(camera, calm))
+        camera = _found_ground(skeleton, placed, camera, fps)
+        rough = clip.posed(camera)
+    turned = cameras.rotation(camera)
+    seen_path = cameras.to_world(camera, body[:, 0]), turned @ known @ turned.T
+    # Whether feet stand is judged with the noise still there: it tells how far to trust them.
+    feet = _ankles(skeleton, _smoothed(skeleton, rough, fps, 1.0))
+    found, fly, path = _stand(feet, seen_path, cameras.to_world(camera, calm), fps, options)
+    pose = _calmed(skeleton, rough, fps, options, found.standing)
+    return _finished(clip, _placed(pose, path), camera, found, fly)
+
+
+def common_camera(performances: Sequence[Performance], camera: Camera) -> Camera:
+    """The camera above the one ground on which several people stand, for a second :func:`clean` of each of them.
+
+    Args:
+        performances: of everybody in the scene, cleaned with ``find_ground``. camera: with which they were cleaned.
+
+    Raises:
+        InputError: nobody ever stands.
+    """
+    points = []
+    for one in performances:
+        ankles, standing = one.joints[:, [6, 3]], one.standing
+        soles = ankles * [1.0, 0.0, 1.0]
+        # Each performance has a size and a camera of its own; camera space joins them.
+        points.append(cameras.to_world(camera, cameras.to_camera(one.camera, soles[standing]) / one.scale))
+    ups = [cameras.rotation(camera) @ cameras.rotation(one.camera).T @ [0.0, 1.0, 0.0] for one in performances]
+    found = np.concatenate([np.zeros((0, 3)), *points])
+    plane = ground.fit_plane(found, np.mean(ups, axis=0) if ups else None)
+    return cameras.levelled(camera, plane.normal, plane.offset)
+
+
+def _leg(skeleton: Skeleton) -> float:
+    """Metres of thigh and shin, the mean of both legs."""
+    rest = skeleton.rest
+    spans = [(leg.thigh, leg.shin, leg.foot) for leg in skeletons.legs(skeleton)]
+    return sum(float(np.linalg.norm(np.diff(rest[list(leg)], axis=0), axis=-1).sum()) for leg in spans) / 2
+
+
+def _calmed(skeleton: Skeleton, pose: Pose, fps: float, options: Settings, standing: np.ndarray) -> Pose:
+    """The pose without the noise that was measured in it, then smoothed as much as is asked for."""
+    if options.calm and options.strength > 0:
+        calm = smoothing.calmed(pose.rotations, fps)
+        if options.strength < 1:
+            calm = turns.slerp(pose.rotations, calm, np.full(calm.shape[:-1], options.strength))
+        pose = _turned(skeleton, pose, calm)
+    return _smoothed(skeleton, pose, fps, options.strength, standing)
+
+
+def _turned(skeleton: Skeleton, pose: Pose, quaternions: np.ndarray) -> Pose:
+    """The pose with other rotations (F, J, 4), its hips where they were."""
+    before, after = (
+        _hips(skeleton, Pose(turn, np.zeros_like(pose.root))) for turn in (pose.rotations, quaternions)
+    )  # fmt: skip
+    return Pose(quaternions, pose.root + before - after)
+
+
+def _placed(pose: Pose, path: np.ndarray) -> Pose:
+    """The pose with its pelvis on a path; ``root`` of the pose is the one for a pelvis at the origin."""
+    return replace(pose, root=pose.root + path)
+
+
+def _smoothed(skeleton: Skeleton, pose: Pose, fps: float, strength: float, standing: np.ndarray | None = None) -> Pose:
+    """Rotations smoothed, extremities less; windows of a leg do not cross the edges of its contacts (F, 2)."""
+    result = pose.rotations.copy()
+    groups: dict[tuple[bool, str], list[int]] = {}
+    outer = {
+        joint for role, members in skeleton.roles.items() if role.split(".")[0] in _EXTREMITIES for joint in members
+    }
+    legs = {
+        joint: role[-1] for role, members in skeleton.roles.items() if role.split(".")[0] in _LEG for joint in members
+    }
+    for joint in range(len(skeleton.parents)):
+        groups.setdefault((joint in outer, legs.get(joint, "")), []).append(joint)
+    for (less, side), members in groups.items():
+        edges = None if standing is None or not side else smoothing.segments_of(standing[:, "LR".index(side)])
+        window = smoothing.EXTREMITY_WINDOW if less else smoothing.WINDOW
+        result[:, members] = smoothing.savitzky_golay(
+            result[:, members], fps, window=window, strength=strength, segments=edges
+        )
+    return _turned(skeleton, pose, result)
+
+
+def _hips(skeleton: Skeleton, pose: Pose) -> np.ndarray:
+    places, _ = skeletons.forward(skeleton, pose)
+    return places[:, [skeleton.first("thigh.L"), skeleton.first("thigh.R")]].mean(1)
+
+
+def _found_ground(skeleton: Skeleton, pose: Pose, camera: Camera, fps: float) -> Camera:
+    """The camera above the plane of the places where a foot is slow and low."""
+    feet = _ankles(skeleton, pose)
+    calm = _calm(feet, np.zeros((len(feet), 3)), fps)
+    speed = contacts.speeds(calm, fps)
+    lower = calm[..., 1] <= calm[..., 1].min(1, keepdims=True) + 0.03
+    slow = lower & (speed <= np.quantile(speed, 0.4))
+    plane = ground.fit_plane(calm[slow], _upright(skeleton, pose), tolerance=max(0.03, 1.5 * _spread(feet - calm)))
+    return cameras.levelled(camera, plane.normal, plane.offset)
+
+
+def _upright(skeleton: Skeleton, pose: Pose) -> np.ndarray:
+    """(3,) up, as a body that stands or walks tells it, as far as it does so in one way only."""
+    places, _ = skeletons.forward(skeleton, pose)
+    ankles = places[:, [skeleton.first("foot.L"), skeleton.first("foot.R")]].mean(1)
+    body = places[:, skeleton.first("neck")] - ankles
+    length = np.linalg.norm(body, axis=-1)
+    rest = skeleton.rest
+    whole = rest[skeleton.first("neck"), 1] - rest[skeleton.first("foot.L"), 1]
+    given = np.array([0.0, 1.0, 0.0])
+    stands = (length > 0.9 * whole) & (body[:, 1] > 0.8 * length)
+    if stands.mean() < 0.2:
+        return given
+    directions = body[stands] / length[stands, None]
+    mean = np.median(directions, axis=0)
+    # Whoever leans this way and that does not tell where up is.
+    spread = float(np.median(np.linalg.norm(directions - mean, axis=-1)))
+    up = given + (mean - given) / (1 + (spread / _LEANING) ** 2)
+    away = float(np.hypot(up[0], up[2]) / up[1])
+    up[[0, 2]] *= min(1.0, np.tan(ground.TILT) / max(away, 1e-9))
+    return up / np.linalg.norm(up)
+
+
+def _calm(feet: np.ndarray, root: np.ndarray, fps: float) -> np.ndarray:
+    """Feet (F, 2, 3), told from the root, in the world: as little smoothed as their trembling allows."""
+    places = feet
+    for cutoff in _CALM_FEET:
+        places = smoothing.whittaker(feet, cutoff, fps) + root[:, None]
+        if contacts.calm_speed(contacts.speeds(places, fps)) < _TREMBLING:
+            break
+    return places
+
+
+def _spread(values: np.ndarray) -> float:
+    """A standard deviation that single wild values do not change."""
+    return 1.4826 * float(np.median(np.abs(values)))
+
+
+def _ankles(skeleton: Skeleton, pose: Pose) -> np.ndarray:
+    """(F, 2, 3) metres: the point below each ankle that is on the ground when the foot is flat."""
+    places, _ = skeletons.forward(skeleton, pose)
+    both = skeletons.legs(skeleton)
+    return np.stack([places[:, leg.foot] + [0.0, leg.sole[0, 1], 0.0] for leg in both], 1)
+
+
+def _stand(
+    feet: np.ndarray, seen: tuple[np.ndarray, np.ndarray], calm: np.ndarray, fps: float, options: Settings
+) -> tuple[Contacts, np.ndarray, np.ndarray]:
+    """Contacts, flight and path, each with the help of the others: twice is enough.
+
+    Args:
+        feet: (F, 2, 3) metres from the root. seen: path (F, 3) and its precision (F, 3, 3). calm: (F, 3) first path.
+    """
+    noise = _spread(feet - smoothing.whittaker(feet, _CALM_FEET[-1], fps))
+    root, fly = calm, np.zeros(len(calm), bool)
+    found = Contacts(np.zeros((len(calm), 2), bool), np.zeros((len(calm), 2)))
+    for _ in range(2):
+        places = _calm(feet, root, fps)
+        speed = contacts.speeds(places, fps)
+        trembling = min(contacts.calm_speed(speed), _NOISIEST)
+        limits = options.thresholds.widened(noise, 2 * trembling)
+        found = contacts.detect(places[..., 1], speed, fps, limits)
+        fly = contacts.airborne(found.standing, root[:, 1], fps)
+        if not options.lock:
+            break
+        root = foot_lock.correct_drift(
+            *seen, feet, found.standing, fps, slip=max(0.005, noise), height_noise=max(0.01, noise), airborne=fly
+        )
+    return found, fly, root
+
+
+def _finished(clip: _Clip, pose: Pose, camera: Camera, found: Contacts, fly: np.ndarray) -> Performance:
+    """The feet planted, and figures."""
+    skeleton, done = clip.skeleton, pose
+    planted = np.repeat(found.standing[..., None], 2, -1)
+    if clip.options.lock:
+        locked = foot_lock.lock(skeleton, pose, found.standing, clip.fps, airborne=fly)
+        done, planted = locked.pose, locked.planted
+    joints = joints_of(skeleton, done, clip.landmarks)
+    places, _ = skeletons.forward(skeleton, done)
+    keypoints = cameras.project(camera, np.where(clip.seen[:, None, None], clip.body, np.nan))
+    figures = quality.measure(
+        foot_lock.soles(skeleton, done), planted, joints[:, [13, 16]], bones.variance(places, skeleton.parents),
+        clip.fps, seen=clip.seen, reprojected=quality.reprojection(camera, joints, keypoints, clip.height),
+    )  # fmt: skip
+    hidden = time_bases.gaps(clip.times, clip.seen).hidden
+    return Performance(
+        done, pose, camera, joints, found.standing, found.probability, fly, clip.seen, hidden, clip.scale, figures
+    )
+
+
+def joints_of(skeleton: Skeleton, pose: Pose, landmarks: np.ndarray | None = None) -> np.ndarray:
+    """(F, 17, 3) metres: the seventeen joints of a posed skeleton, each carried by the joint it belongs to."""
+    places, world = skeletons.forward(skeleton, pose)
+    marks = skeletons.landmarks(skeleton) if landmarks is None else landmarks
+    neck, spine = skeleton.roles["neck"], skeleton.roles.get("spine", ()) or skeleton.roles["hips"]
+    carriers = [skeleton.first("hips")]
+    carriers += [skeleton.first(f"{part}.{side}") for side in "RL" for part in ("thigh", "shin", "foot")]
+    carriers += [spine[len(spine) // 2], spine[-1], neck[-1], neck[-1]]
+    carriers += [skeleton.first(f"{part}.{side}") for side in "LR" for part in ("arm", "forearm", "hand")]
+    result = places[:, carriers] + turns.rotate(world[:, carriers], marks - skeleton.rest[carriers])
+    result[:, 0] = (result[:, 1] + result[:, 4]) / 2
+    return result
