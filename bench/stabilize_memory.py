@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,7 +41,7 @@ def capture(folder: Path, frames: int, kind: str) -> Path:
     np.save(one, np.zeros((frames, 1, 3), np.float32))
     # A sequence that knows its length and gives its frames when they are asked for.
     source = open_sequence([one])
-    facts = {"vertices": VERTICES, "faces": faces, "fps": 30.0, "kind": kind if kind == "ply" else source.kind}
+    facts = {"vertices": VERTICES, "faces": faces, "fps": 30.0}
     target = folder / f"capture{KINDS[kind]}"
 
     def made() -> Iterator[np.ndarray]:
@@ -82,8 +81,6 @@ def peak(frames: int, kind: str) -> dict[str, Any]:
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command)
         seconds = time.monotonic() - begun
-        if still.is_dir():
-            shutil.rmtree(still)
     return {"kind": kind, "frames": frames, "vertices": VERTICES, "peak_mb": round(largest), "seconds": round(seconds)}
 
 

@@ -7,36 +7,22 @@ and the small official files from ``$HYOID_HACK`` where it asks for them.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hyoid.systems.hack import checkpoint
 
+from tests.parity.cases import ROOT, seeded
+
 torch = pytest.importorskip("torch")
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "parity"
-ROOT = Path(os.environ.get("HYOID_PARITY", SHARED))
 CASES = sorted(path.parent for path in (ROOT / "hack").glob("*/case.json"))
 TOLERANCE = 2e-5  # centimetres; the cases allow 1e-4, coordinates reach 60, float32 rounds them at 4e-6
 
 pytestmark = pytest.mark.skipif(not CASES, reason=f"no reference cases in {ROOT / 'hack'}")
-
-
-@cache
-def _seeded():
-    places = [folder / "seeded.py" for folder in (ROOT, SHARED)]  # other folders may hold cases alone
-    found = next((place for place in places if place.is_file()), places[0])
-    spec = importlib.util.spec_from_file_location("hyoid_parity_seeded", found)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _sheet(vertices: np.ndarray, uv: np.ndarray) -> str:
@@ -56,7 +42,7 @@ def _modes(state: dict, name: str) -> np.ndarray:
 
 def _write_folder(folder: Path, case: Path) -> tuple[dict, dict]:
     """The model folder that a case describes; returns its inputs and outputs."""
-    state, inputs, outputs, config = _seeded().read_case(case)
+    state, inputs, outputs, config = seeded().read_case(case)
     if config.get("needs_official_folder"):
         official = os.environ.get("HYOID_HACK")
         if not official:

@@ -7,11 +7,7 @@ compared went through our own reader. Cases without tensors hold losses, metrics
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +17,8 @@ torch = pytest.importorskip("torch")
 from hyoid.geometry import joint_errors  # noqa: E402
 from hyoid.systems.ktpformer import checkpoint, infer, network, train  # noqa: E402
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "parity"
-ROOT = Path(os.environ.get("HYOID_PARITY", SHARED))
+from tests.parity.cases import ROOT, seeded  # noqa: E402
+
 CASES = sorted(path.parent for path in (ROOT / "ktpformer").glob("*/case.json"))
 NETWORKS = [case for case in CASES if json.loads((case / "case.json").read_text())["tensors"]]
 OTHERS = [case for case in CASES if case not in NETWORKS]
@@ -30,18 +26,6 @@ TOLERANCE = 2e-5  # the cases allow 3e-4; outputs have a standard deviation of 1
 STAGES = {"kpa": "kpattention", "tpa": "tpattention", "ste0": "STEblocks.0", "tte0": "TTEblocks.0"}
 
 pytestmark = pytest.mark.skipif(not CASES, reason=f"no reference cases in {ROOT / 'ktpformer'}")
-
-
-@cache
-def _seeded():
-    places = [folder / "seeded.py" for folder in (ROOT, SHARED)]  # other folders may hold cases alone
-    found = next((place for place in places if place.is_file()), places[0])
-    spec = importlib.util.spec_from_file_location("hyoid_parity_seeded", found)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _near(found: np.ndarray, expected: np.ndarray, tolerance: float = TOLERANCE) -> None:
@@ -52,7 +36,7 @@ def _near(found: np.ndarray, expected: np.ndarray, tolerance: float = TOLERANCE)
 @pytest.fixture(scope="module", params=NETWORKS, ids=lambda case: case.name)
 def case(request, tmp_path_factory):
     """Model, inputs, outputs; the model comes out of a file as the published training writes it."""
-    state, inputs, outputs, config = _seeded().read_case(request.param)
+    state, inputs, outputs, config = seeded().read_case(request.param)
     path = tmp_path_factory.mktemp("ktpformer") / "model_243_CPN_best_epoch.bin"
     tensors = {f"module.{name}": torch.from_numpy(array) for name, array in state.items()}
     torch.save({"epoch": 1, "random_state": np.random.RandomState(0), "model_pos": tensors}, path)
@@ -91,7 +75,7 @@ def test_fast_forward_and_mirror_averaging(case):
 
 @pytest.mark.parametrize("folder", OTHERS, ids=lambda case: case.name)
 def test_losses_metrics_and_windows(folder):
-    _, inputs, outputs, config = _seeded().read_case(folder)
+    _, inputs, outputs, config = seeded().read_case(folder)
     predicted, target = inputs["pred"], inputs["target"]
     found = train.losses(
         torch.from_numpy(predicted), torch.from_numpy(target), tuple(config["joint_weights"]),

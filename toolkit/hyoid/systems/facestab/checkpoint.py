@@ -10,7 +10,6 @@ shapes that were learned from (see ``known.py``), none for the regressor.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from hyoid import weights
 from hyoid.errors import WeightsError
-from hyoid.files import data_folder, sha256_of, write_bytes
+from hyoid.files import data_folder, sha256_of
 from hyoid.systems.facestab import network
 
 FORMAT = "hyoid.facestab"
@@ -109,23 +109,9 @@ def load(path: Path) -> Model:
     """
     path = Path(path)
     expected = "weights written by 'hyoid train facestab'"
-    if not path.is_file():
-        raise WeightsError("the file does not exist", path=path, expected=expected)
-    if path.stat().st_size > _LARGEST:
-        raise WeightsError(f"{path.stat().st_size} bytes", path=path, expected=expected)
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as archive:
-            note = json.loads((archive.metadata() or {}).get("hyoid", "{}"))
-            arrays = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118  it is no mapping
-    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
-        raise WeightsError(f"is not a sound safetensors file ({error})", path=path, expected=expected) from None
-    if not isinstance(note, dict) or note.get("format") != FORMAT or note.get("form") not in _FORMS:
-        found = f"holds {len(arrays)} arrays of another network"
-        raise WeightsError(found, path=path, expected=expected)
-    if note.get("version") != VERSION:
-        raise WeightsError(f"is of version {note.get('version')}", path=path, expected=f"version {VERSION}")
+    arrays, note = weights.read(path, FORMAT, VERSION, expected=expected, largest=_LARGEST)
+    if note.get("form") not in _FORMS:
+        raise WeightsError(f"holds {len(arrays)} arrays of another network", path=path, expected=expected)
     try:
         config = _FORMS[note["form"]](**note["config"])
         own = {name: arrays.pop(f"face.{name}") for name in ("rows", "template", "core", "motion", "known")}
@@ -139,12 +125,7 @@ def load(path: Path) -> Model:
 
 
 def _check(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], face: Face, path: Path) -> None:
-    missing, foreign = sorted(set(shapes) - set(arrays)), sorted(set(arrays) - set(shapes))
-    if missing or foreign:
-        what = f"lacks '{missing[0]}'" if missing else f"holds '{foreign[0]}', which this network has not"
-        raise WeightsError(
-            f"{what} ({len(missing)} missing, {len(foreign)} too many)", path=path, expected="one network"
-        )
+    weights.check_names(arrays, shapes, path)
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
             raise WeightsError(f"'{name}' is {arrays[name].shape}", path=path, expected=str(shape))
@@ -165,8 +146,6 @@ def save(path: Path, model: Model) -> None:
     Raises:
         OutputError: see :func:`hyoid.files.part_file`.
     """
-    from safetensors.numpy import save as packed
-
     arrays = {name: np.ascontiguousarray(array, np.float16) for name, array in sorted(model.parameters.items())}
     arrays |= {
         "face.rows": np.ascontiguousarray(model.face.rows, np.int32),
@@ -175,5 +154,5 @@ def save(path: Path, model: Model) -> None:
         "face.motion": np.ascontiguousarray(model.face.motion, np.float32),
         "face.known": np.ascontiguousarray(model.face.known, np.float16),
     }
-    note = {**model.note, "format": FORMAT, "version": VERSION, "form": model.form, "config": asdict(model.config)}
-    write_bytes(path, packed(arrays, metadata={"hyoid": json.dumps(note, sort_keys=True)}))
+    note = {**model.note, "form": model.form, "config": asdict(model.config)}
+    weights.write(path, arrays, note, FORMAT, VERSION)

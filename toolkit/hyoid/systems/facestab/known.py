@@ -160,7 +160,7 @@ def shown(
     blurred = blurred.reshape(len(points), len(motions), 3).transpose(1, 0, 2)
     away = (shares * ((vertices[corners] - points[:, None]) ** 2).sum(-1)).sum(1)
     part = away**2 / (away**2 + _COARSE**4)  # what lies between known points is a guess: a fine mesh needs none
-    found = motions.astype(np.float64).copy()
+    found = motions.astype(np.float64)
     found[:, used] += part[:, None] * (blurred - own)
     return found.astype(motions.dtype)
 

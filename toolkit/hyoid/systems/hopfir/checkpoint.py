@@ -7,7 +7,6 @@ normalisation that the weights were trained with: they answer for no other. Mask
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyoid import weights
 from hyoid.errors import WeightsError
-from hyoid.files import sha256_of, write_bytes
+from hyoid.files import sha256_of
 from hyoid.systems.hopfir import network
 from hyoid.systems.hopfir.network import HUMAN36M, Config
 
@@ -67,22 +67,7 @@ def load(path: Path) -> Model:
             are not finite.
     """
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError("the file does not exist", path=path, expected=_EXPECTED)
-    if path.stat().st_size > _LARGEST:
-        raise WeightsError(f"{path.stat().st_size} bytes", path=path, expected=_EXPECTED)
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as archive:
-            note = json.loads((archive.metadata() or {}).get("hyoid", "{}"))
-            arrays = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118  it is no mapping
-    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
-        raise WeightsError(f"is not a sound safetensors file ({error})", path=path, expected=_EXPECTED) from None
-    if not isinstance(note, dict) or note.get("format") != FORMAT:
-        raise WeightsError(f"holds {len(arrays)} arrays of another network", path=path, expected=_EXPECTED)
-    if note.get("version") != VERSION:
-        raise WeightsError(f"is of version {note.get('version')}", path=path, expected=f"version {VERSION}")
+    arrays, note = weights.read(path, FORMAT, VERSION, expected=_EXPECTED, largest=_LARGEST)
     for name, value in _skeleton_note().items():
         if note.get(name) != value:
             raise WeightsError(
@@ -104,15 +89,11 @@ def save(path: Path, model: Model, *, half: bool = True) -> None:
     Raises:
         OutputError: see :func:`hyoid.files.part_file`.
     """
-    from safetensors.numpy import save as packed
-
     kind = np.float16 if half else np.float32
     arrays = {name: np.ascontiguousarray(array, kind) for name, array in sorted(model.parameters.items())}
     sizes = {letter: getattr(model.config, name) for letter, name in _SIZES.items()}
-    note = {
-        **model.note, **_skeleton_note(), **sizes, "refine": model.config.refine, "format": FORMAT, "version": VERSION,
-    }  # fmt: skip
-    write_bytes(path, packed(arrays, metadata={"hyoid": json.dumps(note, sort_keys=True)}))
+    note = {**model.note, **_skeleton_note(), **sizes, "refine": model.config.refine}
+    weights.write(path, arrays, note, FORMAT, VERSION)
 
 
 def _skeleton_note() -> dict[str, Any]:
@@ -142,12 +123,7 @@ def _config(note: Mapping[str, Any], path: Path) -> Config:
 
 
 def _check(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
-    missing, foreign = sorted(set(shapes) - set(arrays)), sorted(set(arrays) - set(shapes))
-    if missing or foreign:
-        what = f"lacks '{missing[0]}'" if missing else f"holds '{foreign[0]}', which this network has not"
-        raise WeightsError(
-            f"{what} ({len(missing)} missing, {len(foreign)} too many)", path=path, expected="one network"
-        )
+    weights.check_names(arrays, shapes, path)
     for name, shape in shapes.items():
         array = arrays[name]
         if array.shape != shape or array.dtype not in (np.float16, np.float32):

@@ -8,7 +8,6 @@ right. Our files are safetensors with one JSON note: the same names without the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from hyoid import weights
 from hyoid.errors import InputError, WeightsError
-from hyoid.files import sha256_of, write_bytes
+from hyoid.files import sha256_of
 from hyoid.systems.ktpformer import LEFT, LICENCE, PARENTS, RIGHT, torch_zip
 from hyoid.systems.ktpformer.config import Config, shapes_of
 
@@ -90,14 +90,11 @@ def save(path: Path, model: Model, *, half: bool = False) -> None:
     Raises:
         OutputError: see :func:`hyoid.files.part_file`.
     """
-    from safetensors.numpy import save as packed
-
     kind = np.float16 if half else np.float32
     arrays = {name: np.ascontiguousarray(array, kind) for name, array in sorted(model.parameters.items())}
     config = model.config
-    note = {**model.note, "format": FORMAT, "version": VERSION, "heads": config.heads, "parents": config.parents}
-    note |= {"left": config.left, "right": config.right}
-    write_bytes(path, packed(arrays, metadata={"hyoid": json.dumps(note, sort_keys=True)}))
+    tree = {"parents": config.parents, "left": config.left, "right": config.right}
+    weights.write(path, arrays, {**model.note, "heads": config.heads, **tree}, FORMAT, VERSION)
 
 
 def _official(path: Path) -> dict[str, np.ndarray]:
@@ -114,20 +111,8 @@ def _official(path: Path) -> dict[str, np.ndarray]:
 
 
 def _own(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as archive:
-            note = json.loads((archive.metadata() or {}).get("hyoid", "{}"))
-            arrays = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118  it is no mapping
-    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
-        raise WeightsError(
-            f"is neither a zip of torch.save nor a sound safetensors file ({error})", path=path, expected=EXPECTED
-        ) from None
-    if not isinstance(note, dict) or note.get("format") != FORMAT:
-        raise WeightsError(f"holds {len(arrays)} arrays of another network", path=path, expected=EXPECTED)
-    if note.get("version") != VERSION:
-        raise WeightsError(f"is of version {note.get('version')}", path=path, expected=f"version {VERSION}")
+    unsound = "is neither a zip of torch.save nor a sound safetensors file"
+    arrays, note = weights.read(path, FORMAT, VERSION, expected=EXPECTED, largest=_LARGEST, unsound=unsound)
     if not (isinstance(note.get("heads"), int) and _is_tree(note.get("parents"), note.get("left"), note.get("right"))):
         raise WeightsError("its note has no sound table of joints and heads", path=path, expected=EXPECTED)
     return arrays, note
