@@ -16,9 +16,11 @@ import pytest
 from hyoid.errors import InputError
 from hyoid.formats.npz import write_npz
 from hyoid.geometry import rotations
+from hyoid.geometry.human36m import MIRRORED, PARENTS
+from hyoid.geometry.human36m import NAMES as JOINTS
 from hyoid.synthetic import lift_pairs, motion_clips
 from hyoid.synthetic.lift_pairs import Settings, Windows
-from hyoid.synthetic.motion_clips import BONES, JOINTS, MIRRORED, PARENTS, Motion
+from hyoid.synthetic.motion_clips import BONES, Motion
 
 MOCAP = Path(__file__).resolve().parents[3] / "shared" / "data" / "mocap"
 BODY = (

@@ -6,17 +6,12 @@ from __future__ import annotations
 import numpy as np
 
 from hyoid.errors import InputError
+from hyoid.geometry import human36m
 
-NAMES: tuple[str, ...] = (
-    "pelvis", "hip.R", "knee.R", "ankle.R", "hip.L", "knee.L", "ankle.L", "spine", "thorax", "neck", "head",
-    "shoulder.L", "elbow.L", "wrist.L", "shoulder.R", "elbow.R", "wrist.R",
-)  # fmt: skip
-"""The order of Human3.6M; ``neck`` is the nose or the base of the skull, ``head`` the top of the head."""
-PARENTS = np.array([-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15])
-LEFT = np.array([4, 5, 6, 11, 12, 13])
-RIGHT = np.array([1, 2, 3, 14, 15, 16])
+PARENTS = np.array(human36m.PARENTS)
 ANKLE_SHARE = 0.039
 """Height of the ankle above the sole as a share of body height: joints end at the ankle, people do not."""
+_LEFT, _RIGHT = np.array(human36m.LEFT), np.array(human36m.RIGHT)
 _UPRIGHT = np.array([2, 3, 5, 6, 7, 8, 9, 10])  # bones that add up to the height; the legs count half each
 
 
@@ -33,7 +28,7 @@ def checked(joints: np.ndarray) -> np.ndarray:
     if len(bad):
         frame, joint, _ = bad[0]
         raise InputError(
-            f"frame {frame}, joint '{NAMES[joint]}' is not a finite number", expected="metres",
+            f"frame {frame}, joint '{human36m.NAMES[joint]}' is not a finite number", expected="metres",
             hint="Fill or drop the frames without a detection first",
         )  # fmt: skip
     return joints
@@ -65,8 +60,8 @@ def lengths(joints: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray
     if not (shares.sum(0) > 0).all() or (shares < 0).any():
         raise InputError("a joint has no positive weight in any frame", expected="scores of 0 or more")
     result = _weighted_median(measured(joints), shares)
-    mean = (result[LEFT] + result[RIGHT]) / 2
-    result[LEFT] = result[RIGHT] = mean
+    mean = (result[_LEFT] + result[_RIGHT]) / 2
+    result[_LEFT] = result[_RIGHT] = mean
     return result
 
 

@@ -115,7 +115,7 @@ def root_to_bone_axes(offsets: np.ndarray, axes: np.ndarray) -> np.ndarray:
 
 
 def landmarks(skeleton: Skeleton) -> np.ndarray:
-    """(17, 3) rest places of the body joints of :data:`hyoid.motion.bones.NAMES`, metres.
+    """(17, 3) rest places of the body joints of :data:`hyoid.geometry.human36m.NAMES`, metres.
 
     The spine point is half-way along the joints from pelvis to neck; the neck point is the joint that carries the head.
     """

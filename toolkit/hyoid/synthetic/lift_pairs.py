@@ -14,7 +14,8 @@ from zlib import crc32
 import numpy as np
 
 from hyoid.errors import InputError
-from hyoid.synthetic.motion_clips import BONES, COMBINE, KINDS, MIRRORED, PARENTS, Motion, frames_of
+from hyoid.geometry.human36m import MIRRORED, PARENTS
+from hyoid.synthetic.motion_clips import BONES, COMBINE, KINDS, Motion, frames_of
 
 # Bodies.
 BODY_SPREAD, BONE_SPREAD = 0.06, 0.05

@@ -21,15 +21,8 @@ import numpy as np
 from hyoid.errors import InputError
 from hyoid.formats.npz import read_npz
 from hyoid.geometry import rotations
+from hyoid.geometry.human36m import NAMES
 
-JOINTS = (
-    "pelvis", "right hip", "right knee", "right ankle", "left hip", "left knee", "left ankle", "spine", "thorax",
-    "neck", "head", "left shoulder", "left elbow", "left wrist", "right shoulder", "right elbow", "right wrist",
-)  # fmt: skip
-"""The 17 joints of Human3.6M, in the order of the field."""
-PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15)
-MIRRORED = (0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13)
-"""The joint on the other side of the body."""
 HEAD_TOP = 0.12
 """Metres from the joint of the head to its top, along the neck: motion capture has neither nose nor top of the head."""
 
@@ -62,7 +55,7 @@ def _combine() -> np.ndarray:
     for name, parent in zip(_BODY[1:], _BODY_PARENTS[1:], strict=True):
         chains[name] = [*chains[_BODY[parent]], name]
     chains["head_top"] = [*chains["head"], "head_top"]
-    found = np.zeros((len(JOINTS), len(BONES)), np.float32)
+    found = np.zeros((len(NAMES), len(BONES)), np.float32)
     for row, sources in enumerate(_SOURCES):
         for source in sources:
             for bone in chains[source]:

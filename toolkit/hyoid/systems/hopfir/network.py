@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyoid.geometry import human36m
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -66,14 +68,7 @@ class Skeleton:
         return tuple(other)
 
 
-HUMAN36M = Skeleton(
-    ("pelvis", "right hip", "right knee", "right ankle", "left hip", "left knee", "left ankle", "spine", "thorax",
-     "neck", "head", "left shoulder", "left elbow", "left wrist", "right shoulder", "right elbow", "right wrist"),
-    (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
-    ((1, 2, 3), (4, 5, 6)),
-    ((11, 12, 13), (14, 15, 16)),
-    (1, 1, 2.5, 2.5, 1, 2.5, 2.5, 1, 1, 1, 1.5, 1.5, 4, 4, 1.5, 4, 4),
-)  # fmt: skip
+HUMAN36M = Skeleton(human36m.NAMES, human36m.PARENTS, human36m.LEGS, human36m.ARMS, human36m.LOSS_WEIGHTS)
 """The 17 joints of Human3.6M, in the order of the field."""
 
 

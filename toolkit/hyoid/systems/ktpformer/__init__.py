@@ -8,7 +8,3 @@ official repository has no licence file and its weights come from Human3.6M; not
 """
 
 LICENCE = "LicenseRef-KTPFormer"
-PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15)
-"""The 17 joints of Human3.6M: pelvis, right leg, left leg, spine, thorax, neck, head, left arm, right arm."""
-LEFT = (4, 5, 6, 11, 12, 13)
-RIGHT = (1, 2, 3, 14, 15, 16)

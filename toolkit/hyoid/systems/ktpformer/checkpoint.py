@@ -18,7 +18,8 @@ import numpy as np
 from hyoid import weights
 from hyoid.errors import InputError, WeightsError
 from hyoid.files import sha256_of
-from hyoid.systems.ktpformer import LEFT, LICENCE, PARENTS, RIGHT, torch_zip
+from hyoid.geometry.human36m import LEFT, PARENTS, RIGHT
+from hyoid.systems.ktpformer import LICENCE, torch_zip
 from hyoid.systems.ktpformer.config import Config, shapes_of
 
 FORMAT = "hyoid.ktpformer"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hyoid.systems.ktpformer import LEFT, PARENTS, RIGHT
+from hyoid.geometry.human36m import LEFT, PARENTS, RIGHT
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def lift(
     The network does not force joint 0 to zero: subtract it for poses about the pelvis. It does not travel.
 
     Args:
-        keypoints: (frames, J, 2) pixels of the joints in the model's order (``hyoid.systems.ktpformer.PARENTS``), any
+        keypoints: (frames, J, 2) pixels of the joints in the model's order (``hyoid.geometry.human36m``), any
             number of frames from 1; 50 frames a second are what the published weights know.
         width, height: of the image, pixels.
 

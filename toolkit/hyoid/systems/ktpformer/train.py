@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-JOINT_WEIGHTS = (1.0, 1.0, 2.5, 2.5, 1.0, 2.5, 2.5, 1.0, 1.0, 1.0, 1.5, 1.5, 4.0, 4.0, 1.5, 4.0, 4.0)
-"""How much a joint of Human3.6M counts: the ends of limbs most."""
+from hyoid.geometry.human36m import LOSS_WEIGHTS
+
 CONSISTENCY, VELOCITY = 0.5, 2.0
 
 
@@ -27,7 +27,7 @@ class Losses:
 
 
 def losses(
-    predicted: Tensor, target: Tensor, joint_weights: tuple[float, ...] = JOINT_WEIGHTS, *,
+    predicted: Tensor, target: Tensor, joint_weights: tuple[float, ...] = LOSS_WEIGHTS, *,
     consistency: float = CONSISTENCY, velocity: float = VELOCITY,
 ) -> Losses:  # fmt: skip
     """All terms of predicted and target joints (B, F, J, 3).
