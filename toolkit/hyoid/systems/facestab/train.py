@@ -9,7 +9,6 @@ come to lie and where they belong, in millimetres (the paper does not give its l
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,8 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hyoid.errors import InputError, MissingToolError
-from hyoid.files import write_bytes
+from hyoid import training
 from hyoid.report import SILENT, Report
 from hyoid.systems.facestab import checkpoint, infer, network
 from hyoid.systems.facestab.checkpoint import Face, Model
@@ -89,7 +87,7 @@ def train(
     Raises:
         MissingToolError: torch is not installed. InputError: ``state`` belongs to another training.
     """
-    torch = _torch()
+    torch = training.torch_or_error()
     torch.set_num_threads(threads)
     config = config or (network.TrustConfig() if recipe.form == "trust" else network.RegressConfig())
     shapes = checkpoint.shapes_of(recipe.form, config, len(face.rows))
@@ -97,13 +95,13 @@ def train(
     parameters = {name: torch.tensor(array, requires_grad=True) for name, array in start.items()}
     optimiser = torch.optim.AdamW(parameters.values(), lr=recipe.rate, weight_decay=recipe.decay)
     key = json.dumps([asdict(recipe), asdict(config), note], sort_keys=True)
-    first = _resume(state, key, parameters, optimiser, streams)
+    first = training.resume(state, key, parameters, optimiser, {}, lambda note: _set_draws(streams, note))
     loss_of = _loss(recipe, config, face)
     recent: list[float] = []
     for step in range(first, recipe.steps):
         if step % _REFRESH == 0:
             if state is not None and step > first and step % (_REFRESH * _KEPT_EVERY) == 0:
-                _keep(state, key, step, parameters, optimiser, streams)
+                training.keep(state, key, step, parameters, optimiser, {}, _draws(streams))
             for stream in streams:
                 stream.refresh()
         for group in optimiser.param_groups:
@@ -129,7 +127,7 @@ def _rate(recipe: Recipe, step: int) -> float:
 
 def _loss(recipe: Recipe, config: Any, face: Face) -> Callable[..., tuple[Any, Any]]:
     """A function of parameters, target, source and masks: the loss, and the mean error in millimetres."""
-    torch = _torch()
+    torch = training.torch_or_error()
     template = torch.from_numpy(face.template)
     core = torch.from_numpy(face.core.astype(np.float32))
     share = (1 - _REST) * core / core.sum()
@@ -182,59 +180,11 @@ def _judged(made: Model, validation: Sequence[Stream]) -> Model:
     return Model(**{**vars(made), "note": {**made.note, **quality}})
 
 
-# --- an unfinished training -------------------------------------------------------------------------------------------
+def _draws(streams: Sequence[Stream]) -> dict[str, Any]:
+    """Where the random numbers of the streams are."""
+    return {"streams": [stream.random.bit_generator.state for stream in streams]}
 
 
-def _keep(path: Path, key: str, step: int, parameters: Any, optimiser: Any, streams: Sequence[Stream]) -> None:
-    from safetensors.numpy import save
-
-    arrays = {name: value.detach().numpy() for name, value in parameters.items()}
-    for name, value in parameters.items():
-        kept = optimiser.state[value]
-        arrays[f"adam.{name}.first"], arrays[f"adam.{name}.second"] = (
-            kept["exp_avg"].numpy(),
-            kept["exp_avg_sq"].numpy(),
-        )
-    states = [stream.random.bit_generator.state for stream in streams]
-    write_bytes(path, save(arrays, metadata={"step": str(step), "key": key, "streams": json.dumps(states)}))
-
-
-def _resume(path: Path | None, key: str, parameters: Any, optimiser: Any, streams: Sequence[Stream]) -> int:
-    """The step to go on with: 0, or where the state in the file is."""
-    if path is None or not path.is_file():
-        return 0
-    torch = _torch()
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as archive:
-            facts = archive.metadata() or {}
-            if facts.get("key") != key:
-                raise InputError(
-                    "holds another training", path=path, expected="the same data, recipe and seed",
-                    hint="Take another file, or remove it to begin anew",
-                )  # fmt: skip
-            step = int(facts["step"])
-            with torch.no_grad():
-                for name, value in parameters.items():
-                    value.copy_(torch.from_numpy(archive.get_tensor(name)))
-                    optimiser.state[value] = {
-                        "step": torch.tensor(float(step)),
-                        "exp_avg": torch.from_numpy(archive.get_tensor(f"adam.{name}.first")),
-                        "exp_avg_sq": torch.from_numpy(archive.get_tensor(f"adam.{name}.second")),
-                    }
-            for stream, kept in zip(streams, json.loads(facts["streams"]), strict=True):
-                stream.random.bit_generator.state = kept
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise InputError(f"is damaged ({error})", path=path, hint="Remove it to begin anew") from None
-    return step
-
-
-def _torch() -> Any:
-    with contextlib.suppress(ImportError):
-        import torch
-
-        return torch
-    raise MissingToolError(
-        "training needs torch, which is not installed", hint='Install it: pip install "hyoid[train]"'
-    )
+def _set_draws(streams: Sequence[Stream], note: dict[str, Any]) -> None:
+    for stream, kept in zip(streams, note["streams"], strict=True):
+        stream.random.bit_generator.state = kept

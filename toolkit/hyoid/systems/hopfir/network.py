@@ -251,7 +251,6 @@ def hop_block(
 def hop_attention(parameters: Parameters, name: str, heads: int, masks: Tensor, y: Tensor) -> Tensor:
     """(B, N, C): for each hop every joint of y (B, N, C) attends to the rings of all joints; the answers are mixed."""
     import torch
-    from torch.nn.functional import scaled_dot_product_attention
 
     hops, (batch, joints, channels) = len(masks), y.shape
     query = _linear(parameters, f"{name}.query", y)
@@ -261,8 +260,10 @@ def hop_attention(parameters: Parameters, name: str, heads: int, masks: Tensor, 
     both = torch.baddbmm(bias[:, None], tokens, weight.transpose(1, 2))  # (K + 1, B N, 2 C)
     both = both.reshape(hops * batch, joints, 2, heads, channels // heads).permute(2, 0, 3, 1, 4)
     query = query.reshape(batch, joints, heads, -1).transpose(1, 2)
-    found = scaled_dot_product_attention(query.repeat(hops, 1, 1, 1), both[0], both[1])
-    found = found.reshape(hops, batch, heads, joints, -1).permute(1, 3, 0, 2, 4)
+    keys, values = both.unflatten(1, (hops, batch))
+    # Torch's fused attention is many times slower on so few joints when it is differentiated.
+    shares = ((query * query.shape[-1] ** -0.5) @ keys.transpose(-1, -2)).softmax(-1)
+    found = (shares @ values).permute(1, 3, 0, 2, 4)
     return _linear(parameters, f"{name}.mix", found.reshape(batch, joints, hops * channels))
 
 
@@ -304,7 +305,7 @@ def refine_limbs(parameters: Parameters, name: str, skeleton: Skeleton, x: Tenso
         z = _linear(parameters, f"{name}.{kind}.2", _gelu(_linear(parameters, f"{name}.{kind}.0", z)))
         added.append(z.reshape(len(y), len(joints), -1))
         rows += joints
-    return x.index_add(1, torch.tensor(rows, device=x.device), _dropped(torch.cat(added, 1), dropout))
+    return x.index_add(1, torch.tensor(rows, device=x.device), _dropped(torch.cat(added, 1), dropout).to(x.dtype))
 
 
 def loss(found: Tensor, truth: Tensor, skeleton: Skeleton = HUMAN36M) -> Tensor:

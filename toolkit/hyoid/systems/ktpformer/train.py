@@ -1,17 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The losses of KTPFormer on windows of root-relative joints (B, F, J, 3), metres.
+# pyright: reportPrivateImportUsage=false
+"""Training of KTPFormer and its losses, on windows of root-relative joints (B, F, J, 3), metres.
 
-The published training scales the gradient by the loss itself (as if its square were minimised); these are the losses
-alone.
+The published training scales the gradient by the loss itself (as if its square were minimised); here it is the losses
+alone. Most steps see a few frames of each window only (:func:`thinned`): the frames of a window are much alike, so that
+a network learns more from few frames of many windows; the last steps see whole windows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from hyoid import training
 from hyoid.geometry.human36m import LOSS_WEIGHTS
+from hyoid.report import SILENT, Report
+from hyoid.systems.ktpformer import network
+from hyoid.systems.ktpformer.checkpoint import Model
+from hyoid.systems.ktpformer.config import Config, shapes_of
 
 CONSISTENCY, VELOCITY = 0.5, 2.0
 
@@ -56,3 +69,123 @@ def temporal_consistency(predicted: Tensor, weights: Tensor) -> Tensor:
 def velocity_error(predicted: Tensor, target: Tensor) -> Tensor:
     """Mean error of the joints' steps from frame to frame within windows."""
     return (predicted.diff(dim=1) - target.diff(dim=1)).norm(dim=-1).mean()
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+_GAIN = 1.414  # of the first weights of graph convolutions
+_FIRST_TOPOLOGY, _TABLE = 1e-6, 0.02
+_BUFFERS = ("running_mean", "running_var")
+_THINNED = ("Temporal_pos_embed", "gconv.M", "gconv.adj2")
+
+Batches = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+"""Of the number of the step and how many windows: normalised images (B, F, J, 2) and joints (B, F, J, 3), float32."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        steps, rate, decay: of AdamW. windows: of a step at whole length; there are more where they are thinned, so that
+            a step always sees about as many frames. kept: frames of a thinned window. whole: share of the steps, the
+            last ones, that see whole windows. drop_path: see ``network.Training``.
+        precision: of products, ``bfloat16`` or ``float32``; parameters are float32 in any case.
+    """
+
+    steps: int = 20_000
+    windows: int = 16
+    kept: int = 3
+    whole: float = 0.3
+    rate: float = 1e-3
+    decay: float = 0.05
+    drop_path: float = 0.0
+    precision: str = "float32"
+    seed: int = 0
+
+    def frames_at(self, step: int, frames: int) -> tuple[int, int]:
+        """How many windows a step takes, and how many frames of each."""
+        if step >= round(self.steps * (1 - self.whole)) or self.kept >= frames:
+            return self.windows, frames
+        return self.windows * frames // self.kept, self.kept
+
+    def seen(self, frames: int) -> int:
+        """Frames that the whole training sees."""
+        return sum(int(np.prod(self.frames_at(step, frames))) for step in range(self.steps))
+
+
+def train(
+    batches: Batches, config: Config, recipe: Recipe, *, note: dict[str, Any] | None = None, state: Path | None = None,
+    device: str = "cpu", report: Report = SILENT,
+) -> Model:  # fmt: skip
+    """A trained model; the same arguments give the same one on the same machine.
+
+    Args:
+        note: what the model says of itself beside the recipe. state: file that holds an unfinished training.
+
+    Raises:
+        InputError: ``state`` belongs to another training.
+    """
+    start = initial(config, recipe.seed)
+    schedule = training.Schedule(recipe.steps, recipe.rate, recipe.decay)
+
+    def loss_of(parameters: Mapping[str, Tensor], step: int) -> tuple[Tensor, Tensor]:
+        count, kept = recipe.frames_at(step, config.frames)
+        images, joints = (torch.from_numpy(array).to(device) for array in batches(step, count))
+        sizes = config
+        if kept < config.frames:
+            rows = torch.randperm(config.frames)[:kept].sort().values
+            images, joints = images[:, rows], joints[:, rows]
+            parameters, sizes = thinned(parameters, config, rows.to(device))
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            found = network.forward(parameters, sizes, images, network.Training(recipe.drop_path))
+        found = found.float()
+        error = (found.detach() - joints).norm(dim=-1).mean() * 1000
+        return losses(found, joints).total, error
+
+    key = json.dumps([asdict(recipe), asdict(config), note], sort_keys=True)
+    buffers = frozenset(name for name in start if name.endswith(_BUFFERS))
+    arrays = training.optimise(
+        start, loss_of, schedule, seed=recipe.seed, buffers=buffers, key=key, state=state, device=device, report=report
+    )
+    told = {**(note or {}), "recipe": asdict(recipe), "frames_seen": recipe.seen(config.frames)}
+    return Model(config, arrays, told)
+
+
+def thinned(parameters: Mapping[str, Tensor], config: Config, rows: Tensor) -> tuple[dict[str, Tensor], Config]:
+    """The network of some frames (n,) of the window alone: each keeps its place in time, neighbours are the kept ones.
+
+    Parameters are shared with the whole network, and so are their gradients.
+    """
+    found = dict(parameters)
+    for name, value in parameters.items():
+        if name.startswith("tpattention") and name.endswith(_THINNED):
+            if name.endswith("adj2"):
+                found[name] = value[rows][:, rows]
+            else:
+                found[name] = value[:, rows] if value.ndim == 3 else value[rows]
+    return found, Config(len(rows), config.channels, config.depth, config.heads, config.parents)
+
+
+def initial(config: Config, seed: int) -> dict[str, np.ndarray]:
+    """Parameters to begin with, float32; the same seed gives the same."""
+    random = np.random.default_rng(seed)
+    found = {}
+    for name, shape in shapes_of(config).items():
+        leaf = name.rpartition(".")[2]
+        if leaf == "adj2":
+            array = np.full(shape, _FIRST_TOPOLOGY)
+        elif leaf in ("M", "running_var") or (leaf == "weight" and len(shape) == 1):
+            array = np.ones(shape)
+        elif leaf == "bias" and "gconv" in name:
+            array = random.uniform(-1, 1, shape) / np.sqrt(config.channels)
+        elif leaf in ("bias", "running_mean"):
+            array = np.zeros(shape)
+        elif leaf.endswith("pos_embed"):
+            array = _TABLE * random.standard_normal(shape)
+        else:  # matrices, (2, in, out) or (out, in)
+            gain = _GAIN if leaf == "W" else 1.0
+            spread = gain * np.sqrt(6 / sum(shape[-2:]))
+            array = random.uniform(-spread, spread, shape)
+        found[name] = np.ascontiguousarray(array, np.float32)
+    return found
