@@ -130,7 +130,7 @@ def _present(found: Found, path: Path) -> tuple[np.ndarray, np.ndarray]:
             _refuse(found, np.isinf(confidence), "has a confidence that is not finite", path)
         confidence = np.nan_to_num(confidence) / 2 if found.visibility else _unit(np.nan_to_num(confidence))
         _refuse(found, (confidence > 0) & ~finite, "is not finite, though it has a confidence", path)
-    far = np.abs(np.where(finite, points, 0)).max(-1) > _FARTHEST
+    far = np.abs(np.where(finite[..., None], points, 0)).max(-1) > _FARTHEST
     _refuse(found, far & (confidence > 0), f"is farther than {_FARTHEST:g} pixels away", path)
     points[confidence == 0] = np.nan
     return points, confidence
@@ -245,11 +245,8 @@ def _with_facts(found: Found, value: dict[str, Any], path: Path) -> Found:
 def _landmarks(value: dict[str, Any], path: Path) -> Found:
     """An object with landmarks: those of one frame, or of many."""
     inner = next(value[key] for key in ("pose_landmarks", "poseLandmarks", "landmarks") if key in value)
-    several = isinstance(inner, list) and any(
-        isinstance(one, list) and one and mediapipe.is_person(one) for one in inner
-    )
     # A list of people in one frame and a list of frames look alike; a clip is what people store.
-    return mediapipe.read(inner if several and not mediapipe.is_person(inner) else value, path)
+    return mediapipe.read(inner if mediapipe.is_frames(inner) and not mediapipe.is_person(inner) else value, path)
 
 
 def _single(value: Any) -> bool:

@@ -125,11 +125,15 @@ def image_size(width: Any, height: Any, path: Path) -> tuple[int, int] | None:
     """
     if width is None and height is None:
         return None
-    for one in (width, height):
-        if isinstance(one, bool) or not isinstance(one, int | float) or not 1 <= one <= 100_000:
-            found = f"the picture is {width!r:.20} wide and {height!r:.20} high"
-            raise InputError(found, path=path, expected="pixels, from 1 to 100000")
-    return int(width), int(height)
+    pixels = [
+        int(one)
+        for one in (width, height)
+        if isinstance(one, int | float) and not isinstance(one, bool) and 1 <= one <= 100_000
+    ]
+    if len(pixels) != 2:
+        found = f"the picture is {width!r:.20} wide and {height!r:.20} high"
+        raise InputError(found, path=path, expected="pixels, from 1 to 100000")
+    return pixels[0], pixels[1]
 
 
 def last_number(name: str) -> tuple[str, int | None]:
