@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from hyoid.formats.keypoints import LAYOUTS, Layout
+from hyoid.formats.npz import write_npz
 
 FRAMES, PEOPLE = 12, 2
 WIDTH, HEIGHT = 1280, 720
@@ -186,3 +187,78 @@ def mediapipe(path: Path, form: str) -> Path:
     if form == "numbers":
         return dump(path, [[[[x, y, -0.1, sure] for x, y, sure in one] for one in frame] for frame in shares])
     return dump(path, {"landmarks": points, "width": WIDTH, "height": HEIGHT})
+
+
+def arrays(path, of="coco17", **more):
+    points, sure = truth(LAYOUTS[of])
+    write_npz(path, {"keypoints": points, "scores": sure, **{key: np.asarray(value) for key, value in more.items()}})
+    return path
+
+
+def array(path):
+    np.save(path, rows(LAYOUTS["coco17"]))
+    return path
+
+
+NAMES = {str(index): name.replace(" ", "_") for index, name in enumerate(LAYOUTS["halpe26"].joints)}
+CASES = {
+    "openpose": ("body25", lambda at: openpose(at / "op", "body25"), "OpenPose JSON folder"),
+    "openpose from 1001": ("body25", lambda at: openpose(at / "op", "body25", 1001), "OpenPose JSON folder"),
+    "openpose coco": ("coco18", lambda at: openpose(at / "op", "coco18"), "OpenPose JSON folder"),
+    "openpose mpi": ("mpi15", lambda at: openpose(at / "op", "mpi15"), "OpenPose JSON folder"),
+    "alphapose": ("coco17", lambda at: alphapose(at / "a.json", "coco17"), "AlphaPose results"),
+    "alphapose pictures": (
+        "halpe26",
+        lambda at: alphapose(at / "a.json", "halpe26", "run2/f_{}.png"),
+        "AlphaPose results",
+    ),
+    "alphapose 136": ("halpe136", lambda at: alphapose(at / "a.json", "halpe136"), "AlphaPose results"),
+    "alphapose mpii": ("mpii16", lambda at: alphapose(at / "a.json", "mpii16"), "AlphaPose results"),
+    "alphapose folder": (
+        "coco17",
+        lambda at: alphapose(at / "d/alphapose-results.json", "coco17").parent,
+        "AlphaPose results",
+    ),
+    "alphapose open": (
+        "coco18",
+        lambda at: alphapose_open(at / "a.json", "people"),
+        "AlphaPose results in the form of OpenPose",
+    ),
+    "alphapose cmu": (
+        "coco18",
+        lambda at: alphapose_open(at / "a.json", "bodies"),
+        "AlphaPose results in the form of OpenPose",
+    ),
+    "coco results": ("coco17", lambda at: coco_results(at / "a.json"), "COCO results"),
+    "coco annotations": ("coco17", lambda at: coco_annotations(at / "a.json"), "COCO annotations"),
+    "mmpose frames": ("coco17", lambda at: mmpose(at / "a.json", "coco17", "frames"), "MMPose JSON"),
+    "mmpose lists": (
+        "coco_wholebody133",
+        lambda at: mmpose(at / "a.json", "coco_wholebody133", "lists"),
+        "MMPose JSON",
+    ),
+    "mmpose predictions": ("coco17", lambda at: mmpose(at / "a.json", "coco17", "predictions"), "MMPose JSON"),
+    "mmpose names": (
+        "halpe26",
+        lambda at: mmpose(at / "a.json", "halpe26", "meta", {"keypoint_id2name": NAMES}),
+        "MMPose JSON",
+    ),
+    "mmpose title": (
+        "human36m17",
+        lambda at: mmpose(at / "a.json", "human36m17", "meta", {"dataset_name": "h36m"}),
+        "MMPose JSON",
+    ),
+    "mmpose folder": ("coco17", lambda at: mmpose_folder(at / "m"), "MMPose JSON folder"),
+    "vitpose": ("coco17", lambda at: vitpose(at / "a.json", "coco17"), "easy_ViTPose JSON"),
+    "vitpose 25": ("vitpose25", lambda at: vitpose(at / "a.json", "vitpose25"), "easy_ViTPose JSON"),
+    "mediapipe people": ("mediapipe33", lambda at: mediapipe(at / "a.json", "people"), "MediaPipe landmarks"),
+    "mediapipe objects": ("mediapipe33", lambda at: mediapipe(at / "a.json", "objects"), "MediaPipe landmarks"),
+    "mediapipe numbers": ("mediapipe33", lambda at: mediapipe(at / "a.json", "numbers"), "MediaPipe landmarks"),
+    "mediapipe wrapped": ("mediapipe33", lambda at: mediapipe(at / "a.json", "wrapped"), "MediaPipe landmarks"),
+    "npz": ("coco17", lambda at: arrays(at / "a.npz"), "arrays (.npz)"),
+    "npz human36m": ("human36m17", lambda at: arrays(at / "a.npz", "human36m17"), "arrays (.npz)"),
+    "npz 25": ("vitpose25", lambda at: arrays(at / "a.npz", "vitpose25"), "arrays (.npz)"),
+    "npz without suffix": ("coco17", lambda at: arrays(at / "a.npz").rename(at / "a.dat"), "arrays (.npz)"),
+    "npy": ("coco17", lambda at: array(at / "a.npy"), "arrays (.npy)"),
+}
+"""By name: the layout, what writes it into a folder, and what the reader calls it."""

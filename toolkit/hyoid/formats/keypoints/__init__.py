@@ -98,6 +98,9 @@ def read(path: Path | str, *, layout: str | None = None, size: tuple[int, int] |
 
 
 def _finished(found: Found, path: Path, layout: str | None) -> Keypoints:
+    if np.isinf(found.scores).any():
+        frame = found.first + int(found.frame[np.isinf(found.scores)][0])
+        raise InputError(f"frame {frame}: the score of a person is not finite", path=path, expected="finite numbers")
     points, confidence = _present(found, path)
     there = np.flatnonzero((confidence > 0).any(1))
     if not len(there):
@@ -285,7 +288,9 @@ def _folder(path: Path) -> Found:
         source = source or (_source(value) if _single(value) else "MediaPipe landmarks" if value else "")
         frames.append((number, _people(value, number, file)))
     first, last = frames[0][0], frames[-1][0]
-    return _gathered([person for _, found in frames for person in found], path, f"{source} folder", first, last)
+    return _gathered(
+        [person for _, found in frames for person in found], path, f"{source} folder", first, last, len(frames)
+    )
 
 
 def _numbers(files: list[Path], path: Path) -> dict[int, Path]:
@@ -316,7 +321,7 @@ def _people(value: Any, number: int, path: Path) -> list[Person]:
     return mediapipe.people(value, number, path)
 
 
-def _gathered(people: list[Person], path: Path, source: str, first: int, last: int) -> Found:
+def _gathered(people: list[Person], path: Path, source: str, first: int, last: int, known: int = 1) -> Found:
     is_openpose = source.startswith(("OpenPose", "AlphaPose"))
-    return gather(people, path, source, first, last, statement=openpose.statement(people) if is_openpose else None,
+    return gather(people, path, source, first, last, known=known, statement=openpose.statement(people) if is_openpose else None,
                   centred=is_openpose)  # fmt: skip

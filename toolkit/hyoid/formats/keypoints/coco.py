@@ -71,7 +71,7 @@ def read_annotations(value: dict[str, Any], path: Path) -> Found:
     frames, first = _frames([_key(name, path) for name in names.values()], path, complete=bool(pictures))
     people = [_person(one, frames[names[one["image_id"]]]) for one in entries]
     return gather(
-        people, path, "COCO annotations", first, max(frames.values(), default=0), size=sizes.pop() if sizes else None,
+        people, path, "COCO annotations", first, max(frames.values(), default=0), known=len(frames), size=sizes.pop() if sizes else None,
         visibility=_flags(people), statement=_statement(value),
     )  # fmt: skip
 

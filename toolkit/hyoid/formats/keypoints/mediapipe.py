@@ -64,7 +64,7 @@ def read(value: Any, path: Path) -> Found:
     first, last = min(numbers), max(numbers)
     steady = len(times) == len(numbers) == last - first + 1 and numbers == sorted(set(numbers))
     source = "MediaPipe landmarks" if _of_mediapipe(found) else "lists of points"
-    return gather(found, path, source, first, last, times=_seconds(times, path) if steady else None,
+    return gather(found, path, source, first, last, known=len(frames), times=_seconds(times, path) if steady else None,
                   statement=_statement(found))  # fmt: skip
 
 

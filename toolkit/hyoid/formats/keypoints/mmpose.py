@@ -59,6 +59,7 @@ def read(value: list[Any], path: Path, meta: Any = None) -> Found:
         numbers.append(number)
         people += persons(inside, number, path)
     return gather(people, path, "MMPose JSON", min(numbers, default=0), max(numbers, default=0),
+                  known=len(value),
                   statement=_statement(meta))  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def read_vitpose(value: dict[str, Any], path: Path) -> Found:
                                  expected="rows of y, x, confidence")  # fmt: skip
             people.append(Person(number, [[x, y, sure] for y, x, sure in rows], track=track))
     stated = named(value["skeleton"])
-    return gather(people, path, "easy_ViTPose JSON", 0, len(frames) - 1, statement=stated)
+    return gather(people, path, "easy_ViTPose JSON", 0, len(frames) - 1, known=len(frames), statement=stated)
 
 
 def named(names: Any) -> Statement | None:

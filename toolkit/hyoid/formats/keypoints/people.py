@@ -20,7 +20,7 @@ LARGEST = 1 << 29
 _LARGEST_ID = 1 << 62
 MOST_FRAMES = 10_000_000
 """Two days at 60 frames a second."""
-_LONGEST_GAP, _FREE_GAP = 100, 10_000
+_LONGEST_GAP, _FREE_GAP = 100, 200_000
 
 
 class Person(NamedTuple):
@@ -144,13 +144,13 @@ def last_number(name: str) -> tuple[str, int | None]:
 
 
 def gather(
-    people: list[Person], path: Path, source: str, first: int | None = None, last: int | None = None, **facts: Any
+    people: list[Person], path: Path, source: str, first: int, last: int | None = None, *, known: int = 0, **facts: Any
 ) -> Found:
     """People of all frames as arrays.
 
     Args:
         people: in the file's order. first, last: numbers of the first and the last frame that the file knows of, with
-            people or not; those of the people when None.
+            people or not; without last that of the people. known: of how many frames it tells something.
         facts: further fields of :class:`Found`.
 
     Raises:
@@ -159,9 +159,8 @@ def gather(
     if not people:
         raise InputError("holds no person in any frame", path=path, expected=f"keypoints: {source}")
     numbers = [person.frame for person in people]
-    first = min(numbers) if first is None else first
     last = max(numbers) if last is None else last
-    frames = frame_count(first, last, len(set(numbers)), path)
+    frames = frame_count(first, last, max(known, len(set(numbers))), path)
     values = _array([person.keypoints for person in people], people, path, "")
     confidence = None
     if any(person.confidence is not None for person in people):
@@ -194,7 +193,7 @@ def frame_count(first: int, last: int, known: int, path: Path) -> int:
     count = last - first + 1
     if count > min(MOST_FRAMES, _FREE_GAP + _LONGEST_GAP * known):
         raise InputError(
-            f"its {known} frames with people lie on {count} frames ({first} to {last})", path=path,
+            f"its {known} frames lie on {count} frames ({first} to {last})", path=path,
             expected="the frames of one clip",
         )  # fmt: skip
     return count
@@ -237,8 +236,10 @@ def _array(rows: list[Any], people: list[Person], path: Path, what: str) -> np.n
         values = np.asarray(rows)
         if values.dtype.kind in "fiu" and values.ndim <= 3:
             return values.astype(np.float64)
+        if values.dtype == object and {*map(type, values.ravel().tolist())} <= {int, float, type(None)}:
+            return values.astype(np.float64)
     except (ValueError, OverflowError):
-        pass
+        pass  # the slow way finds out what is wrong where
     shapes: list[tuple[int, ...]] = []
     slow: list[np.ndarray] = []
     for index, row in enumerate(rows):
