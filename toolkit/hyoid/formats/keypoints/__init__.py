@@ -323,5 +323,5 @@ def _people(value: Any, number: int, path: Path) -> list[Person]:
 
 def _gathered(people: list[Person], path: Path, source: str, first: int, last: int, known: int = 1) -> Found:
     is_openpose = source.startswith(("OpenPose", "AlphaPose"))
-    return gather(people, path, source, first, last, known=known, statement=openpose.statement(people) if is_openpose else None,
-                  centred=is_openpose)  # fmt: skip
+    statement = openpose.statement(people) if is_openpose else None
+    return gather(people, path, source, first, last, known=known, statement=statement, centred=is_openpose)

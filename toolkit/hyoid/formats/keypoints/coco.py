@@ -71,8 +71,8 @@ def read_annotations(value: dict[str, Any], path: Path) -> Found:
     frames, first = _frames([_key(name, path) for name in names.values()], path, complete=bool(pictures))
     people = [_person(one, frames[names[one["image_id"]]]) for one in entries]
     return gather(
-        people, path, "COCO annotations", first, max(frames.values(), default=0), known=len(frames), size=sizes.pop() if sizes else None,
-        visibility=_flags(people), statement=_statement(value),
+        people, path, "COCO annotations", first, max(frames.values(), default=0), known=len(frames),
+        size=sizes.pop() if sizes else None, visibility=_flags(people), statement=_statement(value),
     )  # fmt: skip
 
 
@@ -83,9 +83,7 @@ def read_by_picture(value: dict[str, Any], path: Path) -> Found:
         InputError: see :func:`openpose.people`.
     """
     frames, first = _frames(list(value), path)
-    people = [
-        person for name, frame in frames.items() for person in openpose.people(value[name], frame, path)
-    ]  # fmt: skip
+    people = [person for name, frame in frames.items() for person in openpose.people(value[name], frame, path)]
     source = "AlphaPose results in the form of OpenPose"
     return gather(people, path, source, first, statement=openpose.statement(people))
 
