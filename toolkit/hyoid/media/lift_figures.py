@@ -6,6 +6,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -158,13 +159,28 @@ def plain(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
-def write(draw, place: tuple[float, float], text: str, size: int, ink: Colour, anchor: str = "ls") -> float:
-    """Write a line and return its width in pixels; a thin dark edge keeps it readable on footage."""
+def write(
+    draw, place: tuple[float, float], text: str, size: int, ink: Colour, anchor: str = "ls", *, edge: int = 0
+) -> float:
+    """Write a line and return its width in pixels; a dark ``edge`` of some pixels keeps it readable on footage."""
+    font = _font(size)
+    draw.text(
+        (round(place[0]), round(place[1])),
+        text,
+        font=font,
+        fill=ink,
+        anchor=anchor,
+        stroke_width=edge,
+        stroke_fill=BACKGROUND,
+    )
+    return font.getlength(text)
+
+
+@cache
+def _font(size: int):
     from PIL import ImageFont
 
-    font = ImageFont.load_default(size)
-    draw.text(place, text, font=font, fill=ink, anchor=anchor, stroke_width=max(1, size // 12), stroke_fill=BACKGROUND)
-    return font.getlength(text)
+    return ImageFont.load_default(size)
 
 
 def _colour(values: np.ndarray) -> Colour:

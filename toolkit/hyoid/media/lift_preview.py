@@ -44,7 +44,7 @@ __all__ = ["SIZE", "Person", "frames", "still", "telling_frame", "write_mp4", "w
 
 SIZE = (1280, 720)
 SMALLEST, LARGEST = 320, 4096
-_HEAD, _INFO = 46, 128  # pixels above and below the footage at the usual size
+_HEAD, _INFO = 46, 150  # pixels above and below the footage at the usual size
 _GAP = 2
 _NOTHING = (15, 17, 20)  # where there is no footage
 _SPAN = 2.5  # seconds before and after, in the strip of contacts
@@ -180,7 +180,7 @@ def telling_frame(people: Sequence[Person]) -> int:
         step = np.hypot(*(person.joints[:, 6, ::2] - person.joints[:, 3, ::2]).T)
         reach = np.linalg.norm(person.joints[:, 13] - person.joints[:, 16], axis=-1)
         seen = np.isfinite(person.keypoints).all(-1).mean(-1) * ~np.asarray(person.hidden, bool)
-        score += seen * (1 + np.nan_to_num(step + 0.3 * reach) + 0.2 * np.asarray(person.standing).any(-1))
+        score += seen * (1 + np.nan_to_num(step + 0.3 * reach) + 0.5 * np.asarray(person.standing).any(-1))
     return int(np.argmax(np.round(score, 6)))
 
 
@@ -243,9 +243,18 @@ class _Film:
                 draw.line((x + swatch * index / len(inks), y, x + swatch, y), fill=ink, width=thick)
             x += swatch + 7 * unit
             x += write(draw, (x, row), name, text, FAINT) + 20 * unit
-        x, y, radius = 16 * unit, bottom - 0.36 * text, 4.5 * unit
-        draw.ellipse((x, y - radius, x + swatch, y + radius), outline=left)
-        draw.ellipse((x + 3 * unit, y - radius + 2 * unit, x + swatch - 3 * unit, y + radius - 2 * unit), fill=left)
+        x, y, radius = 16 * unit, bottom - 0.36 * text, 4 * unit
+        part = int(x) - 2, int(y - radius) - 2, int(x + swatch) + 3, int(y + radius) + 3
+        fine = enlarged(image, part)
+        for start, stop, kind in ((0.0, 0.75, "fill"), (0.25, 1.0, "outline")):
+            ends = (
+                x + start * swatch - part[0],
+                y - radius - part[1],
+                x + stop * swatch - part[0],
+                y + radius - part[1],
+            )
+            ImageDraw.Draw(fine).ellipse([FINE * end for end in ends], **{kind: left}, width=FINE)
+        image.paste(fine.reduce(FINE), part[:2])
         write(draw, (x + swatch + 7 * unit, bottom), "the foot stands; ring: where it came down", text, FAINT)
         return image
 
@@ -262,7 +271,7 @@ class _Film:
                     f"picture {frame} of the footage is {getattr(picture, 'dtype', type(picture).__name__)} "
                     f"{np.shape(picture)}", expected="(height, width, 3) of uint8",
                 )  # fmt: skip
-            image = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)
+            image = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
         seen = [self._skeleton(person, frame, index) for index, person in enumerate(self.people)]
         clean = [self._cleaned(person, frame) for person in self.people]
         part = box(np.concatenate([*(s[0].reshape(-1, 2) for s in seen), *(c.reshape(-1, 2) for c in clean)]), 4, size)
@@ -275,7 +284,7 @@ class _Film:
 
     def _skeleton(self, person: Person, frame: int, index: int) -> tuple[np.ndarray, list[tuple[int, ...]]]:
         """Outlines (n, 14, 2) in pixels and inks of the limbs and joints that the detector saw."""
-        points = person.keypoints[frame].astype(np.float64) * self.layout.scale
+        points = self._near(person.keypoints[frame])
         sure = np.clip(np.nan_to_num(person.confidence[frame].astype(np.float64)), 0, 1)
         thick = _thickness(points, self.unit)
         children = np.arange(1, 17)
@@ -292,13 +301,17 @@ class _Film:
         return shapes, [(*ink, a) for ink, a in zip(inks[known].tolist(), alpha[known].tolist(), strict=True)]
 
     def _cleaned(self, person: Person, frame: int) -> np.ndarray:
-        """(n, 2, 2) pixels: the bones of the cleaned pose, without those that go far beyond the picture."""
+        """(n, 2, 2) pixels: the bones of the cleaned pose."""
         if person.reprojected is None:
             return np.zeros((0, 2, 2))
-        points = person.reprojected[frame].astype(np.float64) * self.layout.scale
+        points = self._near(person.reprojected[frame])
         bones = np.stack([points[list(human36m.PARENTS[1:])], points[1:]], 1)
-        with np.errstate(invalid="ignore"):
-            return bones[(np.abs(bones) < 4 * max(self.size)).all((1, 2))]
+        return bones[np.isfinite(bones).all((1, 2))]
+
+    def _near(self, points: np.ndarray) -> np.ndarray:
+        """Pixels (17, 2) of the film; NaN where they lie so far outside that only a mistake puts them there."""
+        points = points.astype(np.float64) * self.layout.scale
+        return np.where((np.abs(points) < 4 * max(self.size)).all(-1, keepdims=True), points, np.nan)
 
     def _names(self, image, frame: int) -> None:
         from PIL import ImageDraw
@@ -306,13 +319,15 @@ class _Film:
         draw, text = ImageDraw.Draw(image), self._size(13)
         for index, person in enumerate(self.people):
             words = label(person, bool(person.hidden[frame]), len(self.people))
-            points = person.keypoints[frame]
+            points = self._near(person.keypoints[frame])
             if not np.isfinite(points).all(-1).any() and person.reprojected is not None:
-                points = person.reprojected[frame]
-            points = points[np.isfinite(points).all(-1)] * self.layout.scale
+                points = self._near(person.reprojected[frame])
+            points = points[np.isfinite(points).all(-1)]
             if words and len(points):
                 top = points[np.argmin(points[:, 1])]
-                write(draw, (float(top[0]), float(top[1]) - 8 * self.unit), words, text, self.tints[index], "ms")
+                write(
+                    draw, (float(top[0]), float(top[1]) - 8 * self.unit), words, text, self.tints[index], "ms", edge=1
+                )
 
     def _facts(self, image, frame: int) -> None:
         """Number and time of the frame, and the strip that tells when each foot stands."""
@@ -328,7 +343,7 @@ class _Film:
         top, bottom = y + 14 * unit, self.size[1] - 74 * unit
         rows = int(np.clip((bottom - top) // (26 * unit), 0, min(len(self.people), _MOST_ROWS)))
         if rows:
-            bar = round(min((bottom - top) / rows - 8 * unit, 34 * unit) / 2)
+            bar = round(min((bottom - top) / rows - 8 * unit, 44 * unit) / 2)
             pitch = 2 * bar + 8 * unit
             for row in range(rows):
                 self._contacts(image, row, frame, round(top + row * pitch), bar)
@@ -363,7 +378,7 @@ class _Film:
         if len(self.people) > 1:
             size = self._size(11)
             place = (left + 4, top + bar + 0.36 * size)
-            write(ImageDraw.Draw(image), place, plain(person.name), size, self.tints[row])
+            write(ImageDraw.Draw(image), place, plain(person.name), size, self.tints[row], edge=1)
 
     def _seconds(self, draw, frame: int, top: float) -> None:
         """The seconds below the strip."""
@@ -414,7 +429,7 @@ def _arranged(
 def _held(footage: Iterable[np.ndarray] | None) -> Iterator[np.ndarray | None]:
     """The pictures, and then the last one again and again; None where there is none."""
     last = None
-    for last in footage or ():
+    for last in () if footage is None else footage:
         yield last
     yield from repeat(last)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from hyoid.media.lift_figures import (
     BACKGROUND,
+    FAINT,
     FINE,
     LEFT_SIDE,
     MIDDLE,
@@ -30,7 +31,7 @@ from hyoid.media.lift_figures import (
 THREE_QUARTER, SIDE = (33.0, 14.0), (-90.0, 9.0)
 """Degrees around from the front, to the left of who is seen, and degrees from above."""
 _WIDE = np.tan(np.radians(9.0))  # half the angle of view across the shorter side of the picture: a portrait lens
-_FAR = 4.0  # metres that people cover before the camera follows them
+_FAR = 3.0  # metres that people cover before the camera follows them
 _CALM = 0.6  # seconds, how slowly it follows
 _MARGIN, _ABOVE = 1.10, 0.22  # room around, and metres above the heads for names
 _TRAIL, _PATH = 0.8, 8.0  # seconds of the ankles' trails and of the path on the floor
@@ -38,25 +39,29 @@ _DOTS = 24  # points of a trail or path
 _DISC = 0.085  # metres
 _RING, _FILLED = 210, 190  # strength out of 255 of where a foot came down and where it stands
 _LIGHT = (0.30, -0.22)  # the way of a shadow along x and z for a metre of height
-_SHADOW, _BLUR = 150, 3.0  # depth out of 255, pixels
+_SHADOW, _BLUR = 165, 2.5  # depth out of 255, pixels
 _OUTER = (0, 2, 3, 5, 6, 10, 12, 13, 15, 16)  # joints at the ends of the body and where it bends
 _GLOW, _GRID = np.array([19.0, 21.0, 24.0]), (98, 106, 117)
 _GHOST = 0.62  # how much of the background is in a body that was not seen
 _USUAL = 0.48  # metres from pelvis to thorax, for which the radii are made
 # Joints of both ends, radii there in metres, side, and how far from the first joint to the second the ends lie.
 _BODY = (
-    (0, 7, 0.100, 0.092, MIDDLE, 0.0, 1.0), (7, 8, 0.092, 0.105, MIDDLE, 0.0, 0.85), (8, 9, 0.050, 0.045, MIDDLE, 0, 1),
-    (9, 10, 0.082, 0.088, MIDDLE, 0.1, 0.45), (1, 4, 0.085, 0.085, MIDDLE, 0.0, 1.0),
-    (14, 11, 0.058, 0.058, MIDDLE, 0.0, 1.0), (1, 14, 0.072, 0.072, MIDDLE, 0.15, 0.86),
-    (4, 11, 0.072, 0.072, MIDDLE, 0.15, 0.86),
+    (0, 7, 0.088, 0.084, MIDDLE, 0.0, 1.0), (7, 8, 0.084, 0.100, MIDDLE, 0.0, 0.70),
+    (1, 4, 0.085, 0.085, MIDDLE, 0.0, 1.0), (14, 11, 0.058, 0.058, MIDDLE, 0.0, 1.0),
+    (1, 7, 0.085, 0.098, MIDDLE, 0.0, 1.0), (4, 7, 0.085, 0.098, MIDDLE, 0.0, 1.0),
+    (14, 7, 0.058, 0.098, MIDDLE, 0.0, 1.0), (11, 7, 0.058, 0.098, MIDDLE, 0.0, 1.0),
+    (8, 9, 0.046, 0.042, MIDDLE, 0.35, 1.0), (9, 10, 0.082, 0.088, MIDDLE, 0.1, 0.45),
     (1, 2, 0.078, 0.054, RIGHT_SIDE, 0.0, 1.0), (2, 3, 0.056, 0.036, RIGHT_SIDE, 0.0, 1.0),
     (4, 5, 0.078, 0.054, LEFT_SIDE, 0.0, 1.0), (5, 6, 0.056, 0.036, LEFT_SIDE, 0.0, 1.0),
     (11, 12, 0.050, 0.038, LEFT_SIDE, 0.0, 1.0), (12, 13, 0.040, 0.027, LEFT_SIDE, 0.0, 1.0),
     (14, 15, 0.050, 0.038, RIGHT_SIDE, 0.0, 1.0), (15, 16, 0.040, 0.027, RIGHT_SIDE, 0.0, 1.0),
     (12, 13, 0.036, 0.034, LEFT_SIDE, 1.08, 1.28), (15, 16, 0.036, 0.034, RIGHT_SIDE, 1.08, 1.28),
 )  # fmt: skip
-_TRUNK = (0, 1, 4, 5, 6, 7)
-"""Rows of the body that are drawn as one shape."""
+_TRUNK = 8
+"""The first rows of the body are drawn as one shape, with the plates between these joints."""
+_PLATES = np.array([[1, 4, 7], [14, 11, 7]])
+_PLATE = 0.075  # metres, the radius by which plates are shifted as the capsules at their edges
+_CORNERS = np.array([0] * 5 + [1] * 5 + [2] * 4)  # a plate as an outline of as many points as a capsule's
 # The same for feet, whose ends are: left ankle, heel, toe, right ankle, heel, toe.
 _FEET = (
     (0, 1, 0.040, 0.036, LEFT_SIDE), (1, 2, 0.034, 0.028, LEFT_SIDE), (0, 2, 0.036, 0.026, LEFT_SIDE),
@@ -190,7 +195,10 @@ class Stage:
         self.tints = tints(len(people))
         self.scales = np.array([_body_scale(person) for person in people])
         self.begun = [_begun(person.standing) for person in people]
-        self._fade, self._bare = _floor(view)
+        fade, bare = _floor(view)
+        lit = np.flatnonzero(np.asarray(fade).any(1))
+        self._top = int(lit[0]) if len(lit) else view.size[1] - 1  # the floor begins here
+        self._fade, self._bare = fade.crop((0, self._top, *view.size)), self._named(bare)
         self._floor = self._with_grid(path[0]) if self.still else None
         self._tables()
 
@@ -198,19 +206,19 @@ class Stage:
         """The picture of one frame, an RGB Pillow image."""
         focus = self.path[frame]
         image = self._floor.copy() if self._floor else self._with_grid(focus)
-        starts, stops, first, last = self._capsules(frame)
-        known = np.isfinite(starts).all(-1) & np.isfinite(stops).all(-1)
         hidden = np.array([bool(person.hidden[frame]) for person in self.people])
-        self._shadow(image, focus, *(part[known & ~hidden[:, None]] for part in (starts, stops, first, last)))
-        colours = np.where(hidden[:, None, None], mixed(self._inks, BACKGROUND, _GHOST), self._inks)[known]
-        layers, depth = self._bodies(focus, *(part[known] for part in (starts, stops, first, last)))
-        groups = _groups(known, depth)
+        joints = np.stack([person.joints[frame] for person in self.people]).astype(np.float64)
+        capsules = self._capsules(frame, joints)
+        self._shadow(image, focus, *(part[~hidden] for part in capsules))
+        layers, near = self._bodies(focus, joints, *capsules)
+        inks = np.where(hidden[:, None, None], mixed(self._inks, BACKGROUND, _GHOST), self._inks)
         lines, marks = self._trails(frame, focus), self._marks(frame, focus)
-        drawn = [layers.reshape(-1, 2), *(points for points, _ in (*lines, *marks))]
+        drawn = [layers[0].reshape(-1, 2), *(points for points, _ in (*lines, *marks))]
         part = box(np.concatenate(drawn), 3, self.view.size)
         if part:
             fine = enlarged(image, part)
-            _paint(fine, np.array(part[:2]), lines, marks, layers, colours, groups)
+            _paint(fine, np.array(part[:2]), lines, marks)
+            _paint_bodies(fine, np.array(part[:2]), layers, inks, near)
             image.paste(fine.reduce(FINE), part[:2])
         self._letter(image, frame, focus, hidden)
         return image
@@ -226,11 +234,11 @@ class Stage:
         self._radii = radii[None] * self.scales[:, None, None]
         sides = np.concatenate([parts[:, 4], feet[:, 4]]).astype(int)
         left, right = side_colours()
+        sides = np.concatenate([sides, np.full(len(_PLATES), MIDDLE)])
         self._inks = np.stack([np.array([left, right, tint], np.uint8)[sides] for tint in self.tints])
 
-    def _capsules(self, frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _capsules(self, frame: int, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Ends (P, n, 3) in metres and radii (P, n) of all capsules of all people, NaN where there is none."""
-        joints = np.stack([person.joints[frame] for person in self.people]).astype(np.float64)
         a, b = joints[:, self._ends[:, 0]], joints[:, self._ends[:, 1]]
         points = np.full((len(joints), 2, 3, 3), np.nan)
         for index, person in enumerate(self.people):
@@ -244,26 +252,43 @@ class Stage:
         return starts, stops, self._radii[..., 0], self._radii[..., 1]
 
     def _bodies(
-        self, focus: np.ndarray, starts: np.ndarray, stops: np.ndarray, first: np.ndarray, last: np.ndarray
+        self,
+        focus: np.ndarray,
+        joints: np.ndarray,
+        starts: np.ndarray,
+        stops: np.ndarray,
+        first: np.ndarray,
+        last: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Outlines (layers, n, 14, 2) in pixels, the dark edge first, and how near each capsule is, (n,)."""
+        """Outlines (layers, P, n, 14, 2) in pixels, the dark edge first, and how near each is to the camera (P, n).
+
+        The plates of the trunk are the last. What there is not is NaN.
+        """
         a, near_a = project(self.view, starts, focus)
         b, near_b = project(self.view, stops, focus)
-        first, last = np.maximum(first * near_a, 0.6), np.maximum(last * near_b, 0.6)
-        towards = np.array(_TOWARDS)
-        found = [outlines(a, b, first + _EDGE, last + _EDGE)]
-        for size, shift, _ in _LAYERS:
-            away_a, away_b = first[:, None] * shift * towards, last[:, None] * shift * towards
-            found.append(outlines(a + away_a, b + away_b, first * size, last * size))
-        return np.stack(found), near_a + near_b
+        corners, near = project(self.view, joints[:, _PLATES], focus)
+        radii = np.stack([np.maximum(first * near_a, 0.6), np.maximum(last * near_b, 0.6)])
+        thick = _PLATE * self.scales[:, None, None] * near
+        found = []
+        for size, shift, extra in ((1.0, 0.0, _EDGE), *((size, shift, 0.0) for size, shift, _ in _LAYERS)):
+            ends = np.stack([a, b]) + (radii * shift)[..., None] * np.array(_TOWARDS)
+            round_ends = radii * size + extra
+            capsules = outlines(
+                ends[0].reshape(-1, 2), ends[1].reshape(-1, 2), round_ends[0].ravel(), round_ends[1].ravel()
+            )
+            plates = (corners + (thick * shift)[..., None] * np.array(_TOWARDS))[:, :, _CORNERS]
+            found.append(np.concatenate([capsules.reshape(*a.shape[:2], -1, 2), plates], 1))
+        return np.stack(found), np.concatenate([(near_a + near_b) / 2, near.mean(-1)], 1)
 
     def _shadow(
         self, image, focus: np.ndarray, starts: np.ndarray, stops: np.ndarray, first: np.ndarray, last: np.ndarray
     ) -> None:
         from PIL import Image, ImageDraw, ImageFilter
 
-        if not len(starts):
+        known = np.isfinite(starts).all(-1) & np.isfinite(stops).all(-1)
+        if not known.any():
             return
+        starts, stops, first, last = starts[known], stops[known], first[known], last[known]
         ends = []
         for points in (starts, stops):
             height = np.maximum(points[:, 1:2], 0)
@@ -278,7 +303,7 @@ class Stage:
         draw = ImageDraw.Draw(mask)
         for points in (pixels - part[:2]).reshape(len(pixels), -1).tolist():
             draw.polygon(points, fill=_SHADOW)
-        image.paste((8, 9, 11), part[:2], mask.filter(ImageFilter.BoxBlur(_BLUR)))
+        image.paste((8, 9, 11), part[:2], mask.filter(ImageFilter.GaussianBlur(_BLUR)))
 
     def _trails(self, frame: int, focus: np.ndarray) -> list[tuple[np.ndarray, tuple[int, int, int]]]:
         """Fading lines, pixels (n, 2) and ink: the way of each pelvis on the floor, and of the ankles."""
@@ -316,7 +341,7 @@ class Stage:
         from PIL import Image, ImageChops, ImageDraw
 
         width, height = self.view.size
-        mask = Image.new("L", (width * FINE, height * FINE))
+        mask = Image.new("L", (width * FINE, (height - self._top) * FINE))
         draw = ImageDraw.Draw(mask)
         radius = self.view.radius
         step = 1.0 if radius < 16 else 5.0 if radius < 80 else 50.0 * np.ceil(radius / 800)
@@ -331,23 +356,33 @@ class Stage:
                 ends = np.zeros((2, 3))
                 ends[:, axis], ends[:, 2 - axis] = place, focus[2 - axis] + np.array([-reach, reach])
                 pixels, _ = project(self.view, ends, focus)
-                draw.line((pixels * FINE).ravel().tolist(), fill=255 if number % halves == 0 else 70, width=FINE)
+                draw.line(
+                    ((pixels - [0, self._top]) * FINE).ravel().tolist(),
+                    fill=255 if number % halves == 0 else 70,
+                    width=FINE,
+                )
         image = self._bare.copy()
-        image.paste(_GRID, (0, 0), ImageChops.multiply(mask.reduce(FINE), self._fade))
+        image.paste(_GRID, (0, self._top), ImageChops.multiply(mask.reduce(FINE), self._fade))
+        return image
+
+    def _named(self, image):
+        from PIL import ImageDraw
+
+        size = max(11, min(15, self.view.size[1] // 26))
+        write(ImageDraw.Draw(image), (12, 10 + size), self.title, size, FAINT)
         return image
 
     def _letter(self, image, frame: int, focus: np.ndarray, hidden: np.ndarray) -> None:
         from PIL import ImageDraw
 
         draw, size = ImageDraw.Draw(image), max(11, min(15, self.view.size[1] // 26))
-        write(draw, (12, 10 + size), self.title, size, (142, 149, 158))
         for index, person in enumerate(self.people):
             head = person.joints[frame, [10]].astype(np.float64) + np.array([0, 0.13, 0])
             text = label(person, bool(hidden[index]), len(self.people))
             if text and np.isfinite(head).all():
                 place, _ = project(self.view, head, focus)
                 ink = tuple(mixed(np.array(self.tints[index]), BACKGROUND, 0.35 * hidden[index]).tolist())
-                write(draw, (float(place[0, 0]), float(place[0, 1])), text, size, ink, "ms")
+                write(draw, (float(place[0, 0]), float(place[0, 1])), text, size, ink, "ms", edge=1)
 
 
 def label(person: Person, hidden: bool, count: int) -> str:
@@ -355,52 +390,50 @@ def label(person: Person, hidden: bool, count: int) -> str:
     return ", ".join(filter(None, (plain(person.name) if count > 1 else "", NOT_SEEN if hidden else "")))
 
 
-def _groups(known: np.ndarray, near: np.ndarray) -> list[list[int]]:
-    """Capsules (numbers among the known ones) that are drawn as one shape, from far to near.
-
-    Args:
-        known: (P, n) bool, which capsules of each person there are. near: (known,), grows towards the camera.
-    """
-    numbers = np.full(known.shape, -1)
-    numbers[known] = np.arange(len(near))
-    trunk = np.isin(np.arange(known.shape[1]), _TRUNK)
-    groups = [[number] for number in numbers[:, ~trunk].ravel().tolist() if number >= 0]
-    groups += [[number for number in row if number >= 0] for row in numbers[:, trunk].tolist()]
-    return sorted(filter(None, groups), key=lambda group: sum(near[group]) / len(group))
-
-
-def _paint(
-    fine,
-    corner: np.ndarray,
-    lines: list,
-    marks: list,
-    layers: np.ndarray,
-    colours: np.ndarray,
-    groups: list[list[int]],
-) -> None:
-    """Draw trails, marks and bodies onto an enlarged part of the picture whose upper left pixel is ``corner``."""
+def _paint(fine, corner: np.ndarray, lines: list, marks: list) -> None:
+    """Draw trails and marks onto an enlarged part of the picture whose upper left pixel is ``corner``."""
     from PIL import ImageDraw
 
-    soft, hard = ImageDraw.Draw(fine, "RGBA"), ImageDraw.Draw(fine)
+    draw = ImageDraw.Draw(fine, "RGBA")
     for points, ink in lines:
         at = (points - corner) * FINE
         known = np.isfinite(at).all(-1)
         for index in np.flatnonzero(known[1:] & known[:-1]).tolist():
             strength = int(150 * ((index + 1) / len(at)) ** 1.3) + 12
-            soft.line(at[index : index + 2].ravel().tolist(), fill=(*ink, strength), width=round(1.6 * FINE))
+            draw.line(at[index : index + 2].ravel().tolist(), fill=(*ink, strength), width=round(1.6 * FINE))
     for points, ink in marks:
         at = (points - corner) * FINE
         if ink[3] == _RING:
-            soft.line([*at.ravel().tolist(), *at[:2].ravel().tolist()], fill=ink, width=round(1.4 * FINE))
+            draw.line([*at.ravel().tolist(), *at[:2].ravel().tolist()], fill=ink, width=round(1.4 * FINE))
         else:
-            soft.polygon(at.ravel().tolist(), fill=ink)
+            draw.polygon(at.ravel().tolist(), fill=ink)
+
+
+def _paint_bodies(fine, corner: np.ndarray, layers: np.ndarray, colours: np.ndarray, near: np.ndarray) -> None:
+    """Draw bodies, far parts first.
+
+    Args:
+        layers: (layers, P, n, 14, 2). colours: (P, n, 3). near: (P, n).
+    """
+    from PIL import ImageDraw
+
+    draw = ImageDraw.Draw(fine)
+    known = np.isfinite(layers[0]).all((-1, -2))
+    count = known.shape[1]
+    trunk = np.arange(count) < _TRUNK
+    trunk[-len(_PLATES) :] = True
     shades = [np.full_like(colours, 12), *(_lit(colours, bright) for *_, bright in _LAYERS)]
-    inks = [[tuple(colour) for colour in shade.tolist()] for shade in shades]
-    flat = ((layers - corner) * FINE).reshape(*layers.shape[:2], -1).tolist()
-    for group in groups:
-        for layer, shade in zip(flat, inks, strict=True):
-            for index in group:
-                hard.polygon(layer[index], fill=shade[index])
+    inks = [[tuple(colour) for colour in shade.reshape(-1, 3).tolist()] for shade in shades]
+    flat = ((layers - corner) * FINE).reshape(len(layers), known.size, -1).tolist()
+    numbers = np.arange(known.size).reshape(known.shape)
+    groups = [[number] for number in numbers[known & ~trunk].tolist()]
+    groups += [row[there & trunk].tolist() for row, there in zip(numbers, known, strict=True)]
+    depth = near.ravel().tolist()
+    for group in sorted(filter(None, groups), key=lambda group: sum(depth[n] for n in group) / len(group)):
+        # A plate as bright as the light on a round limb would look like a mirror.
+        for layer, ink in list(zip(flat, inks, strict=True))[: -1 if group[0] % count < _TRUNK else None]:
+            for number in group:
+                draw.polygon(layer[number], fill=ink[number])
 
 
 def _lit(colours: np.ndarray, bright: float) -> np.ndarray:
