@@ -21,7 +21,7 @@ INK, FAINT = (222, 226, 231), (142, 149, 158)
 LEFT_SIDE, RIGHT_SIDE, MIDDLE = 0, 1, 2
 NOT_SEEN = "not seen"
 _LONGEST = 60  # letters of a name or a title
-_ARC = 7  # points of each rounded end
+_ARC = 9  # points of each rounded end
 
 Colour = tuple[int, int, int]
 
@@ -69,10 +69,11 @@ def check(people: Sequence[Person]) -> int:
             array = getattr(person, name)
             if array is None and name in ("reprojected", "soles"):
                 continue
-            if np.shape(array) != (frames, *shape):
+            found = getattr(array, "shape", None)
+            if found != (frames, *shape):
                 raise InputError(
-                    f"'{name}' of '{person.name}' has the shape {np.shape(array)}", expected=f"{(frames, *shape)}"
-                )
+                    f"'{name}' of '{person.name}' has the shape {found}", expected=f"{(frames, *shape)}"
+                )  # fmt: skip
     return frames
 
 
@@ -107,7 +108,7 @@ def mixed(colours: np.ndarray, other: Colour | np.ndarray, share: np.ndarray | f
 
 
 def outlines(start: np.ndarray, stop: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Outlines (n, 14, 2) of tapered capsules.
+    """Outlines (n, 18, 2) of tapered capsules.
 
     Args:
         start, stop: (n, 2) middles of the round ends. first, last: (n,) their radii, same unit.

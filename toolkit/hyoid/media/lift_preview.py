@@ -283,7 +283,7 @@ class _Film:
         return image
 
     def _skeleton(self, person: Person, frame: int, index: int) -> tuple[np.ndarray, list[tuple[int, ...]]]:
-        """Outlines (n, 14, 2) in pixels and inks of the limbs and joints that the detector saw."""
+        """Outlines (n, 18, 2) in pixels and inks of the limbs and joints that the detector saw."""
         points = self._near(person.keypoints[frame])
         sure = np.clip(np.nan_to_num(person.confidence[frame].astype(np.float64)), 0, 1)
         thick = _thickness(points, self.unit)
@@ -438,7 +438,7 @@ def _thickness(points: np.ndarray, unit: float) -> float:
     """Half the thickness of limbs in pixels: thinner on small people."""
     known = points[np.isfinite(points).all(-1)]
     tall = float(np.ptp(known[:, 1])) if len(known) else 0.0
-    return float(np.clip(tall / 110, 0.7 * unit, 2.7 * unit))
+    return float(np.clip(tall / 80, 0.9 * unit, 2.8 * unit))
 
 
 def _paint(fine, corner: np.ndarray, seen: list, clean: list, unit: float) -> None:
@@ -447,7 +447,7 @@ def _paint(fine, corner: np.ndarray, seen: list, clean: list, unit: float) -> No
 
     draw = ImageDraw.Draw(fine, "RGBA")
     for shapes, inks in seen:
-        flat = ((shapes - corner) * FINE).reshape(len(shapes), 28).tolist()
+        flat = ((shapes - corner) * FINE).reshape(len(shapes), 36).tolist()
         for points, ink in zip(flat, inks, strict=True):
             draw.polygon(points, fill=ink)
     for bones in clean:

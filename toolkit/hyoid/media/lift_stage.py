@@ -61,7 +61,7 @@ _TRUNK = 8
 """The first rows of the body are drawn as one shape, with the plates between these joints."""
 _PLATES = np.array([[1, 4, 7], [14, 11, 7]])
 _PLATE = 0.075  # metres, the radius by which plates are shifted as the capsules at their edges
-_CORNERS = np.array([0] * 5 + [1] * 5 + [2] * 4)  # a plate as an outline of as many points as a capsule's
+_CORNERS = np.array([0] * 6 + [1] * 6 + [2] * 6)  # a plate as an outline of as many points as a capsule's
 # The same for feet, whose ends are: left ankle, heel, toe, right ankle, heel, toe.
 _FEET = (
     (0, 1, 0.040, 0.036, LEFT_SIDE), (1, 2, 0.034, 0.028, LEFT_SIDE), (0, 2, 0.036, 0.026, LEFT_SIDE),
@@ -260,7 +260,7 @@ class Stage:
         first: np.ndarray,
         last: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Outlines (layers, P, n, 14, 2) in pixels, the dark edge first, and how near each is to the camera (P, n).
+        """Outlines (layers, P, n, 18, 2) in pixels, the dark edge first, and how near each is to the camera (P, n).
 
         The plates of the trunk are the last. What there is not is NaN.
         """
@@ -413,7 +413,7 @@ def _paint_bodies(fine, corner: np.ndarray, layers: np.ndarray, colours: np.ndar
     """Draw bodies, far parts first.
 
     Args:
-        layers: (layers, P, n, 14, 2). colours: (P, n, 3). near: (P, n).
+        layers: (layers, P, n, 18, 2). colours: (P, n, 3). near: (P, n).
     """
     from PIL import ImageDraw
 
