@@ -277,7 +277,8 @@ class _Film:
         part = box(np.concatenate([*(s[0].reshape(-1, 2) for s in seen), *(c.reshape(-1, 2) for c in clean)]), 4, size)
         if part:
             fine = enlarged(image, part)
-            _paint(fine, np.array(part[:2]), seen, clean, self.unit)
+            hidden = [bool(person.hidden[frame]) for person in self.people]
+            _paint(fine, np.array(part[:2]), seen, clean, hidden, self.unit)
             image.paste(fine.reduce(FINE), part[:2])
         self._names(image, frame)
         return image
@@ -441,7 +442,7 @@ def _thickness(points: np.ndarray, unit: float) -> float:
     return float(np.clip(tall / 80, 0.9 * unit, 2.8 * unit))
 
 
-def _paint(fine, corner: np.ndarray, seen: list, clean: list, unit: float) -> None:
+def _paint(fine, corner: np.ndarray, seen: list, clean: list, hidden: list[bool], unit: float) -> None:
     """Draw skeletons onto an enlarged part of the footage whose upper left pixel is ``corner``."""
     from PIL import ImageDraw
 
@@ -450,11 +451,12 @@ def _paint(fine, corner: np.ndarray, seen: list, clean: list, unit: float) -> No
         flat = ((shapes - corner) * FINE).reshape(len(shapes), 36).tolist()
         for points, ink in zip(flat, inks, strict=True):
             draw.polygon(points, fill=ink)
-    for bones in clean:
-        for ends in ((bones - corner) * FINE).reshape(len(bones), 4).tolist():
-            draw.line(ends, fill=(*BACKGROUND, 120), width=round(2.4 * FINE * unit))
-        for ends in ((bones - corner) * FINE).reshape(len(bones), 4).tolist():
-            draw.line(ends, fill=(*_CLEAN, 235), width=max(FINE, round(FINE * unit)))
+    for bones, gone in zip(clean, hidden, strict=True):
+        flat, strength = ((bones - corner) * FINE).reshape(len(bones), 4).tolist(), 0.45 if gone else 1.0
+        for ends in flat:
+            draw.line(ends, fill=(*BACKGROUND, int(120 * strength)), width=round(2.4 * FINE * unit))
+        for ends in flat:
+            draw.line(ends, fill=(*_CLEAN, int(235 * strength)), width=max(FINE, round(FINE * unit)))
 
 
 def _runs(flags: np.ndarray) -> list[tuple[int, int]]:

@@ -333,7 +333,8 @@ class Stage:
                         size = np.array([_DISC * radius * scale])
                         flat = outlines(place - [[0.0, 1e-6]], place, size, size)[0]
                         ground = np.stack([flat[:, 0], np.zeros(len(flat)), flat[:, 1]], -1)
-                        found.append((project(self.view, ground, focus)[0], (*inks[side], strength)))
+                        ink = mixed(np.array(inks[side]), BACKGROUND, _GHOST * bool(person.hidden[frame])).tolist()
+                        found.append((project(self.view, ground, focus)[0], (*ink, strength)))
         return found
 
     def _with_grid(self, focus: np.ndarray):
