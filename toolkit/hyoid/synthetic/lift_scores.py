@@ -49,9 +49,11 @@ def scores(lift: Lift, clips: Sequence[Clip], noise: float = 1.0, report: Report
         spread.append(bone_spread(found))
         weights.append(len(found))
     each = np.concatenate(joints)
-    step = np.concatenate(steps).mean() if steps else np.nan
-    mean = (each.mean(), np.concatenate(fitted).mean(), step, np.average(spread, weights=weights))
-    return Scores(*(1000 * float(value) for value in mean), 1000 * each.mean(0))
+    return Scores(
+        1000 * float(each.mean()), 1000 * float(np.concatenate(fitted).mean()),
+        1000 * float(np.concatenate(steps).mean()) if steps else float("nan"),
+        1000 * float(np.average(spread, weights=weights)), 1000 * each.mean(0),
+    )  # fmt: skip
 
 
 def bone_spread(joints: np.ndarray) -> float:

@@ -15,6 +15,8 @@ SUMMARIES: dict[str, str] = {
     "run": "run a job file (TOML or JSON)",
     "schema": "every verb and option as JSON schema, for programs that draw forms",
     "train facestab": "weights for stabilize, learned from made-up people",
+    "train ktpformer": "weights that lift clips of 2D joints, learned from motion capture",
+    "train hopfir": "weights that lift single pictures' 2D joints, learned from motion capture",
     "bench": "measure this installation against named peers",
     "doctor": "what this machine has, what is missing, and the next command to type",
 }
