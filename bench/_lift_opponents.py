@@ -1,30 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 # pyright: reportPrivateImportUsage=false
-"""What the lifters are compared with: simple networks for the same 17 joints, and their training on the same windows.
+"""What the lifters are compared with: simple networks for the same 17 joints, their training, and their files.
 
 - ``SimpleBaseline`` (Martinez et al., ICCV 2017): one frame, all joints through wide layers.
 - ``SemanticGraph`` (Zhao et al., CVPR 2019): one frame, graph convolutions; with the hop attention of HopFIR if wanted.
 - ``TemporalConvolutions`` (in the manner of Pavllo et al., CVPR 2019): dilated convolutions over frames.
 
 All take normalised images (B, F, 17, 2) float32 and give (B, F - 2 * margin, 17, 3) metres, camera space, with the
-pelvis at the origin; ``margin`` frames at both ends serve as context only. :func:`lifted` lifts whole clips.
+pelvis at the origin; ``margin`` frames at both ends serve as context only. :func:`lifted` lifts whole clips and
+:func:`fit` trains as the lifters are trained; ``_fit_lift_opponents.py`` makes the files in ``lift_opponents``.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from hyoid import training, weights
+from hyoid.errors import WeightsError
+from hyoid.report import SILENT, Report
 from hyoid.systems.hopfir import network
 from hyoid.systems.hopfir.network import HUMAN36M
 from torch import Tensor, nn
 
 JOINTS = len(HUMAN36M.parents)
 _FLIP = np.array([-1, 1, 1], np.float32)
-_CLIP = 1.0  # of the gradient's norm
-_LAST = 0.01  # of the learning rate, at the end
-_WARM_UP = 500  # steps
+FOLDER = Path(__file__).resolve().parent / "lift_opponents"
+FORMAT, VERSION = "hyoid.lift_opponent", 1
+_LARGEST = 64 << 20  # bytes of a file
+_EXPECTED = "weights written by bench/_fit_lift_opponents.py"
+_COUNTERS = ".num_batches_tracked"  # of batch normalisation; they count and do nothing else
 
 
 class SimpleBaseline(nn.Module):
@@ -181,24 +190,97 @@ def lifted(model: Any, image: np.ndarray) -> np.ndarray:
     return 0.5 * (found[0] + (found[1] * _FLIP)[:, other])
 
 
-def fit(model: Any, stream: Any, steps: int, windows: int, *, rate: float = 1e-3, decay: float = 0.01) -> Any:
-    """Train a network where its parameters are; the loss is the one of HopFIR for all of them.
+# --- training and files -----------------------------------------------------------------------------------------------
+
+Draw = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+"""Of the number of a step and how many windows: images (B, F, 17, 2) and joints (B, F, 17, 3)."""
+
+
+def fit(
+    model: Any, draw: Draw, steps: int, windows: int, *, rate: float = 1e-3, decay: float = 0.01, seed: int = 0,
+    precision: str = "float32", key: dict[str, Any] | None = None, state: Path | None = None, report: Report = SILENT,
+) -> Any:  # fmt: skip
+    """The network, trained as ours are: their schedule and averaged parameters, and HopFIR's loss for all of them.
 
     Args:
-        stream: of windows longer than twice the margin, see ``hyoid.synthetic.lift_pairs.Windows``. windows: a step.
-        rate, decay: of AdamW; the rate rises for some steps, then falls along a cosine.
+        draw: windows longer than twice the margin. windows: of a step. rate, decay: of AdamW. key: what else tells this
+            training from others. state: file that holds an unfinished training.
     """
-    device = next(model.parameters()).device
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
+    start = {name: value.detach().numpy().copy() for name, value in _stored(model).items()}
+    buffers = frozenset(name for name, _ in model.named_buffers())
+
+    def loss_of(parameters: Any, step: int) -> tuple[Tensor, Tensor]:
+        image, truth = (torch.from_numpy(array) for array in draw(step, windows))
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            found = torch.func.functional_call(model, dict(parameters), (image,))
+        found, truth = found.float(), truth[:, model.margin : truth.shape[1] - model.margin]
+        error = (found.detach() - truth).norm(dim=-1).mean() * 1000
+        return network.loss(found, truth), error
+
+    told = json.dumps([type(model).__name__, windows, rate, decay, seed, precision, steps, key], sort_keys=True)
     model.train()
-    for step in range(steps):
-        share = _LAST + (1 - _LAST) * 0.5 * (1 + np.cos(np.pi * step / steps))
-        for group in optimiser.param_groups:
-            group["lr"] = rate * share * min(1.0, (step + 1) / min(_WARM_UP, max(steps // 10, 1)))
-        image, truth = (torch.from_numpy(array).to(device) for array in stream.batch(windows))
-        error = network.loss(model(image), truth[:, model.margin : truth.shape[1] - model.margin])
-        optimiser.zero_grad()
-        error.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
-        optimiser.step()
+    schedule = training.Schedule(steps, rate, decay)
+    arrays = training.optimise(
+        start, loss_of, schedule, seed=seed, buffers=buffers, key=told, state=state, report=report
+    )
+    return _filled(model, arrays)
+
+
+def _stored(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and running statistics."""
+    return {name: value for name, value in model.state_dict().items() if not name.endswith(_COUNTERS)}
+
+
+def _filled(model: Any, arrays: dict[str, np.ndarray]) -> Any:
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()}, strict=False)
     return model.eval()
+
+
+def built(name: str, sizes: dict[str, Any], seed: int = 0) -> Any:
+    """A network by its name, ``simple`` or ``tcn``; the seed draws its first parameters."""
+    torch.manual_seed(seed)
+    if name == "simple":
+        return SimpleBaseline(**sizes)
+    return TemporalConvolutions(**{**sizes, "dilations": tuple(sizes["dilations"])})
+
+
+def save(path: Path, name: str, sizes: dict[str, Any], model: nn.Module, note: dict[str, Any]) -> None:
+    """Write a network in half precision."""
+    arrays = {each: value.detach().numpy().astype(np.float16) for each, value in _stored(model).items()}
+    weights.write(path, arrays, {**note, "name": name, "sizes": sizes}, FORMAT, VERSION)
+
+
+def load(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The network in a file, ready to lift, and its note.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or of another network.
+    """
+    arrays, note = weights.read(path, FORMAT, VERSION, expected=_EXPECTED, largest=_LARGEST)
+    if note.get("name") not in ("simple", "tcn"):
+        raise WeightsError(f"is of a network '{note.get('name')}'", path=path, expected="simple or tcn")
+    model = built(note["name"], note["sizes"])
+    shapes = {name: tuple(value.shape) for name, value in _stored(model).items()}
+    weights.check_names(arrays, shapes, path)
+    for name, array in arrays.items():
+        if array.shape != shapes[name] or not np.isfinite(array).all():
+            raise WeightsError(f"'{name}' is {array.shape} or not finite", path=path, expected=f"{shapes[name]}")
+    return _filled(model, {name: array.astype(np.float32) for name, array in arrays.items()}), note
+
+
+def save_pose(path: Path, pose: np.ndarray, note: dict[str, Any]) -> None:
+    """Write a mean pose (17, 3), metres."""
+    weights.write(path, {"pose": pose.astype(np.float32)}, {**note, "name": "mean_pose"}, FORMAT, VERSION)
+
+
+def load_pose(path: Path) -> np.ndarray:
+    """(17, 3) float32 metres: the mean pose of the people that were learned from.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    arrays, _ = weights.read(path, FORMAT, VERSION, expected=_EXPECTED, largest=_LARGEST)
+    weights.check_names(arrays, {"pose": (JOINTS, 3)}, path)
+    if arrays["pose"].shape != (JOINTS, 3) or not np.isfinite(arrays["pose"]).all():
+        raise WeightsError(f"its pose is {arrays['pose'].shape}", path=path, expected=f"({JOINTS}, 3), finite")
+    return arrays["pose"]

@@ -45,7 +45,7 @@ _SOURCES = (
 
 TEST_SUBJECTS = ("5", "6", "9", "16", "35", "49")
 VALIDATION_SUBJECTS = ("10", "38", "39")
-_CMU, _UNKNOWN = "CMU", "unknown"
+CMU, _UNKNOWN = "CMU", "unknown"
 _COLUMNS = ("clip", "name", "dataset", "licence", "subject", "description", "frames")
 _LARGEST_OFFSET = 2.0  # metres
 
@@ -120,9 +120,9 @@ def split(motion: Motion, *, unidentified: bool = False) -> Split:
     """
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
     for clip, (dataset, subject) in enumerate(zip(motion.datasets, motion.subjects, strict=True)):
-        if dataset == _CMU and subject == _UNKNOWN and not unidentified:
+        if dataset == CMU and subject == _UNKNOWN and not unidentified:
             continue
-        known = dataset == _CMU
+        known = dataset == CMU
         part = 2 if known and subject in TEST_SUBJECTS else 1 if known and subject in VALIDATION_SUBJECTS else 0
         parts[part].append(clip)
     return Split(*(np.array(part, np.int64) for part in parts))

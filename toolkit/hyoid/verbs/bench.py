@@ -18,7 +18,7 @@ from pydantic import Field
 
 from hyoid.errors import InputError, UsageError
 from hyoid.report import Report
-from hyoid.verbs.job import JobModel, positional
+from hyoid.verbs.job import CLI, JobModel, positional
 
 
 class Job(JobModel):
@@ -30,8 +30,17 @@ class Job(JobModel):
     text: str | None = Field(None, description="for 'talk': the transcript, a file or the words themselves")
     ict: Path | None = Field(None, description="for 'facestab': a folder of ICT-FaceKit")
     pairs: Path | None = Field(None, description="for 'facestab': a folder with pairs of faces of its own")
-    seed: int | None = Field(None, ge=0, description="for 'facestab': another seed draws other people and expressions")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        description="for 'facestab': another seed draws other people and expressions; for 'hopfir': of training",
+    )
     count: int | None = Field(None, ge=10, le=5000, description="for 'facestab': pairs in the table")
+    data: Path | None = Field(
+        None, description="for 'lift', 'hopfir': folder of packed motion capture; without it $HYOID_MOCAP",
+        json_schema_extra={CLI: {"file": "folder"}},
+    )  # fmt: skip
+    steps: int | None = Field(None, ge=1, le=1_000_000, description="for 'hopfir': training steps of each network")
     pictures: Path | None = Field(None, description="for 'facestab': folder for pictures of the worst cases")
 
 
