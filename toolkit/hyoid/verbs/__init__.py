@@ -12,9 +12,12 @@ SUMMARIES: dict[str, str] = {
     "info": "what is inside a file, where it comes from, and whether it may be used commercially",
     "check": "validate a file or a job before work starts",
     "stabilize": "the head's motion taken out of face meshes, and given back as a curve",
+    "lift": "2D joints of a detector to an animated armature on the ground",
     "run": "run a job file (TOML or JSON)",
     "schema": "every verb and option as JSON schema, for programs that draw forms",
     "train facestab": "weights for stabilize, learned from made-up people",
+    "train ktpformer": "weights for lift over time, learned from motion capture",
+    "train hopfir": "weights for lift of single pictures, learned from motion capture",
     "bench": "measure this installation against named peers",
     "doctor": "what this machine has, what is missing, and the next command to type",
 }
