@@ -70,8 +70,8 @@ def detect(path: Path, model: Path | None = None, *, people: int = 1, report: Re
 
 def _installed() -> Any:
     try:
-        import mediapipe
-        import mediapipe.tasks.python.vision  # noqa: F401  it is loaded by name only
+        import mediapipe  # pyright: ignore[reportMissingImports]
+        import mediapipe.tasks.python.vision  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise MissingToolError(
             "a video needs a pose detector, and mediapipe is not installed",

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from hyoid.errors import UsageError
 from hyoid.report import Report
-from hyoid.verbs.job import CLI, JobModel, Outputs, output_field, short
+from hyoid.verbs.job import CLI, JobModel, Outputs, output_field
 
 if TYPE_CHECKING:
     from hyoid.motion.lifted import Lifted
@@ -32,7 +32,7 @@ class Job(JobModel):
         "was made; .lifted.npz keeps the raw poses; may be given several times"
     )
     footage: Path | None = Field(
-        None, description="the video that the keypoints come from: its size, its frame times, and the picture of a .mp4",
+        None, description="the video that the keypoints come from, for size, frame times and the picture of a .mp4",
         json_schema_extra={CLI: {"file": "read"}},
     )  # fmt: skip
     system: Literal["ktpformer", "hopfir"] = Field(
@@ -80,7 +80,7 @@ class Job(JobModel):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="where networks run: auto, cpu, cuda")
     detector: Path | None = Field(
         None, description="for a video: a pose_landmarker .task file of MediaPipe, which has to be installed",
-        json_schema_extra={CLI: {"file": "read"}} | short("-d"),
+        json_schema_extra={CLI: {"file": "read"}},
     )  # fmt: skip
     people: int = Field(1, ge=1, le=100, description="for a video: how many people the detector looks for")
 

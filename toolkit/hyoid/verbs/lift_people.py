@@ -172,7 +172,7 @@ def _times(job: Job, found: Keypoints, report: Report) -> tuple[np.ndarray, floa
         if len(stamps) >= found.frames:
             stamps = stamps[: found.frames] - stamps[0]
             return stamps, time_bases.mean_rate(stamps)
-        text = f"{film.name} has {len(stamps)} frames, the keypoints {found.frames}: its frame rate is taken, not its times"
+        text = f"{film.name} has {len(stamps)} frames, the keypoints {found.frames}: its rate is taken, not its times"
         report.message(text, "warning")
         rate = time_bases.mean_rate(stamps)
         return time_bases.frame_times(found.frames, rate), rate
@@ -260,7 +260,7 @@ def selected(tracks: tuple[Track, ...], person: str) -> tuple[Track, ...]:
     for track in tracks:
         if person == track.name or (person.isdigit() and int(person) == int(track.name.rpartition("_")[2])):
             return (track,)
-    _nobody(person, [track.name for track in tracks])
+    raise _nobody(person, [track.name for track in tracks])
 
 
 def chosen(lifted: Lifted, person: str) -> Lifted:
@@ -277,12 +277,12 @@ def chosen(lifted: Lifted, person: str) -> Lifted:
     for one in lifted.people:
         if person == one.name or (person.isdigit() and one.name == f"person_{int(person):02d}"):
             return replace(lifted, people=(one,))
-    _nobody(person, names)
+    raise _nobody(person, names)
 
 
-def _nobody(person: str, names: list[str]) -> Any:
+def _nobody(person: str, names: list[str]) -> UsageError:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    raise UsageError(
+    return UsageError(
         f"there is no person '{person}'", expected=f"all, main, {', '.join(names[:_NAMED])}{more}",
     )  # fmt: skip
 
