@@ -8,6 +8,7 @@ the camera, metres. Images are normalised as lifters want them: x from -1 (left)
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from zlib import crc32
 
@@ -299,8 +300,17 @@ class Windows:
         self.clips = np.asarray(clips, np.int64)
         if not len(self.clips) or frames < 1:
             raise InputError(f"{len(self.clips)} clips for windows of {frames} frames", expected="at least one of each")
-        self.random = np.random.default_rng(seed)
+        self.seed, self.random = seed, np.random.default_rng(seed)
         self._ends = np.cumsum(frames_of(motion, self.clips))
+
+    def at(self, step: int) -> Windows:
+        """The stream of one step of a training: it follows from the seed and the step, whatever was drawn before.
+
+        Streams of several steps share nothing that changes, so they may be drawn from in threads.
+        """
+        own = copy.copy(self)
+        own.random = np.random.default_rng([self.seed, step])
+        return own
 
     def batch(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """``count`` windows: images (count, F, 17, 2) with errors, and joints (count, F, 17, 3), both float32.

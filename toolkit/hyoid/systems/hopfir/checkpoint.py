@@ -16,7 +16,7 @@ import numpy as np
 
 from hyoid import weights
 from hyoid.errors import WeightsError
-from hyoid.files import sha256_of
+from hyoid.files import data_folder, sha256_of
 from hyoid.systems.hopfir import network
 from hyoid.systems.hopfir.network import HUMAN36M, Config
 
@@ -57,6 +57,19 @@ class Model:
         import torch
 
         return {name: torch.tensor(array, device=device) for name, array in self.parameters.items()}
+
+
+def find() -> Path:
+    """The file of weights that come with Hyoid.
+
+    Raises:
+        WeightsError: they are not there.
+    """
+    path = data_folder("models") / "hopfir" / "hopfir.safetensors"
+    if not path.is_file():
+        hint = "Install hyoid again, or train them: hyoid train hopfir --data FOLDER"
+        raise WeightsError("the weights are not there", path=path, hint=hint)
+    return path
 
 
 def load(path: Path) -> Model:

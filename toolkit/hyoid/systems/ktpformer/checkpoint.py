@@ -17,7 +17,7 @@ import numpy as np
 
 from hyoid import weights
 from hyoid.errors import InputError, WeightsError
-from hyoid.files import sha256_of
+from hyoid.files import data_folder, sha256_of
 from hyoid.geometry.human36m import LEFT, PARENTS, RIGHT
 from hyoid.systems.ktpformer import LICENCE, torch_zip
 from hyoid.systems.ktpformer.config import Config, shapes_of
@@ -50,6 +50,19 @@ class Model:
     def licence(self) -> str:
         """SPDX identifier of the weights; the published ones have no licence file."""
         return str(self.note.get("licence", LICENCE))
+
+
+def find() -> Path:
+    """The file of our own weights, which come with Hyoid.
+
+    Raises:
+        WeightsError: they are not there.
+    """
+    path = data_folder("models") / "ktpformer" / "ktpformer.safetensors"
+    if not path.is_file():
+        hint = "Install hyoid again, or train them: hyoid train ktpformer --data FOLDER"
+        raise WeightsError("the weights are not there", path=path, hint=hint)
+    return path
 
 
 def load(path: Path, heads: int | None = None) -> Model:

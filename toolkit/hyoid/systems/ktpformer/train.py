@@ -143,7 +143,7 @@ def train(
 
     def loss_of(parameters: Mapping[str, Tensor], step: int) -> tuple[Tensor, Tensor]:
         count, kept = recipe.frames_at(step, config.frames)
-        arrays = batches(step, count, 1 if kept == 1 else config.frames)
+        arrays = batches(step, count, span(kept, config))
         images, joints = (torch.from_numpy(array).to(device) for array in arrays)
         sizes, whole = config, kept == config.frames
         if not whole:
@@ -167,6 +167,11 @@ def train(
     )
     told = {**(note or {}), "recipe": asdict(recipe), "frames_seen": recipe.seen(config.frames)}
     return Model(config, arrays, told)
+
+
+def span(kept: int, config: Config) -> int:
+    """How many frames of a window have to be drawn where so many are kept: a single one needs no others."""
+    return 1 if kept == 1 else config.frames
 
 
 def thinned(parameters: Mapping[str, Tensor], config: Config, rows: Tensor) -> tuple[dict[str, Tensor], Config]:
