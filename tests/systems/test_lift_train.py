@@ -55,14 +55,14 @@ def _one_thread():
         yield
 
 
-def drawn(motion: motion_clips.Motion, system: str, seed: int = 0) -> lift_training.Draw:
+def drawn(motion: motion_clips.Motion, seed: int = 0) -> lift_training.Draw:
     lesson = lift_training.Lesson(motion, motion_clips.split(motion), {}, "cpu", 0.0)
-    return lift_training.draws(lesson, WINDOW.frames if system == "ktpformer" else 1, seed)
+    return lift_training.draws(lesson, seed)
 
 
 def trained(motion, system: str, steps: int, *, seed: int = 0, note=None, state: Path | None = None, report=None):
     more = {} if report is None else {"report": report}
-    batches = drawn(motion, system, seed)
+    batches = drawn(motion, seed)
     if system == "ktpformer":
         recipe = ktpformer_train.Recipe(steps=steps, windows=4, rate=3e-3, seed=seed)
         return ktpformer_train.train(batches, WINDOW, recipe, note=note, state=state, **more)
@@ -77,7 +77,7 @@ def saved(system: str, path: Path, model) -> bytes:
 
 def error(motion, system: str, model) -> float:
     """Millimetres on windows that were not learned from."""
-    image, joints = drawn(motion, system, seed=99)(0, 32)
+    image, joints = drawn(motion, seed=99)(0, 32, WINDOW.frames if system == "ktpformer" else 1)
     parameters = {name: torch.from_numpy(array) for name, array in model.parameters.items()}
     with torch.inference_mode():
         if system == "ktpformer":
@@ -103,10 +103,10 @@ def test_a_step_draws_the_same_whatever_was_drawn_before(motion):
 
 
 def test_batches_drawn_ahead_are_the_same(motion):
-    draw = drawn(motion, "ktpformer")
-    with lift_training.ahead(draw, lambda step: 2 + step % 2, 12, workers=3) as drawn_ahead:
+    draw = drawn(motion)
+    with lift_training.ahead(draw, lambda step: (2 + step % 2, 9), 12, workers=3) as drawn_ahead:
         for step in range(4, 12):  # a resumed training begins later
-            for a, b in zip(drawn_ahead(step, 2 + step % 2), draw(step, 2 + step % 2), strict=True):
+            for a, b in zip(drawn_ahead(step, 0, 0), draw(step, 2 + step % 2, 9), strict=True):
                 assert np.array_equal(a, b)
 
 

@@ -137,6 +137,30 @@ def probe(path: str | Path) -> VideoFacts:
     return VideoFacts(frames, fps, width, height, float(frames / fps), has_audio)
 
 
+def frame_times(path: str | Path) -> np.ndarray:
+    """(frames,) float64 seconds at which the pictures of a video are shown, rising: phones record no steady rate.
+
+    Raises:
+        InputError: the file is missing, no video, or holds no picture.
+    """
+    import av
+    import av.error
+
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            if not container.streams.video:
+                raise InputError("holds no picture stream", path=path, expected="a video")
+            stream = container.streams.video[0]
+            step = stream.time_base or Fraction(1)
+            stamps = [packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None]
+    except (av.error.FFmpegError, OSError) as error:
+        raise InputError(f"cannot be read as video ({error.strerror or error})", path=path) from error
+    if not stamps:
+        raise InputError("holds no pictures", path=path, expected="a video", hint="The file may be cut off")
+    # Packets come in the order of decoding, pictures in that of their time stamps.
+    return np.unique(np.array(stamps, np.float64)) * float(step)
+
+
 def read(path: str | Path) -> Iterator[np.ndarray]:
     """The pictures of a video one after the other, (height, width, 3) uint8 RGB.
 

@@ -34,8 +34,8 @@ _CREDITS = {
 }
 _DRAWERS, _AHEAD = 4, 3  # threads that draw batches for a GPU, and steps that each of them is ahead
 
-Draw = Callable[[int, int], tuple[Any, Any]]
-"""Of the number of a step and how many windows: images and joints."""
+Draw = Callable[[int, int, int], tuple[Any, Any]]
+"""Of the number of a step, how many windows, and of how many frames: images and joints."""
 
 
 class Job(JobModel):
@@ -196,35 +196,34 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def draws(lesson: Lesson, frames: int, seed: int) -> Draw:
-    """Batches of windows that follow from the seed and the step alone; of 1 frame without the axis of frames."""
+def draws(lesson: Lesson, seed: int) -> Draw:
+    """Batches of windows that follow from the seed and the step alone."""
     from hyoid.synthetic.lift_pairs import Windows
 
-    windows = Windows(lesson.motion, lesson.split.train, frames, seed)
-
-    def draw(step: int, count: int) -> tuple[Any, Any]:
-        image, joints = windows.at(step).batch(count)
-        return (image, joints) if frames > 1 else (image[:, 0], joints[:, 0])
+    def draw(step: int, count: int, frames: int) -> tuple[Any, Any]:
+        return Windows(lesson.motion, lesson.split.train, frames, seed).at(step).batch(count)
 
     return draw
 
 
 @contextlib.contextmanager
-def ahead(draw: Draw, count_at: Callable[[int], int], steps: int, workers: int = _DRAWERS) -> Iterator[Draw]:
+def ahead(
+    draw: Draw, sizes_at: Callable[[int], tuple[int, int]], steps: int, workers: int = _DRAWERS
+) -> Iterator[Draw]:
     """The same batches, drawn by threads before they are asked for: for a device that would wait for them.
 
     Args:
-        count_at: how many windows a step takes.
+        sizes_at: how many windows a step takes, and of how many frames.
     """
     from concurrent.futures import Future, ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(workers)
     waiting: dict[int, Future[tuple[Any, Any]]] = {}
 
-    def drawn(step: int, _count: int) -> tuple[Any, Any]:
+    def drawn(step: int, _count: int, _frames: int) -> tuple[Any, Any]:
         for later in range(step, min(steps, step + _AHEAD * workers)):
             if later not in waiting:
-                waiting[later] = pool.submit(draw, later, count_at(later))
+                waiting[later] = pool.submit(draw, later, *sizes_at(later))
         return waiting.pop(step).result()
 
     try:
@@ -234,14 +233,14 @@ def ahead(draw: Draw, count_at: Callable[[int], int], steps: int, workers: int =
 
 
 @contextlib.contextmanager
-def batches(lesson: Lesson, job: Job, frames: int, steps: int, count_at: Callable[[int], int]) -> Iterator[Draw]:
+def batches(lesson: Lesson, job: Job, steps: int, sizes_at: Callable[[int], tuple[int, int]]) -> Iterator[Draw]:
     """The batches of a training, with the job's threads: drawn ahead for a GPU."""
-    draw = draws(lesson, frames, job.seed)
+    draw = draws(lesson, job.seed)
     with threads(job.threads):
         if lesson.device == "cpu":
             yield draw
         else:
-            with ahead(draw, count_at, steps) as drawn:
+            with ahead(draw, sizes_at, steps) as drawn:
                 yield drawn
 
 

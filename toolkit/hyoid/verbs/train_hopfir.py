@@ -45,7 +45,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     given = {"steps": job.steps, "precision": job.precision}
     chosen = {**recipe_of, **{name: value for name, value in given.items() if value is not None}}
     config, recipe = Config(**sizes), train.Recipe(**chosen, seed=job.seed)
-    with lift_training.batches(lesson, job, 1, recipe.steps, lambda _: recipe.pictures) as batches:
+    with lift_training.batches(lesson, job, recipe.steps, lambda _: (recipe.pictures, 1)) as batches:
         model = train.train(
             batches, config, recipe, note=lesson.note, state=job.state, device=lesson.device,
             report=report.stage(0.01, 0.97),

@@ -13,11 +13,11 @@ SUFFIXES = (lift_training.SUFFIX,)
 PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "cpu": (
         {"frames": 27, "channels": 96, "depth": 3, "heads": 8},
-        {"steps": 11_000, "windows": 16, "kept": 3, "whole": 0.3, "rate": 1e-3, "precision": "bfloat16"},
+        {"steps": 9_000, "windows": 16, "rate": 1e-3, "precision": "bfloat16"},
     ),
     "gpu": (
         {"frames": 81, "channels": 128, "depth": 4, "heads": 8},
-        {"steps": 20_000, "windows": 64, "kept": 27, "whole": 0.5, "rate": 5e-4, "precision": "bfloat16"},
+        {"steps": 20_000, "windows": 64, "rate": 5e-4, "precision": "bfloat16"},
     ),
 }
 """Sizes of the network, and of the training."""
@@ -46,10 +46,11 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     chosen = {**recipe_of, **{name: value for name, value in given.items() if value is not None}}
     config, recipe = Config(**sizes), train.Recipe(**chosen, seed=job.seed)
 
-    def count_at(step: int) -> int:
-        return recipe.frames_at(step, config.frames)[0]
+    def sizes_at(step: int) -> tuple[int, int]:
+        count, kept = recipe.frames_at(step, config.frames)
+        return count, train.span(kept, config)
 
-    with lift_training.batches(lesson, job, config.frames, recipe.steps, count_at) as batches:
+    with lift_training.batches(lesson, job, recipe.steps, sizes_at) as batches:
         model = train.train(
             batches, config, recipe, note=lesson.note, state=job.state, device=lesson.device,
             report=report.stage(0.01, 0.97),

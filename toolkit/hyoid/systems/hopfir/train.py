@@ -20,8 +20,9 @@ from hyoid.systems.hopfir import network
 from hyoid.systems.hopfir.checkpoint import Model
 from hyoid.systems.hopfir.network import Config
 
-Batches = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
-"""Of the number of the step and how many pictures: normalised images (B, N, 2) and joints (B, N, 3), float32."""
+Batches = Callable[[int, int, int], tuple[np.ndarray, np.ndarray]]
+"""Of the number of the step, how many windows, and of how many frames (1): normalised images (B, 1, N, 2) and joints
+(B, 1, N, 3), float32."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def train(
     schedule = training.Schedule(recipe.steps, recipe.rate, recipe.decay)
 
     def loss_of(parameters: Mapping[str, Tensor], step: int) -> tuple[Tensor, Tensor]:
-        images, joints = (torch.from_numpy(array).to(device) for array in batches(step, recipe.pictures))
+        images, joints = (torch.from_numpy(array).to(device) for array in batches(step, recipe.pictures, 1))
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             found = network.forward(parameters, config, images, dropout=recipe.dropout)
         found = found.float()

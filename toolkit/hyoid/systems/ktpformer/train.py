@@ -3,8 +3,8 @@
 """Training of KTPFormer and its losses, on windows of root-relative joints (B, F, J, 3), metres.
 
 The published training scales the gradient by the loss itself (as if its square were minimised); here it is the losses
-alone. Most steps see a few frames of each window only (:func:`thinned`): the frames of a window are much alike, so that
-a network learns more from few frames of many windows; the last steps see whole windows.
+alone. The frames of a window are much alike, so that a network learns more from one frame each of many windows than
+from many frames of few: the first steps see a frame or a few of each window (:func:`thinned`), the last ones all.
 """
 
 from __future__ import annotations
@@ -78,8 +78,17 @@ _FIRST_TOPOLOGY, _TABLE = 1e-6, 0.02
 _BUFFERS = ("running_mean", "running_var")
 _THINNED = ("Temporal_pos_embed", "gconv.M", "gconv.adj2")
 
-Batches = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
-"""Of the number of the step and how many windows: normalised images (B, F, J, 2) and joints (B, F, J, 3), float32."""
+Batches = Callable[[int, int, int], tuple[np.ndarray, np.ndarray]]
+"""Of the number of the step, how many windows, and of how many frames: normalised images (B, F, J, 2) and joints
+(B, F, J, 3), float32."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of the training: its share of the steps, and how many frames of a window are kept; 0 is all."""
+
+    share: float
+    kept: int
 
 
 @dataclass(frozen=True)
@@ -88,15 +97,14 @@ class Recipe:
 
     Attributes:
         steps, rate, decay: of AdamW. windows: of a step at whole length; there are more where they are thinned, so that
-            a step always sees about as many frames. kept: frames of a thinned window. whole: share of the steps, the
-            last ones, that see whole windows. drop_path: see ``network.Training``.
+            a step always sees about as many frames. stages: one after the other; the last one takes what is left.
+        drop_path: see ``network.Training``.
         precision: of products, ``bfloat16`` or ``float32``; parameters are float32 in any case.
     """
 
-    steps: int = 20_000
+    steps: int = 9_000
     windows: int = 16
-    kept: int = 3
-    whole: float = 0.3
+    stages: tuple[Stage, ...] = (Stage(0.55, 1), Stage(0.2, 3), Stage(0.25, 0))
     rate: float = 1e-3
     decay: float = 0.05
     drop_path: float = 0.0
@@ -105,9 +113,13 @@ class Recipe:
 
     def frames_at(self, step: int, frames: int) -> tuple[int, int]:
         """How many windows a step takes, and how many frames of each."""
-        if step >= round(self.steps * (1 - self.whole)) or self.kept >= frames:
-            return self.windows, frames
-        return self.windows * frames // self.kept, self.kept
+        done, kept = 0.0, 0
+        for stage in self.stages:
+            done, kept = done + stage.share, stage.kept
+            if step < round(self.steps * done):
+                break
+        kept = min(kept or frames, frames)
+        return self.windows * frames // kept, kept
 
     def seen(self, frames: int) -> int:
         """Frames that the whole training sees."""
@@ -131,17 +143,22 @@ def train(
 
     def loss_of(parameters: Mapping[str, Tensor], step: int) -> tuple[Tensor, Tensor]:
         count, kept = recipe.frames_at(step, config.frames)
-        images, joints = (torch.from_numpy(array).to(device) for array in batches(step, count))
-        sizes = config
-        if kept < config.frames:
+        arrays = batches(step, count, span(kept, config))
+        images, joints = (torch.from_numpy(array).to(device) for array in arrays)
+        sizes, whole = config, kept == config.frames
+        if not whole:
             rows = torch.randperm(config.frames)[:kept].sort().values
-            images, joints = images[:, rows], joints[:, rows]
+            if kept > 1:
+                images, joints = images[:, rows], joints[:, rows]
             parameters, sizes = thinned(parameters, config, rows.to(device))
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             found = network.forward(parameters, sizes, images, network.Training(recipe.drop_path))
         found = found.float()
         error = (found.detach() - joints).norm(dim=-1).mean() * 1000
-        return losses(found, joints).total, error
+        if whole:
+            return losses(found, joints).total, error
+        # Steps between frames that lie far apart are no motion to be learned.
+        return weighted_position(found, joints, found.new_tensor(LOSS_WEIGHTS)), error
 
     key = json.dumps([asdict(recipe), asdict(config), note], sort_keys=True)
     buffers = frozenset(name for name in start if name.endswith(_BUFFERS))
@@ -150,6 +167,11 @@ def train(
     )
     told = {**(note or {}), "recipe": asdict(recipe), "frames_seen": recipe.seen(config.frames)}
     return Model(config, arrays, told)
+
+
+def span(kept: int, config: Config) -> int:
+    """How many frames of a window have to be drawn where so many are kept: a single one needs no others."""
+    return 1 if kept == 1 else config.frames
 
 
 def thinned(parameters: Mapping[str, Tensor], config: Config, rows: Tensor) -> tuple[dict[str, Tensor], Config]:

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lifted people as a file: ``.lifted.npz``, so that cleaning can be repeated without lifting again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyoid.errors import InputError
+from hyoid.formats.checks import finite, frame_rate, shaped
+from hyoid.formats.npz import read_npz, write_npz
+from hyoid.motion import time_bases
+from hyoid.motion.lifted import Lifted, Person
+from hyoid.take import Source
+
+SUFFIX = ".lifted.npz"
+FORMAT = "hyoid.lifted"
+VERSION = 1
+_REQUIRED = ("format", "version", "times", "keypoints", "confidence", "seen", "scores", "joints", "document")
+_MOST_PIXELS = 1 << 17  # a side of a picture
+
+
+def write(path: Path, lifted: Lifted) -> None:
+    """Write everybody to ``path``; equal people give equal bytes. Joints are kept as float32."""
+    people = lifted.people
+    frames = len(lifted.times)
+
+    def stacked(name: str, shape: tuple[int, ...], kind: Any) -> np.ndarray:
+        arrays = [getattr(person, name) for person in people]
+        return np.stack(arrays).astype(kind) if arrays else np.zeros((0, frames, *shape), kind)
+
+    document = {
+        "names": [person.name for person in people],
+        "fps": lifted.fps,
+        "size": [lifted.width, lifted.height],
+        "sources": [asdict(source) for source in lifted.sources],
+        "facts": dict(lifted.facts),
+    }
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, sort_keys=True)
+    arrays = {
+        "format": np.array(FORMAT),
+        "version": np.array(VERSION, np.int64),
+        "times": lifted.times.astype(np.float64),
+        "keypoints": stacked("keypoints", (17, 2), np.float32),
+        "confidence": stacked("confidence", (17,), np.float32),
+        "seen": stacked("seen", (), bool),
+        "scores": stacked("scores", (), np.float32),
+        "joints": stacked("joints", (17, 3), np.float32),
+        "document": np.frombuffer(text.encode(), np.uint8),
+    }
+    write_npz(path, arrays)
+
+
+def read(path: Path) -> Lifted:
+    """The people in ``path``.
+
+    Raises:
+        InputError: missing, damaged, not such a file, of a newer version, or with numbers that make no sense.
+    """
+    arrays = read_npz(path)
+    if "format" not in arrays or arrays["format"].shape or str(arrays["format"][()]) != FORMAT:
+        raise InputError("is an .npz file, but holds no lifted people", path=path, expected=f"a {SUFFIX} of Hyoid")
+    missing = [name for name in _REQUIRED if name not in arrays]
+    if missing:
+        raise InputError(f"lacks {', '.join(missing)}", path=path, expected=f"a complete {SUFFIX}")
+    version = arrays["version"]
+    if version.shape or version.dtype.kind not in "iu" or not 0 < version <= VERSION:
+        raise InputError(f"is of version {version}", path=path, expected=f"version {VERSION}", hint="Update hyoid")
+    try:
+        document = json.loads(arrays["document"].tobytes())
+        names = [str(name) for name in document["names"]]
+        width, height = (int(side) for side in document["size"])
+        fps = float(document["fps"])
+        sources = tuple(
+            Source(*(str(entry[field]) for field in ("role", "name", "sha256", "licence")))
+            for entry in document["sources"]
+        )
+        facts = dict(document["facts"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(f"its contents do not form lifted people ({error})", path=path) from error
+    if not 0 < width <= _MOST_PIXELS or not 0 < height <= _MOST_PIXELS:
+        raise InputError(f"a picture of {width} x {height}", path=path, expected="its size in pixels")
+    frame_rate(fps, path)
+    _check(arrays, len(names), path)
+    people = tuple(
+        Person(
+            name,
+            *(arrays[part][row].astype(np.float64) for part in ("keypoints", "confidence")),
+            arrays["seen"][row].astype(bool),
+            *(arrays[part][row].astype(np.float64) for part in ("scores", "joints")),
+        )
+        for row, name in enumerate(names)
+    )
+    return Lifted(people, arrays["times"].astype(np.float64), fps, width, height, sources, facts)
+
+
+def _check(arrays: dict[str, np.ndarray], people: int, path: Path) -> None:
+    times = arrays["times"]
+    if times.ndim != 1 or times.dtype.kind != "f":
+        raise InputError(f"'times' is {times.shape} {times.dtype}", path=path, expected="seconds, one a frame")
+    try:
+        time_bases.checked(times)
+    except InputError as error:
+        raise InputError(error.found, path=path, expected=error.expected) from None
+    frames = len(times)
+    if not people:
+        raise InputError("holds nobody", path=path, expected="at least one person")
+    shapes = {"keypoints": (17, 2), "confidence": (17,), "seen": (), "scores": (), "joints": (17, 3)}
+    for name, shape in shapes.items():
+        shaped(name, arrays[name], (people, frames, *shape), path)
+    for name in ("confidence", "scores", "joints"):
+        finite(name, arrays[name], path)
+    if not arrays["seen"].any(1).all():
+        raise InputError("somebody is seen in no frame", path=path, expected="people that were seen")

@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a detector's keypoints to lifted people: who is who over time, joints that are missing, and the networks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyoid.errors import InputError, UsageError
+from hyoid.files import sha256_of
+from hyoid.formats import keypoints as keypoint_files
+from hyoid.formats.keypoints import Keypoints
+from hyoid.motion import cameras, gap_filling, identities, time_bases, trajectory
+from hyoid.motion.lifted import Lifted, Person
+from hyoid.report import Report
+from hyoid.take import Source
+
+if TYPE_CHECKING:
+    from hyoid.verbs.lift import Job
+
+VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+DEFAULT_FPS = 30.0
+OFFICIAL_FPS = 50.0
+"""Frames a second of Human3.6M, which the published weights of KTPFormer have learned from."""
+_NEAR = 1.3  # a network takes clips up to so much faster or slower than those it has learned from
+_FEWEST = 5  # joints without which a person does not count as seen
+_NAMED = 8
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Detections of a clip with all that has to be known about its pictures.
+
+    Attributes:
+        points: (N, 17, 2) pixels, NaN where missing. confidence: (N, 17). frame, scores, ids: (N,).
+        times: (F,) seconds from the first frame. fps: mean. size: of the picture.
+    """
+
+    points: np.ndarray
+    confidence: np.ndarray
+    frame: np.ndarray
+    scores: np.ndarray
+    ids: np.ndarray
+    times: np.ndarray
+    fps: float
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person's detections, rows of a clip in order of time."""
+
+    name: str
+    rows: np.ndarray
+    id: int | None = None
+
+
+def lift(job: Job, report: Report) -> Lifted:
+    """Everybody who was asked for, lifted.
+
+    Raises:
+        InputError: keypoints that cannot be used. UsageError: no such person, or weights for another system.
+        WeightsError: weights that are missing or not sound. MissingToolError: torch or the detector is not installed.
+    """
+    found = detected(job, report.stage(0.0, 0.4)) if is_video(job.keypoints) else read(job, report.stage(0.0, 0.2))
+    clip = clip_of(job, found, report)
+    report.progress(0.4, "following people")
+    tracks, dropped = follow(job, clip)
+    wanted = selected(tracks, job.person)
+    people = tuple(whole(clip, track) for track in wanted)
+    for person in people:
+        _warn_of_guesses(person, report)
+    system, sources = _system(job)
+    made = []
+    for number, person in enumerate(people):
+        stage = report.stage(0.45 + 0.55 * number / len(people), 0.45 + 0.55 * (number + 1) / len(people))
+        made.append(_lifted(person, clip, system, stage))
+    facts = {
+        "layout": found.layout.name, "reason": found.reason, "source": found.source, "first_frame": found.first,
+        "system": job.system, "too_short": dropped,
+        "others": [_told(track, clip) for track in tracks if track not in wanted],
+    }  # fmt: skip
+    own = Source("input", job.keypoints.name, digest(job.keypoints), "LicenseRef-own")
+    return Lifted(tuple(made), clip.times, clip.fps, *clip.size, (own, *sources), facts)
+
+
+def is_video(path: Path) -> bool:
+    """Whether a path names a film instead of keypoints."""
+    return path.suffix.lower() in VIDEOS
+
+
+def read(job: Job, report: Report) -> Keypoints:
+    """The keypoints of a job."""
+    report.progress(0.0, f"reading {job.keypoints.name}")
+    size = picture_size(job.size)
+    if size is None and job.footage is not None:
+        from hyoid.media import video
+
+        facts = video.probe(job.footage)
+        size = facts.width, facts.height
+    found = keypoint_files.read(job.keypoints, layout=job.layout, size=size)
+    report.message(f"{found.source}: {found.reason}")
+    return found
+
+
+def detected(job: Job, report: Report) -> Keypoints:
+    """Keypoints of a video, by a detector that the user has installed."""
+    from hyoid.media import pose_detector
+
+    return pose_detector.detect(job.keypoints, job.detector, people=job.people, report=report)
+
+
+def picture_size(text: str | None) -> tuple[int, int] | None:
+    """Width and height of ``1920x1080``.
+
+    Raises:
+        UsageError: a side without pixels.
+    """
+    if text is None:
+        return None
+    width, height = (int(side) for side in re.split(r"[xX*]", text.strip()))
+    if not width or not height:
+        raise UsageError(f"--size {text}", expected="pixels, like 1920x1080")
+    return width, height
+
+
+def clip_of(job: Job, found: Keypoints, report: Report) -> Clip:
+    """Detections as the seventeen joints, with times and the size of the picture.
+
+    Raises:
+        InputError: the size of the picture is not known, or no joint is trusted enough.
+    """
+    if found.width is None or found.height is None:
+        raise InputError(
+            "does not say how large the pictures are", path=job.keypoints, expected="their width and height",
+            hint="Give them (--size 1920x1080) or the video (--footage FILE)",
+        )  # fmt: skip
+    points, confidence = keypoint_files.to_human36m(found.layout, found.points, found.confidence)
+    confidence = np.where(confidence >= max(job.confidence, 1e-9), confidence, 0.0)
+    points = np.where(confidence[..., None] > 0, points, np.nan)
+    seen = (confidence > 0).sum(1) >= _FEWEST
+    if not seen.any():
+        raise InputError(
+            f"no person has {_FEWEST} joints with a confidence of {job.confidence:g} or more", path=job.keypoints,
+            expected="people in the picture", hint="Lower --confidence if the detector is that unsure",
+        )  # fmt: skip
+    times, fps = _times(job, found, report)
+    return Clip(
+        points[seen], confidence[seen], found.frame[seen], found.scores[seen], found.ids[seen], times, fps,
+        (found.width, found.height),
+    )  # fmt: skip
+
+
+def _times(job: Job, found: Keypoints, report: Report) -> tuple[np.ndarray, float]:
+    """Seconds (F,) from the first frame, and frames a second."""
+    film = job.footage or (job.keypoints if is_video(job.keypoints) else None)
+    if job.source_fps is not None:
+        return time_bases.frame_times(found.frames, job.source_fps), job.source_fps
+    if found.times is not None:
+        times = time_bases.checked(found.times)
+        return times - times[0], time_bases.mean_rate(times)
+    if found.fps is None and film is not None:
+        from hyoid.media import video
+
+        stamps = video.frame_times(film)
+        if len(stamps) >= found.frames:
+            stamps = stamps[: found.frames] - stamps[0]
+            return stamps, time_bases.mean_rate(stamps)
+        text = f"{film.name} has {len(stamps)} frames, the keypoints {found.frames}: its rate is taken, not its times"
+        report.message(text, "warning")
+        rate = time_bases.mean_rate(stamps)
+        return time_bases.frame_times(found.frames, rate), rate
+    if found.fps is None and found.frames > 1:
+        report.message(f"the keypoints tell no frame rate: {DEFAULT_FPS:g} is taken (--source-fps)", "warning")
+    fps = found.fps or DEFAULT_FPS
+    return time_bases.frame_times(found.frames, fps), fps
+
+
+# --- who is who -------------------------------------------------------------------------------------------------------
+
+
+def follow(job: Job, clip: Clip) -> tuple[tuple[Track, ...], int]:
+    """People over time, the longest seen first, and how many tracks were too short to be people.
+
+    Where every detection has a number of the detector, that is who it is; otherwise people are told apart by place,
+    size and prediction (:mod:`hyoid.motion.identities`).
+    """
+    if (clip.ids >= 0).all():
+        return _by_number(clip), 0
+    if len(np.unique(clip.frame)) == len(clip.frame) and _is_one(clip):
+        return (Track("person_01", np.argsort(clip.frame, kind="stable")),), 0
+    places = _places(job, clip)
+    if len(clip.times) == 1:
+        order = np.argsort(-clip.scores, kind="stable")
+        return tuple(Track(f"person_{n:02d}", order[n - 1 : n]) for n in range(1, len(order) + 1)), 0
+    found = identities.track(places, clip.times)
+    people = found.people or found.dropped  # a clip of a few frames has nobody who is seen for long
+    if not people:
+        raise InputError("nobody is seen in two frames that follow each other", expected="people over time")
+    tracks = tuple(Track(f"person_{n:02d}", one.detections) for n, one in enumerate(people, 1))
+    return tracks, len(found.dropped) if found.people else 0
+
+
+def _by_number(clip: Clip) -> tuple[Track, ...]:
+    tracks = []
+    for number in np.unique(clip.ids).tolist():
+        rows = np.flatnonzero(clip.ids == number)
+        order = rows[np.lexsort((-clip.scores[rows], clip.frame[rows]))]
+        first = np.unique(clip.frame[order], return_index=True)[1]  # of two in one frame the surer one
+        tracks.append((number, order[first]))
+    tracks.sort(key=lambda pair: (-len(pair[1]), pair[0]))
+    return tuple(Track(f"person_{n:02d}", rows, number) for n, (number, rows) in enumerate(tracks, 1))
+
+
+def _is_one(clip: Clip) -> bool:
+    """Whether detections, one a frame at most, never leap: farther than a person's own size within a second."""
+    order = np.argsort(clip.frame, kind="stable")
+    middle = np.nanmedian(clip.points[order], 1)
+    tall = np.nanmax(clip.points[order], 1) - np.nanmin(clip.points[order], 1)
+    side = np.maximum(tall.max(1), 1.0)
+    leap = np.linalg.norm(np.diff(middle, axis=0), axis=-1) / side[:-1]
+    gap = np.diff(clip.times[clip.frame[order]])
+    return bool((leap < 0.5 + 2.0 * np.minimum(gap, 2.0)).all())
+
+
+def _places(job: Job, clip: Clip) -> identities.Detections:
+    """Where detections are in space: each one lifted on its own and put where its picture is."""
+    from hyoid.systems.hopfir import checkpoint
+    from hyoid.systems.hopfir import infer as single
+
+    complete = gap_filling.complete(clip.points)
+    lifter = single.load(checkpoint.find(), device=device_of(job))
+    joints = single.lift(lifter, complete, *clip.size, mirror=False)
+    camera = cameras.from_field_of_view(clip.size, np.radians(job.field_of_view))
+    path = trajectory.root_path(camera, joints, clip.points, clip.confidence)
+    low, high = np.nanmin(clip.points, 1), np.nanmax(clip.points, 1)
+    empty = np.zeros((len(joints), 0))
+    return identities.Detections(
+        clip.frame, path.positions, path.positions + joints[:, 10], np.concatenate([low, high], -1), clip.scores,
+        empty.reshape(-1, 0, 4), empty,
+    )  # fmt: skip
+
+
+def selected(tracks: tuple[Track, ...], person: str) -> tuple[Track, ...]:
+    """The tracks that were asked for.
+
+    Raises:
+        UsageError: nobody has that name.
+    """
+    if person == "all":
+        return tracks
+    if person == "main":
+        return tracks[:1]
+    for track in tracks:
+        if person == track.name or (person.isdigit() and int(person) == int(track.name.rpartition("_")[2])):
+            return (track,)
+    raise _nobody(person, [track.name for track in tracks])
+
+
+def chosen(lifted: Lifted, person: str) -> Lifted:
+    """Lifted people without those who were not asked for.
+
+    Raises:
+        UsageError: nobody has that name.
+    """
+    names = [one.name for one in lifted.people]
+    if person == "all":
+        return lifted
+    if person == "main":
+        return replace(lifted, people=lifted.people[:1])
+    for one in lifted.people:
+        if person == one.name or (person.isdigit() and one.name == f"person_{int(person):02d}"):
+            return replace(lifted, people=(one,))
+    raise _nobody(person, names)
+
+
+def _nobody(person: str, names: list[str]) -> UsageError:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return UsageError(
+        f"there is no person '{person}'", expected=f"all, main, {', '.join(names[:_NAMED])}{more}",
+    )  # fmt: skip
+
+
+def _told(track: Track, clip: Clip) -> dict[str, Any]:
+    seconds = len(track.rows) / max(clip.fps, 1e-9)
+    first, last = (float(clip.times[clip.frame[track.rows[end]]]) for end in (0, -1))
+    told = {"name": track.name, "seen_seconds": round(seconds, 3), "first": round(first, 3), "last": round(last, 3)}
+    return told if track.id is None else {**told, "id": track.id}
+
+
+def whole(clip: Clip, track: Track) -> Person:
+    """A person in all frames of the clip; joints are not there yet."""
+    frames = len(clip.times)
+    points, confidence = np.full((frames, 17, 2), np.nan), np.zeros((frames, 17))
+    seen, scores = np.zeros(frames, bool), np.zeros(frames)
+    at = clip.frame[track.rows]
+    points[at], confidence[at] = clip.points[track.rows], clip.confidence[track.rows]
+    seen[at], scores[at] = True, clip.scores[track.rows]
+    return Person(track.name, points, confidence, seen, scores, np.zeros((frames, 17, 3)))
+
+
+def _warn_of_guesses(person: Person, report: Report) -> None:
+    from hyoid.geometry.human36m import NAMES
+
+    share = (person.confidence[person.seen] > 0).mean(0)
+    rare = [f"{name} ({100 * part:.0f} %)" for name, part in zip(NAMES, share, strict=True) if part < 0.2]
+    if rare:
+        report.message(f"{person.name}: seldom seen, so a guess: {', '.join(rare)}", "warning")
+
+
+# --- lifting ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _System:
+    """A network that is ready: its function of keypoints (F, 17, 2) and a report, and the rate that it knows."""
+
+    lift: Any
+    fps: float | None
+
+
+def device_of(job: Job) -> str:
+    """The torch device of a job: ``auto`` is a GPU where there is one."""
+    if job.device != "auto":
+        return job.device
+    from hyoid.training import torch_or_error
+
+    return "cuda" if torch_or_error().cuda.is_available() else "cpu"
+
+
+def _system(job: Job) -> tuple[_System, tuple[Source, ...]]:
+    if job.system == "hopfir":
+        from hyoid.systems.hopfir import checkpoint
+        from hyoid.systems.hopfir import infer as single
+
+        lifter = single.load(job.weights or checkpoint.find(), device=device_of(job))
+
+        def of_pictures(points: np.ndarray, size: tuple[int, int], report: Report) -> np.ndarray:
+            return single.lift(lifter, points, *size, report=report)
+
+        return _System(of_pictures, None), (_weights_source(lifter.model),)
+    from hyoid.systems.ktpformer import checkpoint
+    from hyoid.systems.ktpformer import infer as temporal
+
+    lifter = temporal.load(job.weights or checkpoint.find(), device=device_of(job))
+
+    def of_clips(points: np.ndarray, size: tuple[int, int], report: Report) -> np.ndarray:
+        return temporal.lift(lifter, points, *size, report=report)
+
+    fps = float(lifter.model.note.get("fps", DEFAULT_FPS)) if lifter.model.note else OFFICIAL_FPS
+    return _System(of_clips, fps), (_weights_source(lifter.model),)
+
+
+def _weights_source(model: Any) -> Source:
+    return Source("weights", model.path.name, model.digest, model.licence)
+
+
+def _lifted(person: Person, clip: Clip, system: _System, report: Report) -> Person:
+    """The person with joints, the pelvis of each frame at the origin."""
+    points = gap_filling.over_time(clip.times, person.keypoints)
+    times = clip.times
+    uneven = len(times) > 2 and np.ptp(np.diff(times)) > 0.2 * np.diff(times).mean()
+    far = system.fps is not None and not 1 / _NEAR <= clip.fps / system.fps <= _NEAR
+    if len(times) > 1 and system.fps is not None and (far or uneven):
+        rate = float(system.fps if far else clip.fps)
+        steady = np.arange(int(np.floor(times[-1] * rate + 1e-9)) + 2) / rate
+        joints = system.lift(time_bases.resample(times, points, steady), clip.size, report)
+        joints = time_bases.resample(steady, joints, times)
+    else:
+        joints = system.lift(points, clip.size, report).astype(np.float64)
+    return replace(person, joints=joints - joints[:, :1])
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of a folder's files."""
+    if path.is_file():
+        return sha256_of(path)
+    total = hashlib.sha256()
+    for file in sorted(path.iterdir()):
+        if file.is_file():
+            total.update(f"{file.name}\0{sha256_of(file)}\n".encode())
+    return total.hexdigest()
+
+
+def exact(fps: float) -> Fraction:
+    """The rate that is meant by a number, for films: 29.97 is 30000/1001."""
+    return time_bases.exact_rate(fps)

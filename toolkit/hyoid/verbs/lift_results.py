@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From lifted people to clean performances, takes and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyoid import __version__, characters
+from hyoid.characters import skeleton_roles
+from hyoid.errors import UsageError
+from hyoid.files import part_file
+from hyoid.formats import format_of, lifted_npz
+from hyoid.geometry import rotations as turns
+from hyoid.motion import cameras, chain, contacts, foot_lock, time_bases, trajectory
+from hyoid.motion.cameras import Camera
+from hyoid.motion.chain import Performance
+from hyoid.motion.lifted import Lifted, Person
+from hyoid.motion.skeletons import Pose, Skeleton
+from hyoid.report import Report
+from hyoid.take import CharacterReference, Event, Provenance, Take
+from hyoid.verbs.lift import ALL, Job
+
+if TYPE_CHECKING:
+    from hyoid.characters.character import Character
+    from hyoid.media import lift_preview
+
+_PICTURES = (".mp4", ".png")
+_EYES = 1.5  # metres: a camera's height until the ground is found
+
+
+@dataclass(frozen=True)
+class Performer:
+    """Who performs: the character and its skeleton by roles."""
+
+    character: Character
+    reference: CharacterReference
+    skeleton: Skeleton
+
+
+@dataclass(frozen=True)
+class Clean:
+    """One person, cleaned.
+
+    Attributes:
+        person: as lifted, at the frames of the result. performance: of the chain. pose: with feet as firmly planted as
+            asked for, where it is to stand. shift: (3,) metres that this is away from below the camera.
+    """
+
+    person: Person
+    performance: Performance
+    pose: Pose
+    shift: np.ndarray
+
+
+def performer(job: Job) -> Performer:
+    """The character of a job.
+
+    Raises:
+        UsageError: an unknown name or setting, or a character that has no body.
+    """
+    name = job.character
+    if job.skeleton != "human":
+        if name != "human":
+            raise UsageError(
+                f"--skeleton {job.skeleton} with --character {name}", expected="one of them: --skeleton names the "
+                "bones of the bundled human",
+            )  # fmt: skip
+        name = f"human-{job.skeleton}"
+    character = characters.load(name, job.set)
+    roles = skeleton_roles.of_character(character).roles
+    skeleton = Skeleton(character.joint_names, character.parents, character.heads.astype(np.float64), roles)
+    return Performer(character, CharacterReference(name, job.set), skeleton)
+
+
+def write(job: Job, lifted: Lifted, who: Performer, report: Report) -> dict[str, Any]:
+    """Clean everybody and write every output; see ``lift.run``."""
+    clip = at_rate(lifted, job.fps or lifted.fps)
+    done, camera = clean(job, clip, who.skeleton, report.stage(0.0, 0.5))
+    takes = [take_of(job, clip, who, one, camera) for one in done]
+    outputs = _write(job, lifted, clip, who, done, takes, report.stage(0.5, 1.0))
+    for one in done:
+        if one.performance.quality.filled > 0:
+            share = 100 * one.performance.quality.filled
+            report.message(f"{one.person.name} is not seen in {share:.1f} % of the frames")
+    others = [entry["name"] for entry in lifted.facts.get("others", ())]
+    if others and job.person != ALL:
+        report.message(f"{len(others)} more found ({', '.join(others[:8])}): --person all, or one of them")
+    return {
+        "outputs": outputs,
+        "people": [
+            {
+                "name": one.person.name, "seen_seconds": round(float(one.person.seen.sum()) / clip.fps, 3),
+                "quality": one.performance.quality.table(),
+            }
+            for one in done
+        ],
+        "others": list(lifted.facts.get("others", ())), "layout": lifted.facts.get("layout", ""),
+        "reason": lifted.facts.get("reason", ""), "camera": camera_facts(camera, done[0].shift),
+        "frames": len(clip.times), "fps": clip.fps, "seconds": len(clip.times) / clip.fps,
+    }  # fmt: skip
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+
+def at_rate(lifted: Lifted, fps: float) -> Lifted:
+    """The people at the frames of a steady rate; where that is what they have, as they are.
+
+    Args:
+        fps: frames a second; 29.97 is 30000/1001.
+    """
+    rate = time_bases.exact_rate(fps)
+    steady = time_bases.frame_times(len(lifted.times), fps)
+    if np.allclose(lifted.times, steady, atol=0.02 / fps, rtol=0):
+        return replace(lifted, fps=float(rate), times=steady)
+    wanted = time_bases.covering(lifted.times, fps)
+    return replace(lifted, people=tuple(_resampled(one, lifted.times, wanted) for one in lifted.people),
+                   times=wanted, fps=float(rate))  # fmt: skip
+
+
+def _resampled(person: Person, times: np.ndarray, wanted: np.ndarray) -> Person:
+    there = np.isfinite(person.keypoints).all(-1)
+    share = time_bases.resample(times, there.astype(float), wanted)
+    points = time_bases.resample(times, np.nan_to_num(person.keypoints), wanted) / np.maximum(share, 1e-9)[..., None]
+    nearest = time_bases.resample_nearest(times, person.keypoints, wanted)
+    points = np.where(share[..., None] > 1 - 1e-9, points, nearest)  # next to a gap: the nearest frame's
+    confidence = np.where(np.isfinite(points).all(-1), time_bases.resample(times, person.confidence, wanted), 0.0)
+    return Person(
+        person.name, points, confidence, time_bases.resample_nearest(times, person.seen, wanted),
+        time_bases.resample(times, person.scores, wanted), time_bases.resample(times, person.joints, wanted),
+    )  # fmt: skip
+
+
+# --- cleaning ---------------------------------------------------------------------------------------------------------
+
+
+def clean(job: Job, clip: Lifted, skeleton: Skeleton, report: Report) -> tuple[list[Clean], Camera]:
+    """Everybody on one ground, and the camera above it."""
+    known = job.camera_height is not None
+    camera = cameras.from_field_of_view(
+        (clip.width, clip.height), np.radians(job.field_of_view),
+        height=_EYES if job.camera_height is None else job.camera_height,
+        pitch=np.radians(job.camera_pitch) if known else 0.0,
+    )  # fmt: skip
+    settings = chain.Settings(
+        strength=job.smoothing, calm=job.smoothing > 0, lock=job.foot_lock > 0, find_ground=not known
+    )
+    count = len(clip.people)
+    rounds = 2 if count > 1 and not known else 1
+    placed = [_placed(person, camera) for person in clip.people]
+
+    def cleaned(number: int, seen_by: Camera, how: chain.Settings, done: int) -> Performance:
+        person = clip.people[number]
+        report.progress(done / (count * rounds), f"cleaning {person.name}")
+        joints, precision = placed[number]
+        trust = np.where(person.seen, person.confidence.mean(1), 0.0)
+        return chain.clean(
+            skeleton, joints, seen_by, clip.fps, confidence=trust, precision=precision, settings=how
+        )  # fmt: skip
+
+    found = [cleaned(number, camera, settings, number) for number in range(count)]
+    if rounds == 2:
+        common = chain.common_camera(found, camera)
+        how = replace(settings, find_ground=False)
+        found = [cleaned(number, common, how, count + number) for number in range(count)]
+    shift = np.zeros(3)
+    if job.place == "origin":
+        first = found[0]
+        start = int(np.flatnonzero(clip.people[0].seen)[0])
+        shift[[0, 2]] = -first.joints[start, 0, [0, 2]]
+    made = [
+        Clean(person, one, _firm(one, job.foot_lock, shift), shift)
+        for person, one in zip(clip.people, found, strict=True)
+    ]
+    return made, found[0].camera
+
+
+def _placed(person: Person, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (F, 17, 3) in camera space, NaN where the person was not seen, and how sure their place is (F, 3, 3)."""
+    keypoints = np.where(person.seen[:, None, None], person.keypoints, np.nan)
+    path = trajectory.root_path(camera, person.joints, keypoints, person.confidence)
+    error = float(np.nanmedian(path.error))
+    joints = person.joints + path.positions[:, None]
+    joints = np.where(path.seen[:, None, None], joints, np.nan)
+    # A picture that fits to a hundredth of a pixel is one without a detector's noise, but not without all errors.
+    return joints, path.precision / max(error, 0.5) ** 2
+
+
+def _firm(one: Performance, strength: float, shift: np.ndarray) -> Pose:
+    """The pose between the one with free feet and the one with planted ones, moved by ``shift`` (3,)."""
+    pose = one.pose
+    if 0 < strength < 1:
+        share = np.full(pose.rotations.shape[:-1], strength)
+        pose = Pose(
+            turns.slerp(one.unlocked.rotations, pose.rotations, share),
+            one.unlocked.root + strength * (pose.root - one.unlocked.root),
+        )
+    return Pose(pose.rotations, pose.root + shift)
+
+
+# --- takes ------------------------------------------------------------------------------------------------------------
+
+
+def take_of(job: Job, clip: Lifted, who: Performer, one: Clean, camera: Camera) -> Take:
+    """The take of one person: all joints, confidence 0 where nobody was seen, and an event for each such stretch."""
+    frames = len(clip.times)
+    hidden = one.performance.hidden
+    trust = np.where(one.person.seen, one.person.confidence.mean(1), 0.0)
+    events = tuple(
+        Event("hidden", f"{one.person.name} not seen", start / clip.fps, stop / clip.fps)
+        for start, stop in contacts.runs(hidden)
+    )
+    settings = job.model_dump(mode="json", exclude={"keypoints", "output", "footage", "weights", "detector", "device"})
+    facts = {
+        "person": one.person.name,
+        "quality": one.performance.quality.table(),
+        "camera": camera_facts(camera, one.shift),
+        **{name: clip.facts[name] for name in ("layout", "reason", "system") if name in clip.facts},
+    }
+    return Take(
+        fps=clip.fps, curve_names=(), curves=np.zeros((frames, 0), np.float32), joint_names=who.skeleton.names,
+        rotations=turns.continuous(turns.normalise(one.pose.rotations)).astype(np.float32),
+        root=one.pose.root.astype(np.float32), confidence=trust.astype(np.float32), events=events,
+        character=who.reference, provenance=Provenance(__version__, "lift", {**settings, **facts}, clip.sources),
+    )  # fmt: skip
+
+
+def camera_facts(camera: Camera, shift: np.ndarray) -> dict[str, Any]:
+    """The camera that reproduces the shot, for programs: metres, degrees, pixels; it looks along -Z."""
+    return {
+        "location": [round(float(value), 6) for value in (shift[0], camera.height, shift[2])],
+        "pitch_degrees": round(float(np.degrees(camera.pitch)), 4),
+        "roll_degrees": round(float(np.degrees(camera.roll)), 4),
+        "field_of_view_degrees": round(float(np.degrees(cameras.field_of_view(camera))), 4),
+        "size": list(camera.size),
+    }
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def _write(
+    job: Job, lifted: Lifted, clip: Lifted, who: Performer, done: list[Clean], takes: list[Take], report: Report
+) -> list[str]:
+    from hyoid.verbs import outputs
+    from hyoid.verbs.job import OutputOptions
+
+    written: list[str] = []
+    raw = [path for path in job.output if path.name.lower().endswith(lifted_npz.SUFFIX)]
+    films = [path for path in job.output if path not in raw and format_of(path).suffix in _PICTURES]
+    others = [path for path in job.output if path not in raw and path not in films]
+    options = OutputOptions.model_validate({"keys": job.keys})
+    parts = len(takes) * bool(others) + len(films)
+    for path in raw:
+        with part_file(path) as part:
+            lifted_npz.write(part, lifted)
+        written.append(str(path))
+    for number, (one, take) in enumerate(zip(done, takes, strict=True)):
+        if not others:
+            break
+        named = [named_for(path, one.person.name) if job.person == ALL else path for path in others]
+        stage = report.stage(number / parts, (number + 1) / parts)
+        written += outputs.export(who.character, take, named, stage, options=options)
+    for number, path in enumerate(films, parts - len(films)):
+        _draw(job, lifted, clip, who, done, path, report.stage(number / parts, (number + 1) / parts))
+        written.append(str(path))
+        outputs.write_sidecar(path, takes[0].provenance)
+    return written
+
+
+def named_for(path: Path, name: str) -> Path:
+    """``walk.person_01.bvh`` for ``walk.bvh``."""
+    suffix = format_of(path).suffix
+    return path.with_name(f"{path.name[: -len(suffix)]}.{name}{path.name[-len(suffix) :]}")
+
+
+def _draw(
+    job: Job, lifted: Lifted, clip: Lifted, who: Performer, done: list[Clean], path: Path, report: Report
+) -> None:
+    """The film, or a still of its most telling moment: what was seen beside what was made of it."""
+    from hyoid.media import lift_preview
+
+    people = [_shown(one, who.skeleton) for one in done]
+    about: Mapping[str, Any] = {
+        "width": clip.width, "height": clip.height, "title": job.keypoints.name, "footage": _footage(job, lifted, clip),
+    }  # fmt: skip
+    if format_of(path).suffix == ".mp4":
+        lift_preview.write_mp4(path, people, time_bases.exact_rate(clip.fps), report=report, **about)
+    else:
+        lift_preview.write_png(path, people, time_bases.exact_rate(clip.fps), **about)
+
+
+def _shown(one: Clean, skeleton: Skeleton) -> lift_preview.Person:
+    from hyoid.media import lift_preview
+
+    joints = chain.joints_of(skeleton, one.pose)
+    at_camera = cameras.to_camera(one.performance.camera, joints - one.shift)
+    return lift_preview.Person(
+        one.person.name, one.person.keypoints, one.person.confidence,
+        cameras.project(one.performance.camera, at_camera), joints, foot_lock.soles(skeleton, one.pose),
+        one.performance.standing, one.performance.hidden,
+    )  # fmt: skip
+
+
+def _footage(job: Job, lifted: Lifted, clip: Lifted) -> Iterator[np.ndarray] | None:
+    """The picture of each frame of the result, the one that is nearest in time."""
+    from hyoid.media import video
+    from hyoid.verbs.lift_people import is_video
+
+    film = job.footage or (job.keypoints if is_video(job.keypoints) else None)
+    if film is None:
+        return None
+    nearest = time_bases.resample_nearest(lifted.times, np.arange(len(lifted.times)), clip.times).tolist()
+
+    def pictures() -> Iterator[np.ndarray]:
+        number, picture = -1, None
+        film_pictures = video.read(film)
+        for wanted in nearest:
+            while number < wanted:
+                following = next(film_pictures, None)
+                if following is None:
+                    return  # the preview holds the last one
+                number, picture = number + 1, following
+            assert picture is not None
+            yield picture
+
+    return pictures()
