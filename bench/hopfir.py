@@ -108,11 +108,7 @@ def trained(name: str, draw: Any, steps: int, seed: int, small: bool, report: Re
     config = replace(config, hops=0 if name == PLAIN else 3, refine=name != UNREFINED)
     recipe = train.Recipe(steps=steps, pictures=PICTURES, seed=seed)
 
-    def flat(step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        image, joints = draw(step, count)
-        return image[:, 0], joints[:, 0]
-
-    found = train.train(flat, config, recipe, report=report)
+    found = train.train(lambda step, count, _: draw(step, count), config, recipe, report=report)
     ready = infer.ready(checkpoint.Model(config, found.parameters))
     size = sum(array.size for array in found.parameters.values())
     return lambda keypoints, width, height: infer.lift(ready, keypoints, width, height), int(size)

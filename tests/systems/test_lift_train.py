@@ -221,7 +221,7 @@ def test_gradients_reach_the_kept_frames_alone():
 @pytest.fixture
 def tiny(monkeypatch):
     """Presets of the size of these tests."""
-    window = ({"frames": 9, "channels": 16, "depth": 1, "heads": 2}, {"steps": 40, "windows": 4, "kept": 3})
+    window = ({"frames": 9, "channels": 16, "depth": 1, "heads": 2}, {"steps": 40, "windows": 4})
     picture = ({"channels": 16, "blocks": 1, "hops": 2, "heads": 2}, {"steps": 40, "pictures": 16})
     monkeypatch.setitem(train_ktpformer.PRESETS, "cpu", window)
     monkeypatch.setitem(train_hopfir.PRESETS, "cpu", picture)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ _CREDITS = {
     "Mesh2Motion": "Animations by Mesh2Motion, CC0.",
     "KayKit Character Animations": "Animations by Kay Lousberg (KayKit), CC0.",
 }
-_DRAWERS, _AHEAD = 4, 3  # threads that draw batches for a GPU, and steps that each of them is ahead
+_DRAWERS, _AHEAD = 8, 3  # at most so many threads draw batches for a GPU, each so many steps ahead
 
 Draw = Callable[[int, int, int], tuple[Any, Any]]
 """Of the number of a step, how many windows, and of how many frames: images and joints."""
@@ -208,7 +209,7 @@ def draws(lesson: Lesson, seed: int) -> Draw:
 
 @contextlib.contextmanager
 def ahead(
-    draw: Draw, sizes_at: Callable[[int], tuple[int, int]], steps: int, workers: int = _DRAWERS
+    draw: Draw, sizes_at: Callable[[int], tuple[int, int]], steps: int, workers: int | None = None
 ) -> Iterator[Draw]:
     """The same batches, drawn by threads before they are asked for: for a device that would wait for them.
 
@@ -217,6 +218,7 @@ def ahead(
     """
     from concurrent.futures import Future, ThreadPoolExecutor
 
+    workers = workers or min(_DRAWERS, os.cpu_count() or 1)
     pool = ThreadPoolExecutor(workers)
     waiting: dict[int, Future[tuple[Any, Any]]] = {}
 

@@ -13,7 +13,7 @@ SUFFIXES = (lift_training.SUFFIX,)
 PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "cpu": (
         {"channels": 64, "blocks": 3, "hops": 3, "heads": 4},
-        {"steps": 12_400, "pictures": 384, "rate": 1e-3, "precision": "bfloat16"},
+        {"steps": 10_125, "pictures": 384, "rate": 1e-3, "precision": "bfloat16"},
     ),
     "gpu": (
         {"channels": 96, "blocks": 4, "hops": 3, "heads": 4},
