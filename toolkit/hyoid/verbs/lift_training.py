@@ -311,13 +311,13 @@ def _card(job: Job, lesson: Lesson, trained: Trained, quality: dict[str, Any]) -
         f"{lesson.motion.fps:g} a second, bodies, cameras and the errors of a detector made up"
         + ("; clips of unidentified subjects among them" if data["unidentified"] else ""),
         f"- {count} parameters; {note['recipe']['steps']} steps, {note['frames_seen']} frames seen; seed {job.seed}, "
-        f"{job.threads} threads, {lesson.device}, products in {note['recipe']['precision']}; stored as float16",
+        f"{job.threads} thread{'s' * (job.threads > 1)}, {lesson.device}, products in {note['recipe']['precision']}; stored as float16",
         f"- Made again by: `{_command(job, trained)}`", "",
         f"Errors in mm on {quality['clips']} clips ({quality['frames']} frames) of {quality['subjects']} other "
         "subjects, with the errors of a detector, mirror averaging, the pelvis of both sides at the origin:", "",
         "| | MPJPE | P-MPJPE | MPJVE a frame |", "|---|---|---|---|", *rows, "",
-        "These subjects were looked at while recipes were chosen; `hyoid bench lift` judges on others. The pose is "
-        "about the pelvis: no travel, and a body of average size where the picture does not tell.",
+        "Recipes may be chosen by these subjects, so they are no blind test; `hyoid bench lift` judges on others. The "
+        "pose is about the pelvis: no travel, and no absolute size, for a picture does not tell it.",
     ]  # fmt: skip
     return "\n".join([*lines, ""])
 
