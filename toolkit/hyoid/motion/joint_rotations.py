@@ -18,6 +18,8 @@ _STRAIGHT, _BENT = 0.12, 0.4  # sine of the bend below which, and above which, i
 _TWIST_MEMORY = 0.25  # seconds over which a straight limb keeps the twist it had when it was bent
 _COLLAR_RANGE = np.radians(40.0)
 _UP = np.array([0.0, 1.0, 0.0])
+_HANGING = 0.75  # cosine to straight down of an upper arm that hangs
+_HANGS_OFTEN = 0.05  # share of frames
 _Y_FIRST, _X_FIRST = "y", "x"
 
 Shares = Callable[[np.ndarray], np.ndarray]
@@ -233,6 +235,8 @@ def _collar(
     base = skeleton.rest[collars[0]]
     rest = turns.rotate(chest, marks[shoulder] - base)
     posed = joints[:, shoulder] - joints[:, 8] - turns.rotate(chest, base - marks[8])
+    arm = unit(joints[:, shoulder + 1] - joints[:, shoulder])
+    posed = turns.rotate(chest, _at_ease(chest, posed, arm, marks[shoulder] - base))
     vector = turns.to_rotation_vector(swing(unit(rest), unit(posed)))
     size = np.linalg.norm(vector, axis=-1, keepdims=True)
     vector = vector * np.minimum(1, _COLLAR_RANGE / np.maximum(size, 1e-9))
@@ -240,6 +244,20 @@ def _collar(
     for collar in collars:
         world[:, collar] = turned
     return turned
+
+
+def _at_ease(chest: np.ndarray, posed: np.ndarray, arm: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """(F, 3) ways from collar to shoulder in the frame of the chest, turned so that they are at rest while arms hang.
+
+    Where a shoulder sits between neck and chest differs from body to body and from detector to detector; people who
+    let their arms hang do not shrug.
+    """
+    local = turns.rotate(turns.inverse(chest), posed)
+    hangs = (turns.rotate(turns.inverse(chest), arm) @ _UP) < -_HANGING
+    if hangs.sum() < max(3, _HANGS_OFTEN * len(arm)):
+        return local
+    usual = unit(np.median(unit(local[hangs]), axis=0)[None])
+    return turns.rotate(swing(usual, unit(rest[None])), local)
 
 
 def _limb(

@@ -195,6 +195,8 @@ def _attention(parameters: Parameters, name: str, config: Config, x: Tensor) -> 
     """Attention of n tokens to each other, (N, n, C)."""
     mixed = _linear(parameters, f"{name}.qkv", x)
     # (N, n, 3, H, C / H) -> three of (N, H, n, C / H)
+    if x.shape[1] == 1:  # a single token attends to itself
+        return _linear(parameters, f"{name}.proj", mixed[..., -x.shape[-1] :])
     query, key, value = mixed.unflatten(-1, (3, config.heads, -1)).permute(2, 0, 3, 1, 4)
     scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
     gathered = scores.softmax(-1) @ value

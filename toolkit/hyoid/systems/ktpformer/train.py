@@ -102,7 +102,7 @@ class Recipe:
         precision: of products, ``bfloat16`` or ``float32``; parameters are float32 in any case.
     """
 
-    steps: int = 9_000
+    steps: int = 8_000
     windows: int = 16
     stages: tuple[Stage, ...] = (Stage(0.55, 1), Stage(0.2, 3), Stage(0.25, 0))
     rate: float = 1e-3
