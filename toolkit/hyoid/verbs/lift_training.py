@@ -311,7 +311,8 @@ def _card(job: Job, lesson: Lesson, trained: Trained, quality: dict[str, Any]) -
         f"{lesson.motion.fps:g} a second, bodies, cameras and the errors of a detector made up"
         + ("; clips of unidentified subjects among them" if data["unidentified"] else ""),
         f"- {count} parameters; {note['recipe']['steps']} steps, {note['frames_seen']} frames seen; seed {job.seed}, "
-        f"{job.threads} thread{'s' * (job.threads > 1)}, {lesson.device}, products in {note['recipe']['precision']}; stored as float16",
+        f"{job.threads} thread{'s' * (job.threads > 1)}, {lesson.device}, products in {note['recipe']['precision']}; "
+        "stored as float16",
         f"- Made again by: `{_command(job, trained)}`", "",
         f"Errors in mm on {quality['clips']} clips ({quality['frames']} frames) of {quality['subjects']} other "
         "subjects, with the errors of a detector, mirror averaging, the pelvis of both sides at the origin:", "",
