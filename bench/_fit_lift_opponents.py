@@ -2,8 +2,8 @@
 """Train what the lifters are compared with: ``python bench/_fit_lift_opponents.py simple|tcn|mean_pose --data FOLDER``.
 
 The same people, schedule and number of frames as the lifters that come with Hyoid: ``simple`` sees as many as HopFIR,
-``tcn`` as many as KTPFormer, where the frames that it answers for are counted. A training that was stopped goes on when the
-command is given again. Results lie in ``bench/lift_opponents``.
+``tcn`` as many as KTPFormer, where the frames that it answers for are counted. A training that was stopped goes on when
+the command is given again. Results lie in ``bench/lift_opponents``.
 """
 
 from __future__ import annotations
