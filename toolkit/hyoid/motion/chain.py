@@ -128,12 +128,10 @@ def clean(
         InputError: joints of another shape, or no frame with a detection.
     """
     options = Settings() if settings is None else settings
-    joints = np.asarray(joints, np.float64)
+    joints = bones.shaped(joints)
     times = time_bases.frame_times(len(joints), fps)
-    if joints.ndim != 3 or joints.shape[1:] != (17, 3):
-        raise InputError(f"joints have the shape {joints.shape}", expected="(frames, 17, 3)")
     seen = np.all(np.isfinite(joints), axis=(1, 2))
-    whole = bones.checked(time_bases.fill(times, np.where(seen[:, None, None], joints, 0.0), seen))
+    whole = time_bases.fill(times, np.where(seen[:, None, None], joints, 0.0), seen)
     trust = np.where(seen, 1.0 if confidence is None else np.asarray(confidence, np.float64), 0.0)
     lengths = bones.lengths(whole, trust)
     if not lengths[2] + lengths[3] > 0:
