@@ -33,6 +33,7 @@ _CALM_FEET = (6.0, 4.0, 2.5)
 _TREMBLING = 0.12  # metres a second
 _LEANING = 0.08  # radians
 _NOISIEST = 0.5  # metres a second by which thresholds are widened at most
+_STEADY_DEPTH = 0.5  # hertz
 _LEG = ("thigh", "shin", "foot", "toe")
 _EXTREMITIES = ("hand", "foot", "toe", "forearm", "shin")
 
@@ -142,7 +143,9 @@ def clean(
     clip = _Clip(skeleton, body, bones.height(lengths) * scale, seen, times, fps, landmarks, scale, options)
     if precision is None:
         pixels, depth = trajectory.noise_along_rays(body[seen, 0], camera.focal)
-        known = trajectory.precision_along_rays(body[:, 0], camera.focal, pixels, depth) * trust[:, None, None]
+        # At their own noisy depth places that seem near would weigh more, and everybody come out nearer and slower.
+        about = trajectory.smooth_depth(body[:, 0], fps, cutoff=_STEADY_DEPTH, weights=trust)
+        known = trajectory.precision_along_rays(about, camera.focal, pixels, depth) * trust[:, None, None]
     else:
         known = np.where(seen[:, None, None], precision, 0.0) / scale**2
     calm = trajectory.fit_path(trajectory.seen_only(body[:, 0], known), fps)
