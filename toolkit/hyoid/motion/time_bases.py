@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import PchipInterpolator
 
 from hyoid.errors import InputError
 from hyoid.geometry import rotations as turns
@@ -139,7 +139,7 @@ def gaps(times: np.ndarray, seen: np.ndarray, longest: float = SHORT_GAP) -> Gap
 
 
 def fill(times: np.ndarray, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Values (F, ...) with unseen frames on a cubic through the seen ones; beyond them the end values."""
+    """Values (F, ...) with unseen frames on cubics that stay between the seen ones; beyond them the end values."""
     times, seen = checked(times), np.asarray(seen, bool)
     values = np.array(values, np.float64)
     places = np.flatnonzero(seen)
@@ -149,7 +149,7 @@ def fill(times: np.ndarray, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
         values[~seen] = resample(times[places], values[places], times[~seen])
         return values
     inside = ~seen & (np.arange(len(seen)) > places[0]) & (np.arange(len(seen)) < places[-1])
-    values[inside] = CubicSpline(times[places], values[places], bc_type="natural")(times[inside])
+    values[inside] = PchipInterpolator(times[places], values[places])(times[inside])
     values[: places[0]], values[places[-1] + 1 :] = values[places[0]], values[places[-1]]
     return values
 
