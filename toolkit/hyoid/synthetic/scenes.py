@@ -18,7 +18,7 @@ from hyoid.errors import InputError
 from hyoid.geometry import rotations
 from hyoid.motion import bones, cameras
 from hyoid.motion.cameras import Camera
-from hyoid.motion.identities import Detections
+from hyoid.motion.identities import Detections, bone_poses
 from hyoid.synthetic import lift_pairs, people
 from hyoid.synthetic.people import Truth
 
@@ -102,10 +102,9 @@ def found(scene: Scene, seed: int) -> Found:
     truth = np.where(np.arange(len(rows)) < len(who), who[rows], -1)
     scores = np.where(truth < 0, 0.7, 0.9)
     order = random.permutation(len(rows))
-    nothing = np.zeros((len(rows), 0))
     detections = Detections(
         frame[rows][order], joints[order, 0], joints[order, 10], boxes[who, frame][rows][order], scores[order],
-        np.zeros((len(rows), 0, 4)), nothing,
+        bone_poses(joints[order]), np.zeros((len(rows), 0)),
     )  # fmt: skip
     return Found(detections, joints[order], truth[order])
 
