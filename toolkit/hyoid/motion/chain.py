@@ -31,7 +31,7 @@ from hyoid.motion.skeletons import Pose, Skeleton
 _CALM_FEET = (6.0, 4.0, 2.5)
 """Hertz: what feet do faster is left out when it comes to whether they stand; less for feet that tremble more."""
 _TREMBLING = 0.12  # metres a second
-_LEANING = 0.08  # radians
+_LEANING = 0.16  # radians
 _NOISIEST = 0.5  # metres a second by which thresholds are widened at most
 _STEADY_DEPTH = 0.5  # hertz
 _LEG = ("thigh", "shin", "foot", "toe")
@@ -269,7 +269,7 @@ def _upright(skeleton: Skeleton, pose: Pose) -> np.ndarray:
     spread = float(np.median(np.linalg.norm(directions - mean, axis=-1)))
     up = given + (mean - given) / (1 + (spread / _LEANING) ** 2)
     away = float(np.hypot(up[0], up[2]) / up[1])
-    up[[0, 2]] *= min(1.0, np.tan(ground.TILT) / max(away, 1e-9))
+    up[[0, 2]] *= min(1.0, np.tan(2 * ground.TILT) / max(away, 1e-9))
     return up / np.linalg.norm(up)
 
 
