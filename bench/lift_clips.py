@@ -37,6 +37,7 @@ _WAYS = {
     "without smoothing": Settings(find_ground=False, calm=False, strength=0.0),
     "without both": Settings(find_ground=False, lock=False, calm=False, strength=0.0),
 }
+_WORST = ("penetration_mm", "bone_variance", "drift_mm", "jump_error_percent")
 _SHORT_WAY = 1.0  # metres: of less, a share of the way tells nothing
 
 
@@ -151,14 +152,13 @@ def clip(scene: Scene, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def joined(rows: list[dict[str, float]]) -> dict[str, float]:
-    """The means of figures that are there; of penetration, variance and drift the worst."""
+def joined(rows: list[dict[str, float]], *, sizes: bool = False) -> dict[str, float]:
+    """The means of figures that are there, of some the worst; with ``sizes`` too long and too short do not cancel."""
     result = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row[name] for row in rows if np.isfinite(row.get(name, np.nan))]
-        worst = name in ("penetration_mm", "bone_variance", "drift_mm")
-        size = [abs(value) for value in values] if name == "way_percent" and len(rows) > 3 else values
-        result[name] = float("nan") if not values else float(max(size) if worst else np.mean(size))
+        if values:
+            result[name] = float(max(values) if name in _WORST else np.mean(np.abs(values) if sizes else values))
     return result
 
 
@@ -169,7 +169,7 @@ def run(data: Path | None = None, seed: int = 0, count: int = 20) -> dict[str, A
     there = (folder / "motion.npz").is_file()
     drawn = scenes.made_up(seed) + (scenes.recorded(folder, seed) if there else [])
     rows = [clip(scene, seed) for scene in drawn[:count]]
-    overall = {way: joined([row["ways"][way] for row in rows]) for way in _WAYS}
+    overall = {way: joined([row["ways"][way] for row in rows], sizes=True) for way in _WAYS}
     worst = {
         name: max((row["ways"]["whole"].get(name, 0.0) for row in rows), default=0.0)
         for name in GOALS
@@ -195,8 +195,9 @@ def show(result: dict[str, Any]) -> str:
     head = f"{'':<18}" + "".join(f"{a + ' ' + b:>10}" for a, b in _COLUMNS.values())
     lines = [head + f"{'names':>7}{'pitch':>7}"]
     for row in result["clips"]:
-        lines.append(_line(row["clip"], row["ways"]["whole"]) + f"{row['switches']:>7}{row['pitch_error_degrees']:>7.1f}")
-    lines.append("mean of the clips")
+        end = f"{row['switches']:>7}{row['pitch_error_degrees']:>7.1f}"
+        lines.append(_line(row["clip"], row["ways"]["whole"]) + end)
+    lines.append("mean of the clips, without signs")
     lines += [_line(way, figures) for way, figures in result["overall"].items()]
     worst, goals = result["worst"], result["goals"]
     lines += [f"{name.replace('_', ' ')}: worst {worst[name]:.3g}, goal {goals[name]:.3g}" for name in goals]
