@@ -17,6 +17,8 @@ ACCELERATIONS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Metres a second squared: how lively a body may be; each stretch of a clip gets the calmest that explains it."""
 _STILL = 0.002
 """Metres a second that somebody drifts who stands still: calmer than all of the above."""
+_SLOW = 0.15
+"""Metres a second: who goes faster does not stand still, however uncertain the place is."""
 _STIFFEST = 3e11  # 1 / m^2: above it float64 has no digits left for uncertain places
 _HUBER = 2.0  # standard deviations up to which errors count in full
 _ROUNDS = 3
@@ -228,10 +230,17 @@ def fit_path(evidence: Evidence, fps: float, accelerations: tuple[float, ...] = 
     ])  # fmt: skip
     limits = np.where(drag[:, None, None] > 0, _STILL_EXPLAINED, _EXPLAINED)
     explained = np.all(errors <= np.maximum(limits, _LOOSEST * errors[-1]), axis=1)
-    # The calmest of which all livelier ones explain it too; standing still needs no others.
-    chosen = np.where(explained[0], 0, len(stiffness) - np.cumprod(explained[::-1], axis=0).sum(0))
+    # The calmest of which all livelier ones explain it too.
+    chosen = np.minimum(len(stiffness) - np.cumprod(explained[:0:-1], axis=0).sum(0), len(stiffness) - 1)
     smooth = uniform_filter1d(np.log(stiffness)[chosen], window, mode="nearest")
-    still = minimum_filter1d(drag[chosen], window, mode="nearest")
+    path = solve_path(evidence, np.exp(smooth)[1:-1])
+    # Whoever walks along the ray is for a moment where somebody still would be: that alone is not standing still.
+    speed = np.linalg.norm(uniform_filter1d(np.gradient(path, axis=0), window, axis=0, mode="nearest"), axis=-1) * fps
+    stands = explained[0] & (speed < _SLOW)
+    if not stands.any():
+        return path
+    smooth = uniform_filter1d(np.log(stiffness)[np.where(stands, 0, chosen)], window, mode="nearest")
+    still = minimum_filter1d(np.where(stands, drag[0], 0.0), window, mode="nearest")
     return solve_path(evidence, np.exp(smooth)[1:-1], np.minimum(still[1:], still[:-1]))
 
 
