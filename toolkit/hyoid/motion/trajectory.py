@@ -25,7 +25,7 @@ _ROUNDS = 3
 _REFINED = 3
 _HOLD = 1e-6  # 1 / m^2: frames without any evidence are not free either
 _NEAREST = 0.05  # metres
-_EXPLAINED = np.array([[1.35], [2.0]])
+_EXPLAINED = np.array([[1.2], [1.5]])
 """Errors of places and of links, in standard deviations, up to which a path explains what was seen."""
 _STILL_EXPLAINED = np.array([[1.6], [9.0]])
 """The same for standing still, which is likelier than any one way of moving slowly."""
