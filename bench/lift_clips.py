@@ -12,9 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from hyoid.motion import bones, cameras, chain, identities, quality, skeletons, smoothing, time_bases
@@ -41,8 +40,7 @@ _WORST = ("penetration_mm", "bone_variance", "drift_mm", "jump_error_percent")
 _SHORT_WAY = 1.0  # metres: of less, a share of the way tells nothing
 
 
-@dataclass(frozen=True)
-class _Person:
+class _Person(NamedTuple):
     """A track: the rows of its frames, its joints (F, 17, 3) with NaN, and who it is."""
 
     truth: Truth
