@@ -15,15 +15,25 @@ _LEFT, _RIGHT = np.array(human36m.LEFT), np.array(human36m.RIGHT)
 _UPRIGHT = np.array([2, 3, 5, 6, 7, 8, 9, 10])  # bones that add up to the height; the legs count half each
 
 
+def shaped(joints: np.ndarray) -> np.ndarray:
+    """Joints (F, 17, 3) as float64, with whatever numbers.
+
+    Raises:
+        InputError: another shape.
+    """
+    joints = np.asarray(joints, np.float64)
+    if joints.ndim != 3 or joints.shape[1:] != (17, 3):
+        raise InputError(f"joints have the shape {joints.shape}", expected="(frames, 17, 3)")
+    return joints
+
+
 def checked(joints: np.ndarray) -> np.ndarray:
     """Joints (F, 17, 3) as float64.
 
     Raises:
         InputError: another shape, or a number that is not finite; the first frame and joint are named.
     """
-    joints = np.asarray(joints, np.float64)
-    if joints.ndim != 3 or joints.shape[1:] != (17, 3):
-        raise InputError(f"joints have the shape {joints.shape}", expected="(frames, 17, 3)")
+    joints = shaped(joints)
     bad = np.argwhere(~np.isfinite(joints))
     if len(bad):
         frame, joint, _ = bad[0]

@@ -31,8 +31,9 @@ from hyoid.motion.skeletons import Pose, Skeleton
 _CALM_FEET = (6.0, 4.0, 2.5)
 """Hertz: what feet do faster is left out when it comes to whether they stand; less for feet that tremble more."""
 _TREMBLING = 0.12  # metres a second
-_LEANING = 0.08  # radians
+_LEANING = 0.16  # radians
 _NOISIEST = 0.5  # metres a second by which thresholds are widened at most
+_STEADY_DEPTH = 0.5  # hertz
 _LEG = ("thigh", "shin", "foot", "toe")
 _EXTREMITIES = ("hand", "foot", "toe", "forearm", "shin")
 
@@ -128,12 +129,10 @@ def clean(
         InputError: joints of another shape, or no frame with a detection.
     """
     options = Settings() if settings is None else settings
-    joints = np.asarray(joints, np.float64)
+    joints = bones.shaped(joints)
     times = time_bases.frame_times(len(joints), fps)
-    if joints.ndim != 3 or joints.shape[1:] != (17, 3):
-        raise InputError(f"joints have the shape {joints.shape}", expected="(frames, 17, 3)")
     seen = np.all(np.isfinite(joints), axis=(1, 2))
-    whole = bones.checked(time_bases.fill(times, np.where(seen[:, None, None], joints, 0.0), seen))
+    whole = time_bases.fill(times, np.where(seen[:, None, None], joints, 0.0), seen)
     trust = np.where(seen, 1.0 if confidence is None else np.asarray(confidence, np.float64), 0.0)
     lengths = bones.lengths(whole, trust)
     if not lengths[2] + lengths[3] > 0:
@@ -144,7 +143,9 @@ def clean(
     clip = _Clip(skeleton, body, bones.height(lengths) * scale, seen, times, fps, landmarks, scale, options)
     if precision is None:
         pixels, depth = trajectory.noise_along_rays(body[seen, 0], camera.focal)
-        known = trajectory.precision_along_rays(body[:, 0], camera.focal, pixels, depth) * trust[:, None, None]
+        # At their own noisy depth places that seem near would weigh more, and everybody come out nearer and slower.
+        about = trajectory.smooth_depth(body[:, 0], fps, cutoff=_STEADY_DEPTH, weights=trust)
+        known = trajectory.precision_along_rays(about, camera.focal, pixels, depth) * trust[:, None, None]
     else:
         known = np.where(seen[:, None, None], precision, 0.0) / scale**2
     calm = trajectory.fit_path(trajectory.seen_only(body[:, 0], known), fps)
@@ -268,7 +269,7 @@ def _upright(skeleton: Skeleton, pose: Pose) -> np.ndarray:
     spread = float(np.median(np.linalg.norm(directions - mean, axis=-1)))
     up = given + (mean - given) / (1 + (spread / _LEANING) ** 2)
     away = float(np.hypot(up[0], up[2]) / up[1])
-    up[[0, 2]] *= min(1.0, np.tan(ground.TILT) / max(away, 1e-9))
+    up[[0, 2]] *= min(1.0, np.tan(2 * ground.TILT) / max(away, 1e-9))
     return up / np.linalg.norm(up)
 
 

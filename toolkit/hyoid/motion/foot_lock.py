@@ -11,7 +11,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from hyoid.geometry import rotations as turns
 from hyoid.motion import skeletons, trajectory
 from hyoid.motion.contacts import runs, without_gaps
-from hyoid.motion.joint_rotations import about, smooth_step, swing, unit
+from hyoid.motion.joint_rotations import about, direction, smooth_step, swing, unit
 from hyoid.motion.skeletons import Leg, Pose, Skeleton
 from hyoid.motion.trajectory import Evidence
 
@@ -230,13 +230,13 @@ def _flat(foot: np.ndarray) -> np.ndarray:
     other = -turns.rotate(foot, _UP) * np.sign(ahead[..., 1:2])
     steep = np.linalg.norm(ahead[..., [0, 2]], axis=-1, keepdims=True) < 0.2
     ahead = np.where(steep, other, ahead)
-    return turns.about((0.0, 1.0, 0.0), np.arctan2(ahead[..., 0], ahead[..., 2]))
+    return turns.about((0.0, 1.0, 0.0), direction(ahead[..., 0], ahead[..., 2]))
 
 
 def _mean_yaw(level: np.ndarray) -> np.ndarray:
     """(4,) mean of rotations (n, 4) about the vertical."""
-    angle = 2 * np.arctan2(level[:, 2], level[:, 0])
-    return turns.about((0.0, 1.0, 0.0), np.angle(np.exp(1j * angle).mean()))
+    angle = 2 * direction(level[:, 2], level[:, 0])
+    return turns.about((0.0, 1.0, 0.0), np.arctan2(np.sin(angle).mean(), np.cos(angle).mean()))
 
 
 def _pivoted(

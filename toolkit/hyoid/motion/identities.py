@@ -9,8 +9,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from hyoid.errors import InputError
+from hyoid.motion import bones
+from hyoid.motion.joint_rotations import swing, unit
 
 WORST = 2.5  # cost beyond which a detection is not the person
+_WAITED = 0.5  # of the logarithm of the room that a track has after a while, added to its costs
 _WAIT = 1.0  # seconds that a track waits for its person
 _HITS, _TRIAL = 3, 5  # detections in that many frames make a track
 _JOIN_SECONDS, _JOIN_SPEED, _JOIN_SHAPE = 2.0, 5.0, 1.5
@@ -20,6 +23,10 @@ _SPEED = 4.0  # metres a second that a person may differ from the prediction
 _ROOM = 0.25  # metres
 DEPTH_NOISE = 0.08
 """Of the distance: how far off networks are along the ray."""
+_UPRIGHT = np.array([
+    [-1, 0, 0], [0, 1, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0, -1, 0], [0, -1, 0], [0, -1, 0], [0, -1, 0],
+    [1, 0, 0], [0, 1, 0], [0, 1, 0], [-1, 0, 0], [0, 1, 0], [0, 1, 0],
+], float)  # fmt: skip
 _POSITION_GAIN, _VELOCITY_GAIN = 0.6, 0.15
 
 
@@ -119,6 +126,15 @@ def track(found: Detections, times: np.ndarray, *, depth_noise: float = DEPTH_NO
     return _named(found, joined, times, doubles, kept)
 
 
+def bone_poses(joints: np.ndarray) -> np.ndarray:
+    """``poses`` (N, 16, 4) of detections of which only joints (N, 17, 3) in camera space are known, one by one.
+
+    Each bone's shortest turn from how it points in somebody who stands upright and faces the camera.
+    """
+    joints = bones.checked(joints)
+    return swing(_UPRIGHT, unit(joints[:, 1:] - joints[:, bones.PARENTS[1:]]))
+
+
 def same_person(found: Detections) -> np.ndarray:
     """(n,) detections whose head and pelvis are where those of a better one in the same frame are."""
     order = np.lexsort((np.arange(len(found.frames)), -found.scores, found.frames))
@@ -145,13 +161,15 @@ def costs(
     ray = expected / np.maximum(reach, 1e-9)[:, None]
     along = np.einsum("tni,ti->tn", away, ray)
     # What trembles along the ray counts as much as what does not across it.
-    share = 1 - _ROOM / (_ROOM + 2 * depth_noise * reach)
+    trust = _trust_along(reach, depth_noise)
+    share = 1 - trust
     distance = np.linalg.norm(away - (share[:, None] * along)[..., None] * ray[:, None], axis=-1)
     result = distance / (_ROOM + _SPEED * seconds)[:, None]
     if found.poses.shape[1]:
         cosine = np.abs(np.einsum("tjq,njq->tnj", found.poses[last], found.poses[now]))
         result += 0.5 * (2 * np.arccos(np.clip(cosine, 0, 1))).mean(-1)
-    result += 0.3 * (1 - overlap(found.boxes[last], found.boxes[now]))
+    # What places do not tell for their noise the size of a box does.
+    result += 0.3 / np.sqrt(trust)[:, None] * (1 - overlap(found.boxes[last], found.boxes[now]))
     if found.shapes.shape[1]:
         shapes = np.stack([one.shape for one in tracks])
         result += 0.2 * np.linalg.norm(shapes[:, None] - found.shapes[now], axis=-1)
@@ -179,11 +197,13 @@ def _step(
     time, free = times[frame], list(range(len(now)))
     if live and len(now):
         cost = costs(found, live, now, time, depth_noise)
+        # Whoever was not seen for long may be anywhere: those who were come first.
+        longer = [np.log((_ROOM + _SPEED * (time - one.time)) / _ROOM) for one in live]
         # A refused pair costs as much as any other refused one, so that it never decides between good ones.
-        rows, columns = linear_sum_assignment(np.where(cost > WORST, 1e3, cost))
+        rows, columns = linear_sum_assignment(np.where(cost > WORST, 1e3, cost + _WAITED * np.array(longer)[:, None]))
         for row, column in zip(rows, columns, strict=True):
             if cost[row, column] <= WORST:
-                _extend(live[row], found, int(now[column]), frame, time)
+                _extend(live[row], found, int(now[column]), frame, time, depth_noise)
                 free.remove(column)
     for column in free:
         one = int(now[column])
@@ -198,14 +218,25 @@ def _step(
     return staying
 
 
-def _extend(one: _Live, found: Detections, detection: int, frame: int, time: float) -> None:
+def _trust_along(reach: np.ndarray, depth_noise: float) -> np.ndarray:
+    """(...) how much what is seen along the ray counts against what is seen across it, ``reach`` metres away."""
+    return _ROOM / (_ROOM + 2 * depth_noise * reach)
+
+
+def _extend(one: _Live, found: Detections, detection: int, frame: int, time: float, depth_noise: float) -> None:
     seconds = max(time - one.time, 1e-6)
     expected = one.position + one.velocity * seconds
     away = found.pelvis[detection] - expected
+    # Noise along the ray must not become a speed: there the place follows less, and the speed less still.
+    reach = float(np.linalg.norm(expected))
+    ray = expected / max(reach, 1e-9)
+    along, trust = (away @ ray) * ray, _trust_along(np.array(reach), depth_noise)
+    turned = away - along + trust**2 * along
+    away = away - along + trust * along
     # A long gap tells more about where somebody is than the old velocity does.
     gain = 1 - (1 - _POSITION_GAIN) ** max(seconds * 30, 1)
     one.position = expected + gain * away
-    one.velocity = one.velocity + _VELOCITY_GAIN / max(seconds, 1 / 30) * away * min(seconds * 30, 1)
+    one.velocity = one.velocity + _VELOCITY_GAIN / max(seconds, 1 / 30) * turned * min(seconds * 30, 1)
     speed = float(np.linalg.norm(one.velocity))
     if speed > _JOIN_SPEED:
         one.velocity *= _JOIN_SPEED / speed

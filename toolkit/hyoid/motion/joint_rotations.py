@@ -133,6 +133,14 @@ def about(axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
     return np.concatenate([np.cos(half), np.sin(half) * axes], -1)
 
 
+def direction(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Angles ``arctan2(y, x)``, the same to the last bit wherever the arrays lie in memory.
+
+    NumPy takes another, less exact way for views with gaps when its result happens to lie right behind them.
+    """
+    return np.arctan2(np.ascontiguousarray(y), np.ascontiguousarray(x))
+
+
 def smooth_step(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """0 below ``low``, 1 above ``high``, smooth between."""
     share = np.clip((np.asarray(values) - low) / (high - low), 0, 1)
@@ -278,8 +286,8 @@ def _limb(
         # A knee that seems to bend forward is noise: the plane is believed only while the knee points to the front.
         trust = trust * smooth_step(np.cos(twist), -0.2, 0.3)
     arrow = gaussian_filter1d(trust * np.exp(1j * twist), _TWIST_MEMORY * fps, mode="nearest")
-    remembered = np.angle(arrow + 0.02)
-    gap = np.angle(np.exp(1j * (twist - remembered)))
+    remembered = direction(arrow.imag, arrow.real + 0.02)
+    gap = (twist - remembered + np.pi) % (2 * np.pi) - np.pi
     first = turns.multiply(about(upper, remembered + trust * gap), plain)
     second = turns.multiply(swing(turns.rotate(first, unit(rest[1])), lower), first)
     return first, second

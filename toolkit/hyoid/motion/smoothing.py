@@ -23,7 +23,7 @@ _CUTOFFS = (0.5, 1.0, 1.7, 2.5, 3.5, 5.0)  # hertz
 _ANY = 10.0  # hertz, where none of them fits and there is hardly any noise
 _NOISY = np.radians(4.0)
 _STRETCH = 8.0  # seconds
-_SLACK = (1.25, 2.8)  # of the variance that noise would lose: over the clip, and around any one frame
+_SLACK = (1.4, 3.3)  # of the variance that noise would lose: over the clip, and around any one frame
 
 
 def window_frames(window: int, fps: float) -> int:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from hyoid.errors import InputError
 from hyoid.geometry import rotations as turns
@@ -139,7 +139,10 @@ def gaps(times: np.ndarray, seen: np.ndarray, longest: float = SHORT_GAP) -> Gap
 
 
 def fill(times: np.ndarray, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Values (F, ...) with unseen frames on a cubic through the seen ones; beyond them the end values."""
+    """Values (F, ...) with unseen frames on a cubic through the seen ones; beyond them the end values.
+
+    Over gaps that are too long to be bridged the values stay between those on either side.
+    """
     times, seen = checked(times), np.asarray(seen, bool)
     values = np.array(values, np.float64)
     places = np.flatnonzero(seen)
@@ -149,7 +152,11 @@ def fill(times: np.ndarray, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
         values[~seen] = resample(times[places], values[places], times[~seen])
         return values
     inside = ~seen & (np.arange(len(seen)) > places[0]) & (np.arange(len(seen)) < places[-1])
-    values[inside] = CubicSpline(times[places], values[places], bc_type="natural")(times[inside])
+    long = inside & gaps(times, seen).hidden
+    short = inside & ~long
+    values[short] = CubicSpline(times[places], values[places], bc_type="natural")(times[short])
+    if long.any():
+        values[long] = PchipInterpolator(times[places], values[places])(times[long])
     values[: places[0]], values[places[-1] + 1 :] = values[places[0]], values[places[-1]]
     return values
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solveh_banded
+from scipy.linalg import cho_solve_banded, cholesky_banded
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from hyoid.errors import InputError
@@ -17,11 +17,15 @@ ACCELERATIONS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Metres a second squared: how lively a body may be; each stretch of a clip gets the calmest that explains it."""
 _STILL = 0.002
 """Metres a second that somebody drifts who stands still: calmer than all of the above."""
+_SLOW = 0.15
+"""Metres a second: who goes faster does not stand still, however uncertain the place is."""
 _STIFFEST = 3e11  # 1 / m^2: above it float64 has no digits left for uncertain places
 _HUBER = 2.0  # standard deviations up to which errors count in full
 _ROUNDS = 3
+_REFINED = 3
+_HOLD = 1e-6  # 1 / m^2: frames without any evidence are not free either
 _NEAREST = 0.05  # metres
-_EXPLAINED = np.array([[1.35], [2.0]])
+_EXPLAINED = np.array([[1.2], [1.5]])
 """Errors of places and of links, in standard deviations, up to which a path explains what was seen."""
 _STILL_EXPLAINED = np.array([[1.6], [9.0]])
 """The same for standing still, which is likelier than any one way of moving slowly."""
@@ -145,7 +149,7 @@ def smooth_depth(
     behind = np.flatnonzero(~(positions[:, 2] > 0))
     if len(behind):
         raise InputError(f"frame {behind[0]} lies behind the camera", expected="depths above 0")
-    depth = np.log(positions[:, 2])
+    depth = np.log(np.ascontiguousarray(positions[:, 2]))
     smooth = whittaker(depth, cutoff, fps, weights)
     # Single wild depths would drag the curve: those far off it count less in a second round.
     away = np.abs(depth - smooth)
@@ -171,7 +175,9 @@ def noise_along_rays(positions: np.ndarray, focal: float) -> tuple[float, float]
     """Standard deviations of what trembles from frame to frame: pixels in the picture, and depth as a share of it."""
     if len(positions) < 8:
         return 1.0, 0.02
-    values = np.concatenate([focal * positions[:, :2] / positions[:, 2:], np.log(positions[:, 2:])], 1)
+    # Of a copy: the logarithm of a view with gaps depends on where it lies in memory, in the last bit.
+    depth = np.log(np.ascontiguousarray(positions[:, 2:]))
+    values = np.concatenate([focal * positions[:, :2] / positions[:, 2:], depth], 1)
     # Third differences remove what a body does; white noise comes out sqrt(20) times as large.
     third = np.abs(np.diff(values, 3, axis=0))
     spread = 1.4826 * np.median(third, axis=0) / np.sqrt(20)
@@ -224,10 +230,17 @@ def fit_path(evidence: Evidence, fps: float, accelerations: tuple[float, ...] = 
     ])  # fmt: skip
     limits = np.where(drag[:, None, None] > 0, _STILL_EXPLAINED, _EXPLAINED)
     explained = np.all(errors <= np.maximum(limits, _LOOSEST * errors[-1]), axis=1)
-    # The calmest of which all livelier ones explain it too; standing still needs no others.
-    chosen = np.where(explained[0], 0, len(stiffness) - np.cumprod(explained[::-1], axis=0).sum(0))
+    # The calmest of which all livelier ones explain it too.
+    chosen = np.minimum(len(stiffness) - np.cumprod(explained[:0:-1], axis=0).sum(0), len(stiffness) - 1)
     smooth = uniform_filter1d(np.log(stiffness)[chosen], window, mode="nearest")
-    still = minimum_filter1d(drag[chosen], window, mode="nearest")
+    path = solve_path(evidence, np.exp(smooth)[1:-1])
+    # Whoever walks along the ray is for a moment where somebody still would be: that alone is not standing still.
+    speed = np.linalg.norm(uniform_filter1d(np.gradient(path, axis=0), window, axis=0, mode="nearest"), axis=-1) * fps
+    stands = explained[0] & (speed < _SLOW)
+    if not stands.any():
+        return path
+    smooth = uniform_filter1d(np.log(stiffness)[np.where(stands, 0, chosen)], window, mode="nearest")
+    still = minimum_filter1d(np.where(stands, drag[0], 0.0), window, mode="nearest")
     return solve_path(evidence, np.exp(smooth)[1:-1], np.minimum(still[1:], still[:-1]))
 
 
@@ -255,45 +268,62 @@ def solve_path(evidence: Evidence, stiffness: np.ndarray, drag: np.ndarray | Non
         stiffness: (F - 2,) 1 / m^2 on second differences. drag: (F - 1,) 1 / m^2 on first ones, or None.
     """
     frames = len(evidence.positions)
-    data, steps = np.ones(frames), np.ones(evidence.step_precision.shape)
+    data, links = np.ones(frames), np.ones(evidence.step_precision.shape)
+    drag = np.zeros(frames - 1) if drag is None else drag
     path = np.array(evidence.positions, np.float64)
     for _ in range(_ROUNDS):
-        bands, force = _normal_equations(evidence, data, steps)
-        add_curvature(bands, stiffness, 3)
-        if drag is not None:
-            _add_links(bands, drag)
-        path = solveh_banded(bands, force, lower=True, check_finite=False).reshape(frames, 3)
+        weight, pull = evidence.precision * data[:, None, None], evidence.step_precision * links
+        factor = cholesky_banded(_bands(evidence, weight, pull, stiffness, drag), lower=True, check_finite=False)
+        for _ in range(_REFINED):
+            # What is solved for is what is missing: stiff paths lose digits in the sums of the bands, not here.
+            force = _force(evidence, weight, pull, stiffness, drag, path).ravel()
+            path = path + cho_solve_banded((factor, True), force, check_finite=False).reshape(frames, 3)
         away = path - evidence.positions
         error = np.sqrt(np.maximum(np.einsum("fi,fij,fj->f", away, evidence.precision, away) / 3, 0))
         data = 1 / np.maximum(1, error / _HUBER)
         slip = np.linalg.norm(np.diff(path, axis=0)[:, None] - evidence.steps, axis=-1)
-        steps = 1 / np.maximum(1, slip * np.sqrt(evidence.step_precision) / _HUBER)
+        links = 1 / np.maximum(1, slip * np.sqrt(evidence.step_precision) / _HUBER)
     return path
 
 
-def _normal_equations(evidence: Evidence, data: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    frames = len(evidence.positions)
-    weight = evidence.precision * data[:, None, None]
-    bands, force = np.zeros((7, 3 * frames)), np.einsum("fij,fj->fi", weight, evidence.positions)
+def _bands(
+    evidence: Evidence, weight: np.ndarray, pull: np.ndarray, stiffness: np.ndarray, drag: np.ndarray
+) -> np.ndarray:
+    """(7, 3 F) lower bands of the normal equations."""
+    frames = len(weight)
+    bands = np.zeros((7, 3 * frames))
     diagonal = bands.reshape(7, frames, 3)
     for column in range(3):
         for row in range(column, 3):
             diagonal[row - column, :, column] += weight[:, row, column]
-    diagonal[0] += 1e-6
-    force += 1e-6 * evidence.positions
-    pull = evidence.step_precision * steps
-    total, moved = pull.sum(1), np.einsum("fk,fki->fi", pull, evidence.steps)
-    _add_links(bands, total)
-    force[:-1] -= moved
-    force[1:] += moved
+    diagonal[0] += _HOLD
     diagonal[0, :, 1] += evidence.height_precision.sum(1)
-    force[:, 1] += (evidence.height_precision * evidence.heights).sum(1)
-    return bands, force.ravel()
+    total = (pull.sum(1) + drag)[:, None]
+    diagonal[0, :-1] += total
+    diagonal[0, 1:] += total
+    diagonal[3, :-1] -= total
+    add_curvature(bands, stiffness, 3)
+    return bands
 
 
-def _add_links(bands: np.ndarray, pull: np.ndarray) -> None:
-    """Adds ``pull[f] |x[f + 1] - x[f]|^2`` to the bands, in place."""
-    diagonal = bands.reshape(7, -1, 3)
-    diagonal[0, :-1] += pull[:, None]
-    diagonal[0, 1:] += pull[:, None]
-    diagonal[3, :-1] -= pull[:, None]
+def _force(
+    evidence: Evidence,
+    weight: np.ndarray,
+    pull: np.ndarray,
+    stiffness: np.ndarray,
+    drag: np.ndarray,
+    path: np.ndarray,
+) -> np.ndarray:
+    """(F, 3) what pulls at a path: half the negative slope of all squares; differences first, so that it is exact."""
+    away = evidence.positions - path
+    force = np.einsum("fij,fj->fi", weight, away) + _HOLD * away
+    force[:, 1] += (evidence.height_precision * (evidence.heights - path[:, 1:2])).sum(1)
+    step = np.diff(path, axis=0)
+    link = np.einsum("fk,fki->fi", pull, step[:, None] - evidence.steps) + drag[:, None] * step
+    force[:-1] += link
+    force[1:] -= link
+    bend = stiffness[:, None] * np.diff(step, axis=0)
+    force[:-2] -= bend
+    force[1:-1] += 2 * bend
+    force[2:] -= bend
+    return force
