@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -285,3 +287,40 @@ def test_blender_shows_the_walk_under_the_names(name, tmp_path):
         for index, joint in enumerate(of.joint_names):
             assert np.abs(seen.joints[joint] - expected[:, index]).max() < TOLERANCE, (suffix, joint)
         assert seen.info["invalid_drivers"] == []
+
+
+_OTHER_RIG = """
+import math
+data = bpy.data.armatures.new("own")
+own = bpy.data.objects.new("own", data)
+scene.collection.objects.link(own)
+bpy.context.view_layer.objects.active = own
+bpy.ops.object.mode_set(mode="EDIT")
+for number, bone in enumerate(armature.data.bones):
+    if bone.name.startswith("mixamorig:"):
+        copy = data.edit_bones.new(bone.name)
+        copy.head, copy.tail = bone.head_local * 100, bone.tail_local * 100
+        copy.roll = math.radians(37 * number)
+        copy.parent = data.edit_bones[bone.parent.name] if bone.parent else None
+bpy.ops.object.mode_set(mode="OBJECT")
+own.scale = (0.01, 0.01, 0.01)
+"""
+"""A rig in centimetres whose bones have other axes, as files of Mixamo have."""
+
+
+@pytest.mark.slow
+@pytest.mark.blender
+def test_the_script_of_the_guide_moves_an_own_character(tmp_path):
+    tools.folder_of("4.2")
+    of, (_, take) = character("mixamo"), walked("mixamo")
+    blender.write(tmp_path / "walk.blend", of, take)
+    guide = (Path(__file__).parents[2] / "docs" / "named_skeletons.md").read_text(encoding="utf-8")
+    script = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[0].replace('"Armature"', '"own"')
+    seen = tools.probe(
+        tmp_path / "walk.blend", [frame + 1 for frame in FRAMES], tmp_path, statement=_OTHER_RIG + script
+    )
+    expected = places(of, take, FRAMES)
+    for index, joint in enumerate(of.joint_names):
+        # Both armatures stand in the scene: every frame has the joint twice.
+        both = seen.joints[joint].reshape(len(FRAMES), 2, 3)
+        assert np.abs(both - expected[:, None, index]).max() < TOLERANCE, joint
