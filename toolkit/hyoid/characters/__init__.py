@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Characters by name: :func:`load` gives the same record for every source.
 
-A name is ``human`` (bundled), ``SOURCE:FOLDER_OR_FILE`` for models that the user brings (``hack:models/HACK``), or the
-path of a ``.character.npz`` that Hyoid wrote. ``SOURCE`` alone looks where ``$HYOID_SOURCE`` points (``$HYOID_HACK``).
+A name is ``human`` (bundled), ``human_mixamo`` and the like (the same with joints as others name them),
+``SOURCE:FOLDER_OR_FILE`` for models that the user brings (``hack:models/HACK``), or the path of a ``.character.npz``
+that Hyoid wrote. ``SOURCE`` alone looks where ``$HYOID_SOURCE`` points (``$HYOID_HACK``).
 
-The room: ``character`` is the record. Its sources are ``bundled``, ``hack``, ``ict``, ``flame``, ``smplx`` (``smpl`` is
-what the last two share) and ``stored``; ``lent`` holds what bare models borrow. ``arkit``, ``curve_names`` and ``facs``
-are the names of curves; ``neck``, ``neck_insert``, ``larynx`` and ``gestures`` the throat. ``performance`` plays a take
-on a character, ``retarget`` moves it to another. ``fit`` brings a character onto a head of the user.
+The room: ``character`` is the record. Its sources are ``bundled``, ``named_skeletons`` (with ``joint_names`` and
+``t_pose``), ``hack``, ``ict``, ``flame``, ``smplx`` (``smpl`` is what the last two share) and ``stored``; ``lent`` is
+what bare models borrow. ``arkit``, ``curve_names`` and ``facs`` are the names of curves; ``neck``, ``neck_insert``,
+``larynx`` and ``gestures`` the throat. ``performance`` plays a take on a character, ``retarget`` moves it to another.
+``fit`` brings a character onto a head of the user.
 """
 
 from __future__ import annotations
@@ -34,6 +36,14 @@ SOURCES: dict[str, str] = {
     "smplx": "an SMPL-X, SMPL-H or SMPL file (.npz or .pkl)",
 }
 """What the word before the colon may be."""
+SKELETON_PREFIX = "human_"
+SKELETONS: dict[str, str] = {
+    "human_mixamo": "the bundled human with Mixamo's joints",
+    "human_rigify": "the bundled human with the joints of Rigify's metarig",
+    "human_cmu": "the bundled human with the joints of CMU's recordings",
+    "human_smplx": "the bundled human with SMPL-X's joints",
+}
+"""Names without a path, of :mod:`hyoid.characters.named_skeletons`."""
 FILE_SUFFIX = ".character.npz"
 PARTS = ("full", "head")
 LEVELS = (0, 1, 2)
@@ -52,18 +62,20 @@ class Setting:
 def parse(name: str) -> tuple[str, Path | None]:
     """The source of a character's name and the path that goes with it (None for the bundled human).
 
-    ``("file", path)`` is a ``.character.npz``.
+    ``("file", path)`` is a ``.character.npz``. A name of :data:`SKELETONS` is a source of its own.
 
     Raises:
         UsageError: no such source, or a source without a path.
     """
     if name.lower().endswith(FILE_SUFFIX):
         return "file", Path(name)
+    if name in SKELETONS:
+        return name, None
     source, colon, path = name.partition(":")
     if source not in SOURCES or (source == "human" and colon):
         raise UsageError(
             f"unknown character '{name}'",
-            expected=" or ".join((*(_form(known) for known in SOURCES), f"*{FILE_SUFFIX}")),
+            expected=" or ".join((*(_form(known) for known in SOURCES), *SKELETONS, f"*{FILE_SUFFIX}")),
         )
     if source == "human":
         return source, None
@@ -82,7 +94,7 @@ def load(
     Args:
         name: see the module.
         settings: identity by name (see :func:`settings_of`); what is not given keeps its default.
-        part: ``full``, or ``head``: the bundled human cut at the shoulders, with the same skeleton. The other sources
+        part: ``full``, or ``head``: the bundled human cut at the shoulders, with the same skeleton. Other sources
             have one part.
         subdivision: 0 is the base mesh, 1 and 2 are Catmull-Clark levels.
 
@@ -99,6 +111,8 @@ def load(
         from hyoid.characters import bundled
 
         return bundled.load(settings, part, subdivision)
+    if source in SKELETONS:
+        return _module(source).load(source, settings, part, subdivision)
     assert path is not None, "only the bundled human has no path"
     checked = check_settings(name, settings)
     found = _module(source).load(path, checked)
@@ -116,7 +130,7 @@ def settings_of(name: str) -> dict[str, Setting]:
         UsageError, InputError: as :func:`load`.
     """
     source, path = parse(name)
-    if source == "human":
+    if source == "human" or source in SKELETONS:
         from hyoid.characters import bundled
 
         defaults = bundled.defaults()
@@ -156,7 +170,10 @@ def _form(source: str) -> str:
 
 
 def _module(source: str) -> Any:
-    """The module of a source: ``load(path, settings) -> Character`` and ``settings(path) -> dict[str, Setting]``."""
+    """The module of a source: ``load(path, settings) -> Character`` and ``settings(path) -> dict[str, Setting]``.
+
+    That of the skeletons has a ``load`` like the one here.
+    """
     try:
         if source == "hack":
             from hyoid.characters import hack
@@ -174,10 +191,15 @@ def _module(source: str) -> Any:
             from hyoid.characters import smplx
 
             return smplx
+        if source in SKELETONS:
+            from hyoid.characters import named_skeletons
+
+            return named_skeletons
         from hyoid.characters import stored
     except ImportError as error:
         # The add-on carries the bundled human and character files only.
-        hint = f"Build it with the toolkit: hyoid rig {source}:PATH -o NAME{FILE_SUFFIX}"
+        made = source if source in SKELETONS else f"{source}:PATH"
+        hint = f"Build it with the toolkit: hyoid rig {made} -o NAME{FILE_SUFFIX}"
         raise InputError(
             f"a character of source '{source}' cannot be built here ({error.name} is missing)", hint=hint
         ) from error
