@@ -12,8 +12,8 @@ RESULT = "files"
 SUFFIXES = (lift_training.SUFFIX,)
 PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "cpu": (
-        {"frames": 27, "channels": 96, "depth": 3, "heads": 3},
-        {"steps": 8_000, "windows": 16, "rate": 1e-3, "precision": "bfloat16"},
+        {"frames": 27, "channels": 64, "depth": 3, "heads": 4},
+        {"steps": 20_000, "windows": 6, "rate": 2e-3, "precision": "bfloat16"},
     ),
     "gpu": (
         {"frames": 81, "channels": 128, "depth": 4, "heads": 8},

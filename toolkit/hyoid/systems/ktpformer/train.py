@@ -75,6 +75,8 @@ def velocity_error(predicted: Tensor, target: Tensor) -> Tensor:
 
 _GAIN = 1.414  # of the first weights of graph convolutions
 _FIRST_TOPOLOGY, _TABLE = 1e-6, 0.02
+_BRANCH = 0.05  # of the last matrices of residual branches: every block passes on what came, until it has learned more
+_LAST_OF_BRANCH = ("proj.weight", "fc2.weight")
 _BUFFERS = ("running_mean", "running_var")
 _THINNED = ("Temporal_pos_embed", "gconv.M", "gconv.adj2")
 
@@ -102,10 +104,10 @@ class Recipe:
         precision: of products, ``bfloat16`` or ``float32``; parameters are float32 in any case.
     """
 
-    steps: int = 8_000
-    windows: int = 16
-    stages: tuple[Stage, ...] = (Stage(0.55, 1), Stage(0.2, 3), Stage(0.25, 0))
-    rate: float = 1e-3
+    steps: int = 20_000
+    windows: int = 6
+    stages: tuple[Stage, ...] = (Stage(0.5, 1), Stage(0.2, 3), Stage(0.3, 0))
+    rate: float = 2e-3
     decay: float = 0.05
     drop_path: float = 0.0
     precision: str = "float32"
@@ -208,6 +210,8 @@ def initial(config: Config, seed: int) -> dict[str, np.ndarray]:
         else:  # matrices, (2, in, out) or (out, in)
             gain = _GAIN if leaf == "W" else 1.0
             spread = gain * np.sqrt(6 / sum(shape[-2:]))
+            if name.endswith(_LAST_OF_BRANCH):
+                spread *= _BRANCH
             array = random.uniform(-spread, spread, shape)
         found[name] = np.ascontiguousarray(array, np.float32)
     return found
