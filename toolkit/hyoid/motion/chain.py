@@ -25,6 +25,7 @@ from hyoid.motion import (
 )
 from hyoid.motion.cameras import Camera
 from hyoid.motion.contacts import Contacts, Thresholds
+from hyoid.motion.joint_rotations import Shares
 from hyoid.motion.quality import Quality
 from hyoid.motion.skeletons import Pose, Skeleton
 
@@ -92,14 +93,27 @@ class _Clip:
     times: np.ndarray
     fps: float
     landmarks: np.ndarray | None
+    neck_shares: Shares | None
     scale: float
     options: Settings
 
     def posed(self, camera: Camera) -> Pose:
         """The pose that every frame has by itself, without single jumps, its pelvis at the origin."""
         joints = (self.body - self.body[:, :1]) @ cameras.rotation(camera).T
-        pose = joint_rotations.from_joints(self.skeleton, joints, fps=self.fps, landmarks=self.landmarks)
+        pose = joint_rotations.from_joints(self.skeleton, joints, fps=self.fps, landmarks=self.landmarks,
+                                           neck_shares=self.neck_shares)  # fmt: skip
         return Pose(smoothing.without_outliers(pose.rotations, self.fps), pose.root)
+
+    def shared(self, pose: Pose) -> Pose:
+        """The pose whose neck shares the turn of the head as necks do: smoothing each joint alone leaves that."""
+        joints = list(self.skeleton.roles["neck"])
+        if self.neck_shares is None:
+            return pose
+        turned, head = pose.rotations.copy(), pose.rotations[:, joints[0]]
+        for joint in joints[1:]:
+            head = turns.multiply(head, pose.rotations[:, joint])
+        turned[:, joints] = self.neck_shares(head)
+        return Pose(turned, pose.root)
 
 
 def clean(
@@ -111,6 +125,7 @@ def clean(
     confidence: np.ndarray | None = None,
     precision: np.ndarray | None = None,
     landmarks: np.ndarray | None = None,
+    neck_shares: Shares | None = None,
     settings: Settings | None = None,
 ) -> Performance:
     """A clean performance of camera-space joints of a steady frame rate.
@@ -123,7 +138,7 @@ def clean(
             from :func:`trajectory.root_path`.
         confidence: (F,) 0..1, or None.
         precision: (F, 3, 3) inverse covariance of the pelvis, in the unit of the joints, or None to measure the noise.
-        landmarks: (17, 3), see :func:`joint_rotations.from_joints`.
+        landmarks, neck_shares: see :func:`joint_rotations.from_joints`.
 
     Raises:
         InputError: joints of another shape, or no frame with a detection.
@@ -140,7 +155,9 @@ def clean(
     scale = _leg(skeleton) / float(lengths[2] + lengths[3])
     body = bones.with_lengths(whole, lengths) * scale
     camera = replace(camera, height=camera.height * scale)
-    clip = _Clip(skeleton, body, bones.height(lengths) * scale, seen, times, fps, landmarks, scale, options)
+    clip = _Clip(
+        skeleton, body, bones.height(lengths) * scale, seen, times, fps, landmarks, neck_shares, scale, options
+    )
     if precision is None:
         pixels, depth = trajectory.noise_along_rays(body[seen, 0], camera.focal)
         # At their own noisy depth places that seem near would weigh more, and everybody come out nearer and slower.
@@ -160,7 +177,7 @@ def clean(
     feet = _ankles(skeleton, _smoothed(skeleton, rough, fps, 1.0))
     found, fly, path = _stand(feet, seen_path, cameras.to_world(camera, calm), fps, options)
     pose = _calmed(skeleton, rough, fps, options, found.standing)
-    return _finished(clip, _placed(pose, path), camera, found, fly)
+    return _finished(clip, _placed(clip.shared(pose), path), camera, found, fly)
 
 
 def common_camera(performances: Sequence[Performance], camera: Camera) -> Camera:

@@ -240,10 +240,9 @@ def _places(job: Job, clip: Clip) -> identities.Detections:
     camera = cameras.from_field_of_view(clip.size, np.radians(job.field_of_view))
     path = trajectory.root_path(camera, joints, clip.points, clip.confidence)
     low, high = np.nanmin(clip.points, 1), np.nanmax(clip.points, 1)
-    empty = np.zeros((len(joints), 0))
     return identities.Detections(
         clip.frame, path.positions, path.positions + joints[:, 10], np.concatenate([low, high], -1), clip.scores,
-        empty.reshape(-1, 0, 4), empty,
+        identities.bone_poses(joints), np.zeros((len(joints), 0)),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyoid import __version__, characters
-from hyoid.characters import skeleton_roles
+from hyoid.characters import named_skeletons, neck, skeleton_roles
 from hyoid.errors import UsageError
 from hyoid.files import part_file
 from hyoid.formats import format_of, lifted_npz
@@ -19,6 +20,7 @@ from hyoid.geometry import rotations as turns
 from hyoid.motion import cameras, chain, contacts, foot_lock, time_bases, trajectory
 from hyoid.motion.cameras import Camera
 from hyoid.motion.chain import Performance
+from hyoid.motion.joint_rotations import Shares
 from hyoid.motion.lifted import Lifted, Person
 from hyoid.motion.skeletons import Pose, Skeleton
 from hyoid.report import Report
@@ -40,6 +42,12 @@ class Performer:
     character: Character
     reference: CharacterReference
     skeleton: Skeleton
+
+    @property
+    def neck_shares(self) -> Shares | None:
+        """How the eight joints of a neck share the turn of the head; None for other necks."""
+        names = [self.skeleton.names[joint] for joint in self.skeleton.roles["neck"]]
+        return functools.partial(neck.distribute, self.character.neck) if names == list(neck.JOINTS) else None
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ def performer(job: Job) -> Performer:
                 f"--skeleton {job.skeleton} with --character {name}", expected="one of them: --skeleton names the "
                 "bones of the bundled human",
             )  # fmt: skip
-        name = f"human-{job.skeleton}"
+        name = named_skeletons.character_name(job.skeleton)
     character = characters.load(name, job.set)
     roles = skeleton_roles.of_character(character).roles
     skeleton = Skeleton(character.joint_names, character.parents, character.heads.astype(np.float64), roles)
@@ -80,7 +88,7 @@ def performer(job: Job) -> Performer:
 def write(job: Job, lifted: Lifted, who: Performer, report: Report) -> dict[str, Any]:
     """Clean everybody and write every output; see ``lift.run``."""
     clip = at_rate(lifted, job.fps or lifted.fps)
-    done, camera = clean(job, clip, who.skeleton, report.stage(0.0, 0.5))
+    done, camera = clean(job, clip, who, report.stage(0.0, 0.5))
     takes = [take_of(job, clip, who, one, camera) for one in done]
     outputs = _write(job, lifted, clip, who, done, takes, report.stage(0.5, 1.0))
     for one in done:
@@ -139,7 +147,7 @@ def _resampled(person: Person, times: np.ndarray, wanted: np.ndarray) -> Person:
 # --- cleaning ---------------------------------------------------------------------------------------------------------
 
 
-def clean(job: Job, clip: Lifted, skeleton: Skeleton, report: Report) -> tuple[list[Clean], Camera]:
+def clean(job: Job, clip: Lifted, who: Performer, report: Report) -> tuple[list[Clean], Camera]:
     """Everybody on one ground, and the camera above it."""
     known = job.camera_height is not None
     camera = cameras.from_field_of_view(
@@ -160,7 +168,8 @@ def clean(job: Job, clip: Lifted, skeleton: Skeleton, report: Report) -> tuple[l
         joints, precision = placed[number]
         trust = np.where(person.seen, person.confidence.mean(1), 0.0)
         return chain.clean(
-            skeleton, joints, seen_by, clip.fps, confidence=trust, precision=precision, settings=how
+            who.skeleton, joints, seen_by, clip.fps, confidence=trust, precision=precision,
+            neck_shares=who.neck_shares, settings=how,
         )  # fmt: skip
 
     found = [cleaned(number, camera, settings, number) for number in range(count)]
