@@ -27,7 +27,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "rate": 1e-3, "precision": "bfloat16",
     },
     "tcn": {
-        "sizes": {"channels": 256, "dilations": [1, 3, 9], "dropout": 0.25}, "steps": 8_000, "windows": 144,
+        "sizes": {"channels": 256, "dilations": [1, 3, 9], "dropout": 0.25}, "steps": 7_500, "windows": 144,
         "answers": 3, "rate": 1e-3, "precision": "bfloat16",
     },
 }  # fmt: skip

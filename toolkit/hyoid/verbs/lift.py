@@ -96,13 +96,16 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         UsageError: an unknown output, character or person. InputError: keypoints that cannot be used.
         WeightsError: weights that are not sound. OutputError, MissingToolError: an output cannot be written.
     """
+    from threadpoolctl import threadpool_limits
+
     from hyoid.verbs import lift_results
 
     begun = time.monotonic()
     check_outputs(job)
     performer = lift_results.performer(job)  # a wrong name or setting is told before the work
-    lifted = read_or_lift(job, report.stage(0.0, 0.5))
-    told = lift_results.write(job, lifted, performer, report.stage(0.5, 1.0))
+    with threadpool_limits(1, user_api="blas"):  # a frame is too little for more, and farms run several jobs at once
+        lifted = read_or_lift(job, report.stage(0.0, 0.5))
+        told = lift_results.write(job, lifted, performer, report.stage(0.5, 1.0))
     return {**told, "elapsed": round(time.monotonic() - begun, 2)}
 
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +32,7 @@ OFFICIAL_FPS = 50.0
 """Frames a second of Human3.6M, which the published weights of KTPFormer have learned from."""
 _NEAR = 1.3  # a network takes clips up to so much faster or slower than those it has learned from
 _FEWEST = 5  # joints without which a person does not count as seen
+_SMALL = 128  # channels
 _NAMED = 8
 
 
@@ -78,9 +81,10 @@ def lift(job: Job, report: Report) -> Lifted:
         _warn_of_guesses(person, report)
     system, sources = _system(job)
     made = []
-    for number, person in enumerate(people):
-        stage = report.stage(0.45 + 0.55 * number / len(people), 0.45 + 0.55 * (number + 1) / len(people))
-        made.append(_lifted(person, clip, system, stage))
+    with _threads(system.channels):
+        for number, person in enumerate(people):
+            stage = report.stage(0.45 + 0.55 * number / len(people), 0.45 + 0.55 * (number + 1) / len(people))
+            made.append(_lifted(person, clip, system, stage))
     facts = {
         "layout": found.layout.name, "reason": found.reason, "source": found.source, "first_frame": found.first,
         "system": job.system, "too_short": dropped,
@@ -236,7 +240,8 @@ def _places(job: Job, clip: Clip) -> identities.Detections:
 
     complete = gap_filling.complete(clip.points)
     lifter = single.load(checkpoint.find(), device=device_of(job))
-    joints = single.lift(lifter, complete, *clip.size, mirror=False)
+    with _threads(lifter.model.config.channels):
+        joints = single.lift(lifter, complete, *clip.size, mirror=False)
     camera = cameras.from_field_of_view(clip.size, np.radians(job.field_of_view))
     path = trajectory.root_path(camera, joints, clip.points, clip.confidence)
     low, high = np.nanmin(clip.points, 1), np.nanmax(clip.points, 1)
@@ -318,10 +323,11 @@ def _warn_of_guesses(person: Person, report: Report) -> None:
 
 @dataclass(frozen=True)
 class _System:
-    """A network that is ready: its function of keypoints (F, 17, 2) and a report, and the rate that it knows."""
+    """A network that is ready: its function of keypoints (F, 17, 2), size and report, its frame rate, its channels."""
 
     lift: Any
     fps: float | None
+    channels: int
 
 
 def device_of(job: Job) -> str:
@@ -343,7 +349,7 @@ def _system(job: Job) -> tuple[_System, tuple[Source, ...]]:
         def of_pictures(points: np.ndarray, size: tuple[int, int], report: Report) -> np.ndarray:
             return single.lift(lifter, points, *size, report=report)
 
-        return _System(of_pictures, None), (_weights_source(lifter.model),)
+        return _System(of_pictures, None, lifter.model.config.channels), (_weights_source(lifter.model),)
     from hyoid.systems.ktpformer import checkpoint
     from hyoid.systems.ktpformer import infer as temporal
 
@@ -353,7 +359,21 @@ def _system(job: Job) -> tuple[_System, tuple[Source, ...]]:
         return temporal.lift(lifter, points, *size, report=report)
 
     fps = float(lifter.model.note.get("fps", DEFAULT_FPS)) if lifter.model.note else OFFICIAL_FPS
-    return _System(of_clips, fps), (_weights_source(lifter.model),)
+    return _System(of_clips, fps, lifter.config.channels), (_weights_source(lifter.model),)
+
+
+@contextlib.contextmanager
+def _threads(channels: int) -> Iterator[None]:
+    """One thread for a small network: more wait for each other longer than they work, above all on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    if channels <= _SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _weights_source(model: Any) -> Source:

@@ -57,7 +57,9 @@ def read(path: Path) -> Found:
     blank = (np.nan_to_num(points) == 0).all((1, 2)) if confidence is None else ~(confidence > 0).any(1)
     there = np.flatnonzero(~blank)
     if not len(there):
-        raise InputError(f"'{name}' holds no person in any frame", path=path, expected="keypoints and confidences that are not all 0")
+        raise InputError(
+            f"'{name}' holds no person in any frame", path=path, expected="keypoints and confidences that are not all 0"
+        )
     return Found(
         "arrays (.npy)" if path.suffix.lower() == ".npy" else "arrays (.npz)", 0, frames,
         (there // people).astype(np.int64), points[there], None if confidence is None else confidence[there],
