@@ -31,7 +31,8 @@ class Job(JobModel):
     """A file to look into."""
 
     file: Path = Field(
-        description="take, character, mesh (obj, ply, stl), bvh, csv, glb, usd, blend, fbx, abc, mp4, png or sound",
+        description="take, character, mesh (obj, ply, stl), bvh, csv, glb, usd, blend, fbx, abc, mp4, png, sound, "
+        "keypoints (json, npz) or .lifted.npz",
         json_schema_extra=positional(),
     )
     events: bool = Field(default=False, description="also list every event of a take (phonemes, words, blinks)")
@@ -67,7 +68,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     if licence and not any(source.role == "character" and source.licence == licence for source in sources):
         sources.append(Source("character", str(contents.get("character") or ""), "", licence))
     verdict = None
-    if sources or kind not in ("sound", "picture", "video", "csv", "bvh", "mesh"):
+    if sources or kind not in ("sound", "picture", "video", "csv", "bvh", "mesh", "keypoints"):
         verdict = licences.verdict(sources)
         verdict["sentence"] = licences.sentence(verdict)
     return {
@@ -83,6 +84,10 @@ def _reader(path: Path, events: bool) -> tuple[str, Callable[[Path], dict[str, A
         return "character", _character
     if name.endswith((".take.npz", ".bvh", ".csv")):
         return name.rsplit(".", 1)[1].replace("npz", "take"), lambda path: _take(path, events)
+    if name.endswith(".lifted.npz"):
+        return "lifted", _lifted
+    if name.endswith((".npz", ".npy", ".json")):
+        return "keypoints", _keypoints
     if name.endswith(".glb"):
         return "glb", _glb
     if name.endswith(_USD):
@@ -136,6 +141,37 @@ def _take(path: Path, events: bool) -> dict[str, Any]:
     if not path.name.lower().endswith(".take.npz"):  # a table or a skeleton does not say who performs it
         facts |= {"character": None, "character_settings": {}}
     return facts
+
+
+def _lifted(path: Path) -> dict[str, Any]:
+    import dataclasses
+
+    from hyoid.formats import lifted_npz
+
+    found = lifted_npz.read(path)
+    return {
+        "seconds": round(float(found.times[-1] - found.times[0]) + 1 / found.fps, 6), "fps": round(found.fps, 6),
+        "frames": len(found.times), "picture": f"{found.width} x {found.height}",
+        "people": {person.name: f"seen in {int(person.seen.sum())} frames" for person in found.people},
+        **{name: value for name, value in found.facts.items() if name != "others"},
+        "provenance": {"verb": "lift", "version": "", "settings": {},
+                       "sources": [dataclasses.asdict(source) for source in found.sources]},
+    }  # fmt: skip
+
+
+def _keypoints(path: Path) -> dict[str, Any]:
+    import numpy as np
+
+    from hyoid.formats import keypoints
+
+    found = keypoints.read(path)
+    most = int(np.bincount(found.frame).max()) if len(found.frame) else 0
+    return {
+        "source": found.source, "layout": found.layout.title, "reason": found.reason, "frames": found.frames,
+        "first_frame": found.first, "detections": len(found.frame), "most_people_in_a_frame": most,
+        "track_numbers": bool((found.ids >= 0).all()), "fps": found.fps,
+        "picture": f"{found.width} x {found.height}" if found.width else "size not told: --size when lifting",
+    }  # fmt: skip
 
 
 def _character(path: Path) -> dict[str, Any]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from hyoid.motion.lifted import Lifted
 
 RESULT = "files"
+SUFFIXES = (
+    ".take.npz", ".bvh", ".fbx", ".glb", ".usdc", ".usda", ".blend", ".csv", ".mp4", ".png", ".lifted.npz",
+)  # fmt: skip
 ALL, MAIN = "all", "main"
 
 

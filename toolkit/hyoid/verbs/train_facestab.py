@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RESULT = "files"
 SUFFIX = ".safetensors"
+SUFFIXES = (SUFFIX,)
 _PEOPLE, _OTHERS = 320, 60  # the bundled human at random identities: to learn from, and to be judged by
 # A model of real faces teaches what faces do; with the human alone everything is made strange, so that it carries over.
 _QUIET, _QUIET_BESIDE = 0.8, 0.3
