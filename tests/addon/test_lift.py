@@ -19,6 +19,7 @@ TOOLKIT = (
     + _HERE
     + """
 import json
+import os
 import time
 from pathlib import Path
 
@@ -41,9 +42,9 @@ output = Path(job["output"][0])
 output.with_suffix(".job").write_text(json.dumps(job))
 emit(event="progress", fraction=0.3, what="following people")
 if "slow" in source.name:
-    output.with_name(f".{output.name}.part").write_text("half")
+    output.with_name(f".{output.name}.{os.getpid()}.part").write_text("half")
     time.sleep(600)
-if "nosize" in source.name and "size" not in job:
+if "nosize" in source.name and source.suffix == ".json" and "size" not in job:
     text = f"{source}: does not say how large the pictures are; expected their width and height. "
     text += "Give them (--size 1920x1080) or the video (--footage FILE)"
     emit(event="failure", exit_code=3, error=text, path=str(source))

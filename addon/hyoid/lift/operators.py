@@ -50,14 +50,10 @@ def is_video(settings: Any) -> bool:
 
 
 def armature_of(context: Any) -> Any:
-    """The armature that takes a body: of the active character, the active one, that of the only character; or None.
-
-    Raises:
-        UsageError: the active object has none that could.
-    """
+    """The armature that takes a body: of the active character, the active one, that of the only character; or None."""
     active = context.view_layer.objects.active
     rig = find.rig_of(active)
-    if rig is None and active is not None and active.type == "ARMATURE" and active.select_get():
+    if rig is None and active is not None and active.type == "ARMATURE":
         return active
     if rig is None:
         rigs = find.rigs(context.scene)

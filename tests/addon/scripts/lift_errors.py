@@ -14,7 +14,7 @@ def main(addon, args):
     create, queue = module("characters.create").create, module("jobs.queue")
 
     def told(name, operator=bpy.ops.hyoid.lift, **values):
-        before = {key: getattr(settings, key) for key in values}
+        before = {key: getattr(settings, key) for key in values} | ({"size": (0, 0)} if "size" in values else {})
         for key, value in values.items():
             setattr(settings, key, value)
         try:
