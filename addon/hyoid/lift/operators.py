@@ -167,24 +167,25 @@ def start(context: Any, wait: bool = False) -> str:
     name = f"human_{settings.target.lower()}"
     built = jobs.output_path(context, name, _CHARACTER)
     options["character"] = str(built)
-    job = jobs.submit(
-        context, "rig", {"character": name, "output": [str(built)]}, label=f"Skeleton: {name}", handler=RIG,
-        payload={"options": options, "payload": payload, "label": label, "wait": wait}, wait=wait,
-    )  # fmt: skip
-    return job.message or f"'{name}' is being made, then '{stem}' is lifted; see the panel"
+    rig: dict[str, Any] = {"character": name, "output": [str(built)]}
+    if wait or bpy.app.background:  # one after the other: a handler must not wait for another job
+        jobs.submit(context, "rig", rig, label=f"Skeleton: {name}", wait=True)
+        return jobs.submit(context, "lift", options, label=label, handler=LIFT, payload=payload, wait=True).message
+    follows = {"options": options, "payload": payload, "label": label}
+    jobs.submit(context, "rig", rig, label=f"Skeleton: {name}", handler=RIG, payload=follows)
+    return f"'{name}' is being made, then '{stem}' is lifted; see the panel"
 
 
 def finish_rig(scene: Any, payload: dict[str, Any], result: dict[str, Any]) -> str:
     """Handler of the job that makes a skeleton: now the people are lifted onto it.
 
     Raises:
-        JobError: there is no toolkit; or, when waiting, it failed.
+        JobError: there is no toolkit.
     """
-    job = jobs.submit(
-        bpy.context, "lift", payload["options"], label=payload["label"], handler=LIFT, payload=payload["payload"],
-        wait=bool(payload.get("wait")),
+    jobs.submit(
+        bpy.context, "lift", payload["options"], label=payload["label"], handler=LIFT, payload=payload["payload"]
     )  # fmt: skip
-    return job.message or "The skeleton is there; the keypoints are being lifted"
+    return "The skeleton is there; the keypoints are being lifted"
 
 
 def finish(scene: Any, payload: dict[str, Any], result: dict[str, Any]) -> str:

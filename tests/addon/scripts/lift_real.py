@@ -29,8 +29,9 @@ def main(addon, args):
     answer["skate redone"] = [records.of(obj).quality["skate"] for obj in people]
     answer["keys"], answer["keys redone"] = before[:, 0].tolist(), after[:, 0].tolist()
     answer["moved"] = float(np.abs(after[:, 1] - before[:, 1]).max()) if len(after) == len(before) else 0.0
-    height = (scene.camera.matrix_world.translation - camera.translation).length
-    answer["camera"] = abs(scene.camera.matrix_world.translation.z - 1.0) < 1e-4 and height > 0.01
+    now = scene.camera.matrix_world.translation
+    told = records.of(people[0]).camera["location"][1]
+    answer["camera"] = abs(now.z - told) < 1e-4 and (now - camera.translation).length > 0.01
 
     for obj in list(bpy.data.objects):
         bpy.data.objects.remove(obj)
