@@ -26,6 +26,7 @@ MODULES = (
     "own_head",
     "stabilize",
     "speech",
+    "lift",
     "takes",
     "neck",
     "action_units",

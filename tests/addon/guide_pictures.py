@@ -20,7 +20,7 @@ from tests.addon import gui, test_gui, tools
 COLOURS = 96
 SECTIONS = tuple(
     f"HYOID_PT_{name}"
-    for name in ("character", "own_head", "stabilize", "talk", "import", "mapping", "neck", "units", "export")
+    for name in ("character", "own_head", "stabilize", "talk", "lift", "import", "mapping", "neck", "units", "export")
 )
 OWN_HEAD = """
 import bmesh

@@ -90,7 +90,8 @@ def channels_for(target: Any, take: Take, keys: str, notes: list[str]) -> list[C
     """
     rig = find.rig_of(target)
     if rig is not None:
-        take = retarget.human_take(take)
+        if not {*take.joint_names} <= {bone.name for bone in rig.armature.pose.bones}:
+            take = retarget.human_take(take)
         notes += free_neck(rig, take)
         notes += _action_units(rig, take)
         made = channels_for_rig(rig, take, keys)

@@ -278,6 +278,27 @@ def _limb_directions(obj: Any, rows: dict[str, BoneRow], axes: np.ndarray) -> di
     return result
 
 
+def stature(obj: Any) -> tuple[np.ndarray, float, np.ndarray]:
+    """How a mapped armature stands: its axes as in :func:`model_axes`, its size against the human's, its ground (3,).
+
+    All in the armature's own space; the ground lies below its origin.
+    """
+    rows = {row.target: row for row in mapping_table.bone_rows(obj) if row.target in obj.data.bones}
+    axes = model_axes(obj, list(rows.values()))
+    hips = next((name for name, row in rows.items() if "root" in row.sources), None)
+    return (axes, 1.0, np.zeros(3)) if hips is None else _stature(obj, rows, axes, hips)
+
+
+def _stature(obj: Any, rows: dict[str, BoneRow], axes: np.ndarray, hips: str) -> tuple[np.ndarray, float, np.ndarray]:
+    bone, up = obj.data.bones[hips], axes[:, 1]
+    lowest = min(float(min(np.array(each.head_local) @ up, np.array(each.tail_local) @ up)) for each in obj.data.bones)
+    height = float(np.array(bone.head_local) @ up) - lowest
+    scale = float(np.mean(np.abs(obj.matrix_world.to_scale())))
+    if not any(source.startswith(("foot", "toe", "lowerleg")) for row in rows.values() for source in row.sources):
+        height = retarget.HIP_HEIGHT / max(scale, 1e-9)  # a bust: metres are metres
+    return axes, height / retarget.HIP_HEIGHT, up * lowest
+
+
 def _travel(obj: Any, rows: dict[str, BoneRow], take: Take, axes: np.ndarray, times: np.ndarray) -> Channel | None:
     """The way of the hips, scaled by how high they stand; None if the take stays on the spot."""
     hips = next((name for name, row in rows.items() if "root" in row.sources), None)
@@ -286,13 +307,8 @@ def _travel(obj: Any, rows: dict[str, BoneRow], take: Take, axes: np.ndarray, ti
     bone = obj.data.bones[hips]
     if bone.use_connect and bone.parent is not None:
         return None
-    up = axes[:, 1]
-    lowest = min(float(min(np.array(each.head_local) @ up, np.array(each.tail_local) @ up)) for each in obj.data.bones)
-    height = float(np.array(bone.head_local) @ up) - lowest
-    scale = float(np.mean(np.abs(obj.matrix_world.to_scale())))
-    if not any(source.startswith(("foot", "toe", "lowerleg")) for row in rows.values() for source in row.sources):
-        height = retarget.HIP_HEIGHT / max(scale, 1e-9)  # a bust: metres are metres
-    way = take.root.astype(np.float64) * (obj.hyoid_map.travel * height / retarget.HIP_HEIGHT)
+    _, size, _ = _stature(obj, rows, axes, hips)
+    way = take.root.astype(np.float64) * (obj.hyoid_map.travel * size)
     rest = np.array(bone.matrix_local.to_3x3(), np.float64)
     path = f'pose.bones["{bpy.utils.escape_identifier(hips)}"].location'
     return Channel(obj, path, 3, hips, times, (way @ axes.T @ rest).astype(np.float32))
