@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hyoid.media import lift_preview
 
 _PICTURES = (".mp4", ".png")
+_MARGIN = 0.12  # around people, as a share of their box
 _EYES = 1.5  # metres: a camera's height until the ground is found
 
 
@@ -294,9 +295,12 @@ def _draw(
     """The film, or a still of its most telling moment: what was seen beside what was made of it."""
     from hyoid.media import lift_preview
 
-    people = [_shown(one, who.skeleton) for one in done]
+    people, footage = [_shown(one, who.skeleton) for one in done], _footage(job, lifted, clip)
+    size = clip.width, clip.height
+    if footage is None:
+        people, size = _cut_out(people, size)
     about: Mapping[str, Any] = {
-        "width": clip.width, "height": clip.height, "title": job.keypoints.name, "footage": _footage(job, lifted, clip),
+        "width": size[0], "height": size[1], "title": job.keypoints.name, "footage": footage
     }  # fmt: skip
     if format_of(path).suffix == ".mp4":
         lift_preview.write_mp4(path, people, time_bases.exact_rate(clip.fps), report=report, **about)
@@ -314,6 +318,23 @@ def _shown(one: Clean, skeleton: Skeleton) -> lift_preview.Person:
         cameras.project(one.performance.camera, at_camera), joints, foot_lock.soles(skeleton, one.pose),
         one.performance.standing, one.performance.hidden,
     )  # fmt: skip
+
+
+def _cut_out(people: list[lift_preview.Person], size: tuple[int, int]) -> tuple[list[Any], tuple[int, int]]:
+    """The people in the part of the picture that they ever fill, for without footage there is nothing else to see."""
+    points = np.concatenate([person.keypoints.reshape(-1, 2) for person in people])
+    low, high = np.nanmin(points, 0), np.nanmax(points, 0)
+    margin = _MARGIN * float((high - low).max()) + 1
+    low, high = np.maximum(low - margin, 0), np.minimum(high + margin, size)
+    wide, tall = (int(np.ceil(side)) for side in np.maximum(high - low, 16))
+    cut = [
+        replace(
+            person, keypoints=person.keypoints - low,
+            reprojected=None if person.reprojected is None else person.reprojected - low,
+        )
+        for person in people
+    ]  # fmt: skip
+    return cut, (wide, tall)
 
 
 def _footage(job: Job, lifted: Lifted, clip: Lifted) -> Iterator[np.ndarray] | None:
