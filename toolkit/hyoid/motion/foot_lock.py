@@ -10,7 +10,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from hyoid.geometry import rotations as turns
 from hyoid.motion import skeletons, trajectory
-from hyoid.motion.contacts import runs, without_gaps
+from hyoid.motion.contacts import GRAVITY, runs, without_gaps
 from hyoid.motion.joint_rotations import about, direction, smooth_step, swing, unit
 from hyoid.motion.skeletons import Leg, Pose, Skeleton
 from hyoid.motion.trajectory import Evidence
@@ -19,6 +19,7 @@ STRETCH = 0.995
 """Of the length of a leg: it never gets straighter."""
 BLEND = 5
 """Frames at 30 fps over which a lock fades in before a contact and out after it."""
+_FALL_SPREAD = 1.5  # metres a second squared by which a pelvis in flight differs from a stone
 _UP = np.array([0.0, 1.0, 0.0])
 _ROLL = np.radians(40.0)  # how far a foot rolls onto ball or heel to stay within reach
 _OUT_OF_REACH = 0.015  # metres; further out a contact has ended, or not begun
@@ -71,16 +72,20 @@ def correct_drift(
         feet: (F, k, 3) metres, from the root, world axes: points that stand with y = 0.
         standing: (F, k) bool.
         slip: metres a frame by which a standing point trembles at 30 fps. height_noise: metres, likewise.
-        airborne: (F,) bool, or None: there nothing pulls to the ground.
+        airborne: (F,) bool, or None: there nothing pulls to the ground but gravity.
     """
     standing = np.array(standing, bool)
+    falling = None
     if airborne is not None:
         standing[airborne] = False
+        flies = airborne[:-2] & airborne[1:-1] & airborne[2:]
+        falling = flies * (fps**2 / _FALL_SPREAD) ** 2 if flies.any() else None
     both = standing[:-1] & standing[1:]
     steps = -np.diff(feet, axis=0)
     evidence = Evidence(
-        path, precision, steps, both / (slip * 30 / fps) ** 2, -feet[..., 1], standing / height_noise**2
-    )
+        path, precision, steps, both / (slip * 30 / fps) ** 2, -feet[..., 1], standing / height_noise**2, falling,
+        -GRAVITY / fps**2,
+    )  # fmt: skip
     return trajectory.fit_path(evidence, fps)
 
 

@@ -19,6 +19,8 @@ _HITS, _TRIAL = 3, 5  # detections in that many frames make a track
 _JOIN_SECONDS, _JOIN_SPEED, _JOIN_SHAPE = 2.0, 5.0, 1.5
 _SHORTEST = 0.4  # seconds
 _SAME_HEAD, _SAME_PELVIS = 0.15, 0.25  # metres
+_SIZE, _SIZE_ROOM, _SIZE_SPEED = 0.8, 0.1, 0.6
+"""Weight of a change of box height, its logarithm that is nothing, and how much more in a second."""
 _SPEED = 4.0  # metres a second that a person may differ from the prediction
 _ROOM = 0.25  # metres
 DEPTH_NOISE = 0.08
@@ -170,6 +172,8 @@ def costs(
         result += 0.5 * (2 * np.arccos(np.clip(cosine, 0, 1))).mean(-1)
     # What places do not tell for their noise the size of a box does.
     result += 0.3 / np.sqrt(trust)[:, None] * (1 - overlap(found.boxes[last], found.boxes[now]))
+    size = np.log(np.maximum(found.boxes[:, 3] - found.boxes[:, 1], 1.0))
+    result += _SIZE * np.abs(size[last][:, None] - size[now]) / (_SIZE_ROOM + _SIZE_SPEED * seconds)[:, None]
     if found.shapes.shape[1]:
         shapes = np.stack([one.shape for one in tracks])
         result += 0.2 * np.linalg.norm(shapes[:, None] - found.shapes[now], axis=-1)

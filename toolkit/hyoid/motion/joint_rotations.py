@@ -66,7 +66,7 @@ def from_joints(
     trunk = chest if spine else pelvis
     turned = _head(joints, marks, trunk) if head is None else turns.normalise(np.asarray(head, np.float64))
     _neck(world, roles["neck"], trunk, turned, neck_shares)
-    _limbs(world, skeleton, joints, marks, trunk, pelvis, fps)
+    _limbs(world, skeleton, joints, marks, trunk, pelvis, fps, foreign=landmarks is None)
     _rest_of(world, skeleton)
     posed = Pose(skeletons.local(skeleton, world), np.zeros((frames, 3)))
     places, _ = skeletons.forward(skeleton, posed)
@@ -200,6 +200,7 @@ def _limbs(
     chest: np.ndarray,
     pelvis: np.ndarray,
     fps: float,
+    foreign: bool,
 ) -> None:
     limbs = [
         (parent, parts, side, start)
@@ -217,7 +218,7 @@ def _limbs(
         axis = skeletons.hinge(*bones_rest, backwards=leg)
         posed = joints[:, start + 1] - joints[:, start], joints[:, start + 2] - joints[:, start + 1]
         if not leg:
-            parent = _collar(world, skeleton, joints, marks, chest, side, start)
+            parent = _collar(world, skeleton, joints, marks, chest, side, start, foreign)
         turned = _limb(parent, bones_rest, posed, axis, fps, leg)
         for part, turn in zip(parts[:2], turned, strict=True):
             for joint in skeleton.roles[f"{part}.{side}"]:
@@ -235,6 +236,7 @@ def _collar(
     chest: np.ndarray,
     side: str,
     shoulder: int,
+    foreign: bool,
 ) -> np.ndarray:
     """(F, 4) what carries the upper arm: the collar, swung to the shoulder as far as one goes, or the chest."""
     collars = skeleton.roles.get(f"collar.{side}", ())
@@ -243,8 +245,9 @@ def _collar(
     base = skeleton.rest[collars[0]]
     rest = turns.rotate(chest, marks[shoulder] - base)
     posed = joints[:, shoulder] - joints[:, 8] - turns.rotate(chest, base - marks[8])
-    arm = unit(joints[:, shoulder + 1] - joints[:, shoulder])
-    posed = turns.rotate(chest, _at_ease(chest, posed, arm, marks[shoulder] - base))
+    if foreign:  # where the joints lie in the skeleton is not known for sure
+        arm = unit(joints[:, shoulder + 1] - joints[:, shoulder])
+        posed = turns.rotate(chest, _at_ease(chest, posed, arm, marks[shoulder] - base))
     vector = turns.to_rotation_vector(swing(unit(rest), unit(posed)))
     size = np.linalg.norm(vector, axis=-1, keepdims=True)
     vector = vector * np.minimum(1, _COLLAR_RANGE / np.maximum(size, 1e-9))

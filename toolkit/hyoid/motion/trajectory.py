@@ -193,6 +193,8 @@ class Evidence:
         steps: (F - 1, k, 3) metres that each of k links says the path goes to the next frame.
         step_precision: (F - 1, k) 1 / m^2, 0 where a link says nothing.
         heights: (F, k) metres of y that each link says. height_precision: (F, k) 1 / m^2.
+        falling: (F - 2,) 1 / m^2 on second differences against those of a fall, 0 where nobody flies; None is nobody.
+        fall: metres a frame and frame, upwards, so below 0.
     """
 
     positions: np.ndarray
@@ -201,6 +203,8 @@ class Evidence:
     step_precision: np.ndarray
     heights: np.ndarray
     height_precision: np.ndarray
+    falling: np.ndarray | None = None
+    fall: float = 0.0
 
 
 def seen_only(positions: np.ndarray, precision: np.ndarray) -> Evidence:
@@ -270,6 +274,8 @@ def solve_path(evidence: Evidence, stiffness: np.ndarray, drag: np.ndarray | Non
     frames = len(evidence.positions)
     data, links = np.ones(frames), np.ones(evidence.step_precision.shape)
     drag = np.zeros(frames - 1) if drag is None else drag
+    if evidence.falling is not None:  # whoever flies does not move as calmly as possible, but falls
+        stiffness = np.where(evidence.falling > 0, 0.0, stiffness)
     path = np.array(evidence.positions, np.float64)
     for _ in range(_ROUNDS):
         weight, pull = evidence.precision * data[:, None, None], evidence.step_precision * links
@@ -302,7 +308,7 @@ def _bands(
     diagonal[0, :-1] += total
     diagonal[0, 1:] += total
     diagonal[3, :-1] -= total
-    add_curvature(bands, stiffness, 3)
+    add_curvature(bands, stiffness if evidence.falling is None else stiffness + evidence.falling, 3)
     return bands
 
 
@@ -323,6 +329,8 @@ def _force(
     force[:-1] += link
     force[1:] -= link
     bend = stiffness[:, None] * np.diff(step, axis=0)
+    if evidence.falling is not None:
+        bend += evidence.falling[:, None] * (np.diff(step, axis=0) - [0.0, evidence.fall, 0.0])
     force[:-2] -= bend
     force[1:-1] += 2 * bend
     force[2:] -= bend

@@ -143,7 +143,7 @@ def clip_of(job: Job, found: Keypoints, report: Report) -> Clip:
     if found.width is None or found.height is None:
         raise InputError(
             "does not say how large the pictures are", path=job.keypoints, expected="their width and height",
-            hint="Give them (--size 1920x1080) or the video (--footage FILE)",
+            hint="Give their size (--size 1920x1080) or the video (--footage FILE)",
         )  # fmt: skip
     points, confidence = keypoint_files.to_human36m(found.layout, found.points, found.confidence)
     confidence = np.where(confidence >= max(job.confidence, 1e-9), confidence, 0.0)
