@@ -31,7 +31,8 @@ def _people(paths: list[np.ndarray], seed: int, *, depth: float = 0.08, missed: 
             for copy in range(1 + (random.random() < doubled)):
                 seen = place * np.exp(depth * random.normal()) if not copy else rows[-1][1] + 0.05
                 middle = cameras.project(camera, seen) + random.normal(size=2) * 3
-                size = camera.focal / seen[2] * np.array([0.3, 0.9])
+                # Boxes are seen in the picture: they do not tremble with the depth.
+                size = camera.focal / place[2] * np.array([0.3, 0.9]) * np.exp(0.02 * random.normal())
                 pose = (base * Rotation.from_rotvec(random.normal(size=(21, 3)) * 0.12)).as_quat()[:, [3, 0, 1, 2]]
                 rows.append((frame, seen, np.concatenate([middle - size, middle + size]), 0.9 - 0.2 * copy, pose,
                              shape + 0.2 * random.normal(size=10)))  # fmt: skip
