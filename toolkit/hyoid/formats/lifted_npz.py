@@ -89,9 +89,11 @@ def read(path: Path) -> Lifted:
     people = tuple(
         Person(
             name,
-            *(arrays[part][row].astype(np.float64) for part in ("keypoints", "confidence")),
+            arrays["keypoints"][row].astype(np.float64),
+            arrays["confidence"][row].astype(np.float64),
             arrays["seen"][row].astype(bool),
-            *(arrays[part][row].astype(np.float64) for part in ("scores", "joints")),
+            arrays["scores"][row].astype(np.float64),
+            arrays["joints"][row].astype(np.float64),
         )
         for row, name in enumerate(names)
     )
