@@ -56,6 +56,24 @@ def test_the_example_finds_the_parameters_of_hack_again(tmp_path):
     assert "atlas 0.400 rad, tau 0.0200" in said
 
 
+def test_the_example_lifts_keypoints(tmp_path):
+    pytest.importorskip("torch")
+    said = _run("lift.py", ROOT / "examples/lift/walk.npz", tmp_path / "walk.npy")
+    assert said.startswith("180 poses (17 joints: Human3.6M-17")
+    joints = np.load(tmp_path / "walk.npy")
+    assert joints.shape == (180, 17, 3)
+    # Legs of a walk: the ankles pass each other.
+    ahead = joints[:, 3, 0] - joints[:, 6, 0]
+    assert (np.diff(np.sign(ahead)) != 0).sum() >= 6
+
+
+def test_the_keypoints_to_try_are_made_by_their_script(tmp_path):
+    (tmp_path / "make_walk.py").write_bytes((ROOT / "examples/lift/make_walk.py").read_bytes())
+    subprocess.run([sys.executable, tmp_path / "make_walk.py"], check=True)
+    made, stored = np.load(tmp_path / "walk.npz"), np.load(ROOT / "examples/lift/walk.npz")
+    np.testing.assert_allclose(made["keypoints"], stored["keypoints"], atol=1e-3)
+
+
 def test_the_example_stabilises_meshes(tmp_path):
     vertices, _ = stabilize_files.performance(8)
     stabilize_files.write_npz(tmp_path / "shot.npz", vertices)
