@@ -6,9 +6,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +74,7 @@ def lift(job: Job, report: Report) -> Lifted:
     clip = clip_of(job, found, report)
     report.progress(0.4, "following people")
     tracks, dropped = follow(job, clip)
-    wanted = selected(tracks, job.person)
+    wanted = [tracks[row] for row in selected([track.name for track in tracks], job.person)]
     people = tuple(whole(clip, track) for track in wanted)
     for person in people:
         _warn_of_guesses(person, report)
@@ -251,20 +250,20 @@ def _places(job: Job, clip: Clip) -> identities.Detections:
     )  # fmt: skip
 
 
-def selected(tracks: tuple[Track, ...], person: str) -> tuple[Track, ...]:
-    """The tracks that were asked for.
+def selected(names: Sequence[str], person: str) -> list[int]:
+    """Which of the people called ``person_01`` and so on were asked for.
 
     Raises:
         UsageError: nobody has that name.
     """
     if person == "all":
-        return tracks
-    if person == "main":
-        return tracks[:1]
-    for track in tracks:
-        if person == track.name or (person.isdigit() and int(person) == int(track.name.rpartition("_")[2])):
-            return (track,)
-    raise _nobody(person, [track.name for track in tracks])
+        return list(range(len(names)))
+    wanted = names[0] if person == "main" else f"person_{int(person):02d}" if person.isdigit() else person
+    if wanted not in names:
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        known = f"all, main, {', '.join(names[:_NAMED])}{more}"
+        raise UsageError(f"there is no person '{person}'", expected=known)
+    return [list(names).index(wanted)]
 
 
 def chosen(lifted: Lifted, person: str) -> Lifted:
@@ -273,22 +272,8 @@ def chosen(lifted: Lifted, person: str) -> Lifted:
     Raises:
         UsageError: nobody has that name.
     """
-    names = [one.name for one in lifted.people]
-    if person == "all":
-        return lifted
-    if person == "main":
-        return replace(lifted, people=lifted.people[:1])
-    for one in lifted.people:
-        if person == one.name or (person.isdigit() and one.name == f"person_{int(person):02d}"):
-            return replace(lifted, people=(one,))
-    raise _nobody(person, names)
-
-
-def _nobody(person: str, names: list[str]) -> UsageError:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return UsageError(
-        f"there is no person '{person}'", expected=f"all, main, {', '.join(names[:_NAMED])}{more}",
-    )  # fmt: skip
+    rows = selected([one.name for one in lifted.people], person)
+    return replace(lifted, people=tuple(lifted.people[row] for row in rows))
 
 
 def _told(track: Track, clip: Clip) -> dict[str, Any]:
@@ -405,8 +390,3 @@ def digest(path: Path) -> str:
         if file.is_file():
             total.update(f"{file.name}\0{sha256_of(file)}\n".encode())
     return total.hexdigest()
-
-
-def exact(fps: float) -> Fraction:
-    """The rate that is meant by a number, for films: 29.97 is 30000/1001."""
-    return time_bases.exact_rate(fps)
