@@ -30,6 +30,11 @@ class Person:
     scores: np.ndarray
     joints: np.ndarray
 
+    @property
+    def trust(self) -> np.ndarray:
+        """(F,) 0..1: the mean confidence of the joints, 0 where the person was not seen."""
+        return np.where(self.seen, self.confidence.mean(1), 0.0)
+
 
 @dataclass(frozen=True)
 class Lifted:

@@ -167,9 +167,8 @@ def clean(job: Job, clip: Lifted, who: Performer, report: Report) -> tuple[list[
         person = clip.people[number]
         report.progress(done / (count * rounds), f"cleaning {person.name}")
         joints, precision = placed[number]
-        trust = np.where(person.seen, person.confidence.mean(1), 0.0)
         return chain.clean(
-            who.skeleton, joints, seen_by, clip.fps, confidence=trust, precision=precision,
+            who.skeleton, joints, seen_by, clip.fps, confidence=person.trust, precision=precision,
             neck_shares=who.neck_shares, settings=how,
         )  # fmt: skip
 
@@ -220,7 +219,6 @@ def take_of(job: Job, clip: Lifted, who: Performer, one: Clean, camera: Camera) 
     """The take of one person: all joints, confidence 0 where nobody was seen, and an event for each such stretch."""
     frames = len(clip.times)
     hidden = one.performance.hidden
-    trust = np.where(one.person.seen, one.person.confidence.mean(1), 0.0)
     events = tuple(
         Event("hidden", f"{one.person.name} not seen", start / clip.fps, stop / clip.fps)
         for start, stop in contacts.runs(hidden)
@@ -235,7 +233,7 @@ def take_of(job: Job, clip: Lifted, who: Performer, one: Clean, camera: Camera) 
     return Take(
         fps=clip.fps, curve_names=(), curves=np.zeros((frames, 0), np.float32), joint_names=who.skeleton.names,
         rotations=turns.continuous(turns.normalise(one.pose.rotations)).astype(np.float32),
-        root=one.pose.root.astype(np.float32), confidence=trust.astype(np.float32), events=events,
+        root=one.pose.root.astype(np.float32), confidence=one.person.trust.astype(np.float32), events=events,
         character=who.reference, provenance=Provenance(__version__, "lift", {**settings, **facts}, clip.sources),
     )  # fmt: skip
 

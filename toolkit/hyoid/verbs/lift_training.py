@@ -35,6 +35,8 @@ _CREDITS = {
 }
 _DRAWERS, _AHEAD = 8, 3  # at most so many threads draw batches for a GPU, each so many steps ahead
 
+Presets = dict[str, tuple[dict[str, Any], dict[str, Any]]]
+"""By name: sizes of the network, and numbers of the recipe."""
 Draw = Callable[[int, int, int], tuple[Any, Any]]
 """Of the number of a step, how many windows, and of how many frames: images and joints."""
 
@@ -97,6 +99,13 @@ class Trained:
     lifter: Callable[[Any], Lift]
     save: Callable[[Path, Any], None]
     size: str
+
+
+def chosen(job: Job, presets: Presets) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sizes of the network and numbers of the recipe: those of the preset, and what the job says otherwise."""
+    sizes, recipe = presets[job.preset]
+    given = {"steps": job.steps, "precision": job.precision, "seed": job.seed}
+    return sizes, {**recipe, **{name: value for name, value in given.items() if value is not None}}
 
 
 def check_outputs(job: Job) -> None:

@@ -10,7 +10,7 @@ from hyoid.verbs import lift_training
 
 RESULT = "files"
 SUFFIXES = (lift_training.SUFFIX,)
-PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+PRESETS: lift_training.Presets = {
     "cpu": (
         {"channels": 64, "blocks": 3, "hops": 3, "heads": 4},
         {"steps": 10_125, "pictures": 384, "rate": 1e-3, "precision": "bfloat16"},
@@ -41,10 +41,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     from hyoid.systems.hopfir import train
     from hyoid.systems.hopfir.network import Config
 
-    sizes, recipe_of = PRESETS[job.preset]
-    given = {"steps": job.steps, "precision": job.precision}
-    chosen = {**recipe_of, **{name: value for name, value in given.items() if value is not None}}
-    config, recipe = Config(**sizes), train.Recipe(**chosen, seed=job.seed)
+    sizes, chosen = lift_training.chosen(job, PRESETS)
+    config, recipe = Config(**sizes), train.Recipe(**chosen)
     with lift_training.batches(lesson, job, recipe.steps, lambda _: (recipe.pictures, 1)) as batches:
         model = train.train(
             batches, config, recipe, note=lesson.note, state=job.state, device=lesson.device,

@@ -10,7 +10,7 @@ from hyoid.verbs import lift_training
 
 RESULT = "files"
 SUFFIXES = (lift_training.SUFFIX,)
-PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+PRESETS: lift_training.Presets = {
     "cpu": (
         {"frames": 27, "channels": 64, "depth": 3, "heads": 4},
         {"steps": 20_000, "windows": 6, "rate": 2e-3, "precision": "bfloat16"},
@@ -41,10 +41,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     from hyoid.systems.ktpformer import train
     from hyoid.systems.ktpformer.config import Config
 
-    sizes, recipe_of = PRESETS[job.preset]
-    given = {"steps": job.steps, "precision": job.precision}
-    chosen = {**recipe_of, **{name: value for name, value in given.items() if value is not None}}
-    config, recipe = Config(**sizes), train.Recipe(**chosen, seed=job.seed)
+    sizes, chosen = lift_training.chosen(job, PRESETS)
+    config, recipe = Config(**sizes), train.Recipe(**chosen)
 
     def sizes_at(step: int) -> tuple[int, int]:
         count, kept = recipe.frames_at(step, config.frames)
