@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from hyoid import weights
+from hyoid import torch_zip, weights
 from hyoid.errors import InputError, WeightsError
 from hyoid.files import data_folder, sha256_of
 from hyoid.geometry.human36m import LEFT, PARENTS, RIGHT
-from hyoid.systems.ktpformer import LICENCE, torch_zip
+from hyoid.systems.ktpformer import LICENCE
 from hyoid.systems.ktpformer.config import Config, shapes_of
 
 FORMAT = "hyoid.ktpformer"
