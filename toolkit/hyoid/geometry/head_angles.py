@@ -2,14 +2,14 @@
 """Directions of heads in pictures: one matrix for all systems, its angles, and what the perspective does to it.
 
 A head's rotation (3, 3) has the head's axes as columns, in the axes of the camera: x to the right of the picture, y
-down, z away from the camera. A head that faces the camera has the identity, so its axes are x = right of the picture, y =
-chin, z = back of the head; the nose points along ``-rotation[:, 2]``.
+down, z away from the camera. A head that faces the camera has the identity, so its axes are x = right of the picture,
+y = chin, z = back of the head; the nose points along ``-rotation[:, 2]``.
 
-Angles are degrees: pitch > 0 looks up, yaw > 0 turns the face to the left of the picture (180 is seen from behind), roll >
-0 tilts the head clockwise in the picture; ``rotation = Rx(-pitch) Ry(yaw) Rz(roll)``.
+Angles are degrees: pitch > 0 looks up, yaw > 0 turns the face to the left of the picture (180 is seen from behind),
+roll > 0 tilts the head clockwise in the picture; ``rotation = Rx(-pitch) Ry(yaw) Rz(roll)``.
 
-A network that sees a crop tells the head as seen along the ray of the crop's centre (``apparent``); a head away from the
-middle of a wide picture is turned against the camera by the angle of that ray.
+A network that sees a crop tells the head as seen along the ray of the crop's centre (``apparent``); a head away from
+the middle of a wide picture is turned against the camera by the angle of that ray.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def matrices(angles: np.ndarray) -> np.ndarray:
 def angles(rotations: np.ndarray) -> np.ndarray:
     """Pitch, yaw, roll (..., 3) float64, degrees, of rotations (..., 3, 3).
 
-    Yaw is in (-180, 180] and pitch in [-90, 90]; roll leaves [-90, 90] only where the head is upside down. At a yaw of 90
-    degrees pitch and roll turn about one axis: all of it is told as pitch.
+    Yaw is in (-180, 180] and pitch in [-90, 90]; roll leaves [-90, 90] only where the head is upside down. At a yaw of
+    90 degrees pitch and roll turn about one axis: all of it is told as pitch.
     """
     r = np.asarray(rotations, np.float64)
     side = np.where(r[..., 2, 2] < 0, -1.0, 1.0)
@@ -62,7 +62,7 @@ def geodesic(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def rays(points: np.ndarray, focal: float, centre: tuple[float, float]) -> np.ndarray:
-    """Unit directions (..., 3) float64, camera axes, of pixels (..., 2) for a focal length and a principal point in pixels."""
+    """Unit directions (..., 3) float64, camera axes, of pixels (..., 2); focal length and principal point in pixels."""
     offset = np.asarray(points, np.float64) - np.asarray(centre, np.float64)
     direction = np.concatenate([offset / focal, np.ones((*offset.shape[:-1], 1))], -1)
     return direction / np.linalg.norm(direction, axis=-1, keepdims=True)
