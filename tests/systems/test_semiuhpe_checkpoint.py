@@ -72,7 +72,7 @@ def test_one_error_tells_all_that_does_not_fit(tmp_path, model):
     parameters = _changed(model, more=np.zeros(2, "f4"))
     del parameters["classifier.7.bias"]
     parameters["classifier.7.weight"] = np.zeros((6, 64), "f4")
-    with pytest.raises(WeightsError, match="1 missing: classifier.7.bias") as caught:
+    with pytest.raises(WeightsError, match=r"1 missing: classifier\.7\.bias") as caught:
         checkpoint.load(write(tmp_path / "best.pth", parameters))
     assert "1 unexpected: more" in str(caught.value)
     assert "classifier.7.weight (6, 64), not (9, 64)" in str(caught.value)

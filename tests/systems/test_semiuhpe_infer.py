@@ -27,7 +27,9 @@ def test_rotations_entropies_and_what_they_come_from(estimator):
     boxes = np.array([[10, 10, 40, 45], [30.5, 5.2, 60.1, 50.9], [50, 20, 95, 70]])
     found = infer.estimate(estimator, PICTURE, boxes)
     assert [array.dtype for array in (found.rotations, found.entropy, found.parameters)] == [np.float32] * 3
-    np.testing.assert_allclose(found.rotations @ found.rotations.swapaxes(1, 2), np.tile(np.eye(3), (3, 1, 1)), atol=1e-5)
+    np.testing.assert_allclose(
+        found.rotations @ found.rotations.swapaxes(1, 2), np.tile(np.eye(3), (3, 1, 1)), atol=1e-5
+    )
     np.testing.assert_allclose(np.linalg.det(found.rotations), 1, atol=1e-5)
     assert (found.entropy < 0).all()
     assert np.abs(np.diff(found.parameters, axis=0)).max() > 1e-3  # the picture matters

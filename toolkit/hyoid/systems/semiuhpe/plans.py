@@ -297,9 +297,7 @@ TINYVIT = ((96, 2, 3, 7), (192, 2, 6, 7), (384, 6, 12, 14), (576, 2, 18, 7))
 def _tinyvit() -> Plan:
     blocks, others = [], {}
 
-    def convolution(
-        name: str, into: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1
-    ) -> Convolution:
+    def convolution(name: str, into: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> Convolution:
         return Convolution(f"{name}.c", f"{name}.bn", into, out, kernel, stride, groups)
 
     first = TINYVIT[0][0]
