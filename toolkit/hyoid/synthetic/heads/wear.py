@@ -205,7 +205,7 @@ def _brim(person: bank.Identity, rim: np.ndarray, lift: float, reach: float, hal
     if not full:
         middle = np.pi if backwards else 0.0
         out = 0.55 * out + 0.45 * np.array([np.sin(middle), 0, np.cos(middle)])
-        fade = np.cos((about - middle) / np.radians(half) * np.pi / 2) ** 0.45
+        fade = np.cos((about - middle) / np.radians(half) * np.pi / 2).clip(0) ** 0.45
     else:
         fade = np.ones_like(about)
     steps = np.linspace(0, 1, 5)[:, None, None]
