@@ -214,7 +214,7 @@ def _garment(full: bool, kind: int) -> tuple[np.ndarray, np.ndarray]:
     skin = np.arange(len(x)) < shared.skin
     plane = y - (1.548 + 0.55 * (0.08 - z))  # above the line from the jugular notch to the seventh vertebra
     ring = np.hypot(x, z - 0.025) - (0.082, 0.085, 0.2, 0.08, 0.125, 0.08)[kind]
-    below = np.maximum(-plane, ring)
+    below = np.maximum(-plane, np.minimum(ring, 1.585 - y - 0.6 * np.clip(z - 0.03, 0, 1)))
     if kind == 2:
         below = 0.05 - plane
     if kind == 4:
