@@ -66,11 +66,13 @@ class Identity:
     """One person at rest: vertices (V, 3) of the layout, joints (J, 3), the skull's radii and where features are.
 
     Attributes:
+        loose: (V, 3) the vertices with small forms of the body smoothed away, as cloth does.
         centre: (3,) of the skull. skull, outer: (ROWS, COLUMNS) metres from there to the scalp, and to the outermost
             skin (ears). size: metres from chin to crown. old, female: 0 to 1. child: true below about twelve.
     """
 
     vertices: np.ndarray
+    loose: np.ndarray
     joints: np.ndarray
     centre: np.ndarray
     skull: np.ndarray
@@ -128,7 +130,9 @@ def layout(full: bool) -> Layout:
         (np.ones(3 * count, np.float32), (triangles.ravel(), np.repeat(np.arange(count), 3))), (len(rows), count)
     )
     weights = skinning.weight_matrix(human.weight_joints, human.weights, len(names))[rows]
-    head = np.asarray(weights[:, [i for i, n in enumerate(names) if n in _HEAD or n.startswith("tongue")]].sum(1)).ravel()
+    head = np.asarray(
+        weights[:, [i for i, n in enumerate(names) if n in _HEAD or n.startswith("tongue")]].sum(1)
+    ).ravel()
     place = np.full(len(human.vertices), -1)
     place[rows] = np.arange(len(rows))
     rest = human.vertices[rows]
@@ -187,9 +191,29 @@ def identity(number: int, held_out: bool, full: bool) -> Identity:
     centre = np.array([0.0, marks["nasion"][1] + 0.005, 0.5 * (upper[:, 2].min() + upper[:, 2].max())])
     skull, outer = _radii(scalp - centre)
     return Identity(
-        vertices, human.heads.astype(np.float64), centre, skull, outer, float(marks["crown"][1] - marks["menton"][1]),
+        vertices, _smoothed(vertices, full), human.heads.astype(np.float64), centre, skull, outer, float(marks["crown"][1] - marks["menton"][1]),
         float(np.clip((settings["age"] - 0.68) * 3.2, 0, 1)), settings["gender"], settings["age"] < 0.38, settings,
     )  # fmt: skip
+
+
+@cache
+def _means(full: bool) -> sparse.csr_matrix:
+    """The mean of each vertex's neighbours."""
+    shared = layout(full)
+    a, b, c = shared.triangles.T
+    first, second = np.concatenate([a, b, c, b, c, a]), np.concatenate([b, c, a, a, b, c])
+    count = len(shared.rows)
+    near = sparse.csr_matrix((np.ones(len(first), np.float32), (first, second)), (count, count))
+    near.data[:] = 1
+    return sparse.diags(1 / np.asarray(near.sum(1)).ravel().clip(1), dtype=np.float32) @ near
+
+
+def _smoothed(vertices: np.ndarray, full: bool) -> np.ndarray:
+    means, result = _means(full), vertices
+    for _ in range(14):
+        result = 0.4 * result + 0.6 * (means @ result)
+        result = 1.28 * result - 0.28 * (means @ result)  # so that limbs do not shrink
+    return result.astype(np.float32)
 
 
 @cache

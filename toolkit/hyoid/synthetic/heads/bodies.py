@@ -47,8 +47,15 @@ def built_in(random: np.random.Generator) -> dict[str, np.ndarray]:
         if kind == 2:
             thigh = np.array([sign * random.uniform(0.05, 0.4), random.normal(-0.1, 0.1), 1.0])
             shin = _DOWN + [0, 0, random.normal(0, 0.2)]
-        aims |= {f"upperarm01.{side}": upper, f"lowerarm01.{side}": lower, f"upperleg01.{side}": thigh, f"lowerleg01.{side}": shin}
-    lean = rotations.from_rotation_vector(np.array([random.normal(0.03, 0.06), random.normal(0, 0.08), random.normal(0, 0.04)]))
+        aims |= {
+            f"upperarm01.{side}": upper,
+            f"lowerarm01.{side}": lower,
+            f"upperleg01.{side}": thigh,
+            f"lowerleg01.{side}": shin,
+        }
+    lean = rotations.from_rotation_vector(
+        np.array([random.normal(0.03, 0.06), random.normal(0, 0.08), random.normal(0, 0.04)])
+    )
     world = {"spine04": lean}
     ends = {joint: end for _, joint, end, _ in _BONES if end}
     for joint, aim in aims.items():
