@@ -68,7 +68,7 @@ def _exposure(random: np.random.Generator, made: Lights) -> float:
 
 
 def in_front(random: np.random.Generator, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Things between camera and head, drawn into ``image`` (H, W, 3) 0..1 in place; returns (H, W) bool where they are."""
+    """Draw things before heads into ``image`` (H, W, 3) 0..1 in place; returns (H, W) bool where they are."""
     height, width = image.shape[:2]
     layer = Image.new("L", (width, height), 0)
     draw = ImageDraw.Draw(layer)
@@ -100,7 +100,7 @@ def in_front(random: np.random.Generator, image: np.ndarray, boxes: np.ndarray) 
 
 
 def photograph(random: np.random.Generator, image: np.ndarray, settings: Settings, head: float) -> np.ndarray:
-    """The picture (H, W, 3) uint8 that a camera makes of (H, W, 3) float32 0..1; ``head``: usual size of a head, pixels."""
+    """The picture (H, W, 3) uint8 that a camera makes of (H, W, 3) float32 0..1; ``head``: pixels of a usual head."""
     if settings.clean:
         return (255 * image.clip(0, 1) + 0.5).astype(np.uint8)
     shifted = settings.domain == "shifted"
