@@ -65,6 +65,16 @@ def test_what_goes_wrong_in_a_process_arrives() -> None:
         stream.batch(0, 2)
 
 
+def test_packed_pictures_come_back_nearly_the_same() -> None:
+    with Stream(5, SETTINGS, rule=RULE, produce=numbered) as stream:
+        plain = stream.batch(3, 8)
+    with Stream(5, SETTINGS, rule=RULE, produce=numbered, quality=95) as stream:
+        packed = stream.batch(3, 8)
+        assert all(isinstance(kept, bytes) for kept in stream._chunks[0].images)
+    np.testing.assert_allclose(packed.images.astype(int), plain.images.astype(int), atol=2)
+    np.testing.assert_array_equal(packed.boxes, plain.boxes)
+
+
 def test_a_cache_keeps_chunks_and_refuses_damaged_ones(tmp_path) -> None:
     with Stream(3, SETTINGS, rule=RULE, cache=tmp_path, produce=numbered) as stream:
         first = stream.batch(0, 8)

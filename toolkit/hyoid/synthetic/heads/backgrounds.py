@@ -211,8 +211,9 @@ def _waves(random: np.random.Generator, width: int, height: int) -> Image.Image:
 def _cells(random: np.random.Generator, width: int, height: int) -> Image.Image:
     """Stones, leaves, panes: each pixel has the colour of the nearest of many points."""
     points = random.uniform(0, 1, (int(random.integers(12, 220)), 2)) * [height, width]
-    grid = np.stack(np.mgrid[:height, :width], -1).reshape(-1, 2)
-    far, near = KDTree(points).query(grid, 2)
+    grid = np.indices((height, width)).reshape(2, -1).T
+    found = KDTree(points).query(grid, 2)
+    far, near = np.asarray(found[0]), np.asarray(found[1])
     base, spread = random.uniform(0.1, 0.8, 3), random.uniform(0.03, 0.3)
     colours = np.clip(
         base + spread * random.standard_normal((len(points), 1)) + 0.04 * random.standard_normal((len(points), 3)), 0, 1

@@ -109,7 +109,7 @@ def photograph(random: np.random.Generator, image: np.ndarray, settings: Setting
     noise = random.random()
     if noise < 0.7:
         height, width = image.shape[:2]
-        spread = float(random.exponential(0.016 if not shifted else 0.03))
+        spread = float(random.exponential(0.016 if not shifted else 0.022))
         grain = random.standard_normal((height, width, 3), np.float32)
         if random.random() < 0.4:
             grain = np.repeat(grain[..., :1], 3, 2)

@@ -154,7 +154,7 @@ def look(random: np.random.Generator, settings: Settings) -> Look:
         hair=hair,
         hair_seed=style_number(random, held),
         hair_colour=colour,
-        cover={"bald": float(cover > 0.6) * 0.8, "receding": 0.15 * cover, "crew": 0.5 + 0.5 * cover}.get(hair, 1.0),
+        cover={"bald": float(cover > 0.6) * 0.8, "receding": 0.15 * cover, "crew": 0.8 + 0.2 * cover}.get(hair, 1.0),
         skin=skin,
         blotches=float(random.uniform(0, 1)),
         lips=np.array([1.0, 1.0, 1.0])

@@ -72,10 +72,10 @@ def _shell(kind: str, line: np.ndarray, random: np.random.Generator) -> tuple[Sh
     over = bool(random.random() < 0.6)
     slick = Shell(line, (0.010, 0.007, 0.007, 0.009), 10, bumps=0.12)
     if kind == "crew":
-        return Shell(line, (0.006, 0.005, 0.004, 0.004), 10, bumps=0.15), ""
+        return Shell(line, (0.009, 0.008, 0.007, 0.007), 10, bumps=0.1), ""
     if kind == "receding":
         bare = line - np.array([22, 16, 6, 0, 0, 0, 0, 0, 0.0])
-        return Shell(bare, (0.005, 0.004, 0.010, 0.009), 12, bumps=0.25), ""
+        return Shell(bare, (0.008, 0.007, 0.011, 0.010), 12, bumps=0.2), ""
     if kind == "quiff":
         return Shell(line, (0.026, 0.045, 0.008, 0.010), 9, bumps=0.22, bump_size=3), ""
     if kind == "fringe":
