@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from hyoid.cli import run_command
-from hyoid.errors import InputError, UsageError
+from hyoid.errors import HyoidError, InputError, UsageError
 from hyoid.geometry import head_angles
 from hyoid.report import Report
 from hyoid.synthetic import head_scores
@@ -23,6 +23,8 @@ headpose = load(BENCH / "headpose.py")
 import _head_landmarks as landmarks  # noqa: E402  the bench folder is on the path now
 import _head_methods as methods  # noqa: E402
 import _head_photographs as photographs  # noqa: E402
+
+speed = load(BENCH / "headpose_speed.py")
 
 SIZE = 96
 
@@ -196,7 +198,12 @@ def test_photographs(folder):
     detection = told["detection"]
     assert (detection["heads"], detection["recall"], detection["false_boxes"]) == (4, 0.5, 1)
     assert told["turned"] == photographs._TURN  # who always says the same misses the whole turn
-    assert [goal["reached"] for goal in told["goals"]] == [False, False]
+    assert told["rows"][photographs.GIVEN]["turned faces"]["heads"] == 1  # one is turned by 30 and not more
+    assert [goal["reached"] for goal in told["goals"]] == [
+        False,
+        False,
+        False,
+    ]  # who says frontal is not better than that
     warnings = [event["text"] for event in events if event["event"] == "message"]
     assert warnings == [
         "left out 1 pictures that are not there: b.png", "left out 1 heads outside their picture: head 5 of a.png",
@@ -256,3 +263,45 @@ def test_pictures_turn_clockwise():
     down, right = np.nonzero(found[..., 0] > 128)
     assert abs(down.mean() - 20) < 1.1
     assert abs(right.mean() - 34) < 1.1
+
+
+# --- speed ------------------------------------------------------------------------------------------------------------
+
+
+def test_ours_and_plain_modules_agree_and_are_timed():
+    """The peers have the published sizes, so the picture is small."""
+    pytest.importorskip("torch")
+    told = speed.run(rounds=1, threads=(1,), frames=0, side=64)
+    assert json.loads(json.dumps(told)) == told
+    for label in ("DirectMHP m6", "SemiUHPE ResNet-50"):
+        assert told[label]["largest_difference"] < speed.TOLERANCE
+        row = told[label]["threads_1"]
+        assert row["ratio"] == pytest.approx(row["plain_ms"] / row["ours_ms"], rel=0.2)
+    assert len(speed.show(told).splitlines()) == 4
+
+
+def test_answers_that_differ_are_not_timed():
+    torch = pytest.importorskip("torch")
+    pair = speed.Pair(
+        lambda: np.zeros(3), lambda _: lambda: np.array([0, 0, 0.1]), lambda a, b: float(np.abs(a - b).max()), {}
+    )
+    with pytest.raises(HyoidError, match=r"net: the two differ by 0.1; expected at most 0.001"):
+        speed.side_by_side(pair, 1, (1,), "net")
+    assert torch.get_num_threads() >= 1
+
+
+def test_peers_have_the_published_parameters():
+    pytest.importorskip("torch")
+    import _directmhp_peer
+    import _semiuhpe_peer
+    from hyoid.systems.directmhp.config import SIZES
+    from hyoid.systems.directmhp.config import shapes_of as of_detector
+    from hyoid.systems.semiuhpe.config import Config
+    from hyoid.systems.semiuhpe.plans import shapes_of as of_estimator
+
+    shapes_of = {
+        _directmhp_peer.Network(): of_detector(SIZES["m6"]), _semiuhpe_peer.Network(): of_estimator(Config("resnet50")),
+    }  # fmt: skip
+    for peer, shapes in shapes_of.items():
+        own = {name: tuple(value.shape) for name, value in peer.state_dict().items()}
+        assert {name: shape for name, shape in own.items() if not name.endswith("num_batches_tracked")} == dict(shapes)
