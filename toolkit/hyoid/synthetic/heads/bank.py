@@ -18,7 +18,7 @@ from hyoid.characters import arkit
 from hyoid.characters.character import Character
 from hyoid.geometry import skinning
 
-IDENTITIES = 400
+IDENTITIES = 300
 """Identities for training; as many others are held out."""
 ROWS, COLUMNS = 40, 64
 """The grid of directions on which the skull is measured: polar angle from the crown, angle about the vertical."""
@@ -192,18 +192,25 @@ def identity(number: int, held_out: bool, full: bool) -> Identity:
     )  # fmt: skip
 
 
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(characters.settings_of("human"))
+
+
 def _settings(random: np.random.Generator) -> dict[str, float]:
     """A random identity: a mixture of peoples, any age from six, and many small changes of the face."""
     main = random.dirichlet([0.35, 0.35, 0.35])
     settings = dict(zip(("african", "asian", "caucasian"), main.tolist(), strict=True))
-    gender = random.random()
-    settings["gender"] = float(np.clip(random.normal(0.08 if gender < 0.5 else 0.92, 0.1), 0, 1))
+    # Values at the anchors of an axis spare half of the targets each.
+    gender = float(random.random() < 0.5)
+    settings["gender"] = gender if random.random() < 0.75 else float(random.uniform(0.1, 0.9))
     young = random.random() < 0.12
     settings["age"] = float(random.uniform(0.15, 0.5) if young else np.clip(random.normal(0.72, 0.13), 0.5, 1.0))
     settings["weight"] = float(np.clip(random.normal(0.5, 0.22), 0, 1))
-    settings["muscle"] = float(np.clip(random.normal(0.5, 0.18), 0, 1))
+    settings["muscle"] = float(random.choice([0.0, 0.5, 0.5, 1.0]))
     settings["height"] = float(np.clip(random.normal(0.5, 0.2), 0, 1))
-    for name in characters.settings_of("human"):
+    settings["proportions"] = float(random.integers(2))
+    for name in _names():
         stem = name.split("-")[1] if name[:2] in ("l-", "r-") else name.split("-")[0]
         if stem in _HEAD_SETTINGS:
             settings[name] = float(np.clip(random.normal(0, 0.22), -0.8, 0.8))

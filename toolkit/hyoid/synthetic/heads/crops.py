@@ -40,7 +40,8 @@ def crops(seed: int, first: int, count: int, *, settings: Settings = _DEFAULTS) 
 
 
 @cache
-def _painter(width: int, height: int) -> Painter:
+def painter(width: int, height: int) -> Painter:
+    """What draws pictures of a size; one for each size and process."""
     return Painter(width, height)
 
 
@@ -59,7 +60,7 @@ def _crop(seed: int, number: int, settings: Settings) -> tuple[np.ndarray, np.nd
     if random.random() < 0.2:
         shown.append(_neighbour(random, placed, settings))
     lit = photograph.lights(random, FLIP @ _upwards(placed), settings)
-    drawn = _painter(size, size).draw(shown, focal, centre, lit)
+    drawn = painter(size, size).draw(shown, focal, centre, lit)
     back = background(random, size, size, settings)
     image = drawn.colour + (1 - drawn.cover[..., None]) * back
     hidden = np.zeros((size, size), bool)

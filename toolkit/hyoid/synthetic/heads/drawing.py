@@ -254,9 +254,7 @@ def without_hair(skin: np.ndarray) -> np.ndarray:
     row, column = np.mgrid[: skin.shape[0], : skin.shape[1]] / skin.shape[0]
     hair *= (column > 0.37) & (row < 0.93) & ~((column > 0.72) & (row > 0.3) & (row < 0.7))
     hair = np.maximum(hair, ndimage.gaussian_filter(hair, 1.5))
-    bare = (hair < 0.05).astype(np.float32)
-    filled = np.stack([ndimage.gaussian_filter(values[..., c] * bare, 24) for c in range(3)], -1)
-    filled /= ndimage.gaussian_filter(bare, 24)[..., None].clip(1e-4)
-    share = np.clip(hair * 2, 0, 1)[..., None]
-    colour = values + share * (np.clip(filled, 90, 255) - values)
+    near = np.clip(2.5 * ndimage.gaussian_filter(ndimage.maximum_filter(hair, 9), 3), 0, 1)
+    share = np.maximum(near, np.clip(2 * hair, 0, 1))[..., None]
+    colour = values + share * (np.array([226.0, 182, 157]) + 0.1 * (values[..., :1] - 200) * (1 - hair[..., None]) - values)
     return np.concatenate([colour, 255 * hair[..., None]], -1).clip(0, 255).astype(np.uint8)

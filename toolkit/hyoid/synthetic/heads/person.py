@@ -61,7 +61,7 @@ def figure(look: Look, joints: dict[str, np.ndarray], root: np.ndarray, curves: 
     for name, weight in curves.items():
         rows, offsets = shared.shapes[name]
         rest[rows] += np.float32(weight) * offsets
-    under, neckline = _garment(full, look.garment)
+    under, neckline = _garment(full, look.garment, look.sleeves or look.garment == 3)
     world, skin = pose.transforms(person, joints, root)
     regions = wear.regions(full)
     rest_normals = _mesh_normals(rest, shared)
@@ -207,14 +207,20 @@ def _lifted(shared: bank.Layout, points: np.ndarray, share: np.ndarray, colour: 
 
 
 @cache
-def _garment(full: bool, kind: int) -> tuple[np.ndarray, np.ndarray]:
+def _wrist() -> float:
+    human = bank.template()
+    return float(human.heads[human.joint("wrist.L"), 0])
+
+
+@cache
+def _garment(full: bool, kind: int, sleeves: bool) -> tuple[np.ndarray, np.ndarray]:
     """For the rows of a layout: share that cloth may lift, and how far (metres) a row is under the neckline."""
     shared = bank.layout(full)
     x, y, z = shared.template.T
     skin = np.arange(len(x)) < shared.skin
     plane = y - (1.548 + 0.55 * (0.08 - z))  # above the line from the jugular notch to the seventh vertebra
     ring = np.hypot(x, z - 0.025) - (0.082, 0.085, 0.2, 0.08, 0.125, 0.08)[kind]
-    below = np.maximum(-plane, ring)
+    below = np.maximum(-plane, np.minimum(ring, 1.585 - y - 0.6 * np.clip(z - 0.03, 0, 1)))
     if kind == 2:
         below = 0.05 - plane
     if kind == 4:
@@ -224,8 +230,8 @@ def _garment(full: bool, kind: int) -> tuple[np.ndarray, np.ndarray]:
         wedge = np.abs(x) - (y - (1.548 - depth)) * 0.55
         below = np.where((z > 0.04) & (y < 1.60), np.minimum(below, wedge), below)
     below = np.where(shared.head > 0.6, -0.05, below)
-    hands = np.abs(x) > 0.62
-    below = np.where(hands, np.minimum(below, 0.62 - np.abs(x)), below)
+    end = _wrist() if sleeves else 0.33
+    below = np.minimum(below, end - np.abs(x))
     return skin.astype(float), np.where(skin, below, -1.0).astype(np.float32)
 
 

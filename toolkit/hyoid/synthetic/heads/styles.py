@@ -40,7 +40,7 @@ class Look:
         beard: length 0 to 1; stubble: darkness 0 to 1; moustache alone: ``beard_kind`` 1, goatee 2, full 0.
         hat: one of :data:`HATS` or None. glasses: 0 none, 1 clear, 2 dark. mask, headphones: whether worn.
         garment: neckline kind 0 crew, 1 V, 2 turtleneck, 3 suit, 4 wide, 5 collar. cloth: (3, 3) colours of the garment,
-        its pattern and the shirt below. pattern: 0 plain, 1 stripes, 2 checks, 3 dots, 4 blotches. scarf, collar.
+        its pattern and the shirt below. pattern: 0 plain, 1 stripes, 2 checks, 3 dots, 4 blotches. sleeves: whether they are long.
     """
 
     identity: int
@@ -69,6 +69,7 @@ class Look:
     pattern_size: float
     scarf: bool
     gloss: float
+    sleeves: bool
 
 
 def style_number(random: np.random.Generator, held_out: bool) -> int:
@@ -113,7 +114,7 @@ def look(random: np.random.Generator, settings: Settings) -> Look:
         mask=bool(random.random() < 0.045), headphones=bool(hat in (None, "beanie") and random.random() < 0.05),
         garment=int(random.choice(6, p=[0.3, 0.14, 0.1, 0.2, 0.1, 0.16])), cloth=np.stack([cloth_colour(random) for _ in range(3)]),
         pattern=int(random.choice(5, p=[0.55, 0.13, 0.12, 0.06, 0.14])), pattern_size=float(random.uniform(0.6, 2.0)),
-        scarf=bool(random.random() < 0.07), gloss=float(random.uniform(0.05, 0.6)),
+        scarf=bool(random.random() < 0.07), gloss=float(random.uniform(0.05, 0.6)), sleeves=bool(random.random() < 0.6),
     )  # fmt: skip
 
 

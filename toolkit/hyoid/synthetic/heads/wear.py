@@ -80,7 +80,7 @@ def _shell(kind: str, line: np.ndarray, random: np.random.Generator) -> tuple[Sh
         fringe = np.array([22, 22, 18, 0, 0, 0, 0, 0, 0]) * (random.random() < 0.4)
         wide = np.maximum(line + fringe, [0, 0, 66, 92, 100, 104, 120, 130, 130])
         fall = random.uniform(0.05, 0.13) if kind == "bob" else long
-        return Shell(wide, (0.020, 0.014, 0.024, 0.024), 10, fall=fall, flare=random.uniform(0.0, 0.04), over_ears=True,
+        return Shell(wide, (0.020, 0.014, 0.024, 0.024), 10, fall=fall, flare=random.uniform(-0.02, 0.02), over_ears=True,
                      bumps=0.15), ""  # fmt: skip
     if kind == "curly":
         wide = np.maximum(line, [0, 0, 0, 80, 96, 98, 118, 130, 132])
