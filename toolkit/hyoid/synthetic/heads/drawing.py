@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures to pixels: one program, one target of colour, numbers and depth, one shadow map. A GPU or Mesa, the same code."""
+"""Figures to pixels: one program, one target of colour, numbers and depth, one shadow map; on a GPU or in Mesa."""
 # pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SHADOW = 256
 
 @dataclass(frozen=True)
 class Lights:
-    """Three lights: directions (3, 3) towards them and colours (3, 3), camera frame with y up; sky, ground, upwards (3,)."""
+    """Directions (3, 3) towards three lights and colours (3, 3), camera frame with y up; sky, ground, upwards (3,)."""
 
     directions: np.ndarray
     colours: np.ndarray
@@ -39,7 +39,8 @@ class Lights:
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure in the camera frame with y up: rotation (3, 3) and shift (3,) of the model. number: 1 to 255, for masks."""
+    """A figure in the camera frame, y up: rotation (3, 3) and shift (3,) of the model; its number in masks, 1 to
+    255."""
 
     figure: Figure
     rotation: np.ndarray
@@ -49,8 +50,12 @@ class Shown:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What came out, first row on top: colour (H, W, 3) float32 0..1 times coverage, coverage (H, W), number (H, W) uint8
-    (0 nothing), worn (H, W) bool, and depth (H, W) float32 metres (None where it was not asked for)."""
+    """What came out, first row on top.
+
+    Attributes:
+        colour: (H, W, 3) float32 0..1, times coverage. cover: (H, W) float32. number: (H, W) uint8, 0 for nothing.
+        depth: (H, W) float32 metres, None where it was not asked for.
+    """
 
     colour: np.ndarray
     cover: np.ndarray
@@ -78,7 +83,9 @@ class Painter:
         GL.glDrawBuffers(2, [GL.GL_COLOR_ATTACHMENT0, GL.GL_COLOR_ATTACHMENT1])
         assert GL.glCheckFramebufferStatus(GL.GL_FRAMEBUFFER) == GL.GL_FRAMEBUFFER_COMPLETE
 
-    def draw(self, shown: list[Shown], focal: float, centre: tuple[float, float], lights: Lights, depth: bool = False) -> Drawn:
+    def draw(
+        self, shown: list[Shown], focal: float, centre: tuple[float, float], lights: Lights, depth: bool = False
+    ) -> Drawn:
         """Draw figures, nearest last or first alike; focal length and principal point in pixels."""
         gl.context().make_current()
         from OpenGL import GL
@@ -91,7 +98,7 @@ class Painter:
         GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, self._frame)
         GL.glViewport(0, 0, 2 * self.width, 2 * self.height)
         GL.glClearColor(0, 0, 0, 0)
-        GL.glClear(GL.GL_COLOR_BUFFER_BIT | GL.GL_DEPTH_BUFFER_BIT)
+        GL.glClear(int(GL.GL_COLOR_BUFFER_BIT) | int(GL.GL_DEPTH_BUFFER_BIT))
         for one in shown:
             vertices = one.figure.vertices.copy()
             turn = one.rotation.astype(np.float32)
@@ -118,7 +125,7 @@ class Painter:
         cloth[:3, :3] = look.cloth
         cloth[:3, 3] = look.pattern, look.pattern_size, float(look.garment == 3)
         for unit, (_, texture) in enumerate(tools.maps):
-            GL.glActiveTexture(GL.GL_TEXTURE0 + unit)
+            GL.glActiveTexture(int(GL.GL_TEXTURE0) + unit)
             GL.glBindTexture(GL.GL_TEXTURE_2D, texture)
         GL.glActiveTexture(GL.GL_TEXTURE4)
         GL.glBindTexture(GL.GL_TEXTURE_2D, tools.shadow.texture)
@@ -127,8 +134,10 @@ class Painter:
         GL.glDisablei(GL.GL_BLEND, 1)
         uniforms = {
             "projection": projection, "shadow_matrix": shadow, "shadow_map": 4, "shadows": float(lights.shadows),
-            "light_direction": lights.directions, "light_colour": lights.colours, "sky": lights.sky, "ground": lights.ground,
-            "up": lights.up, "exposure": float(lights.exposure), "skin": look.skin, "hair": look.hair_colour, "lips": look.lips,
+            "light_direction": lights.directions, "light_colour": lights.colours, "sky": lights.sky, "ground":
+            lights.ground,
+            "up": lights.up, "exposure": float(lights.exposure), "skin": look.skin, "hair": look.hair_colour,
+            "lips": look.lips,
             "iris": look.iris, "looks": [look.cover, 1.0, look.blotches], "cloth": cloth.T, "gloss": float(look.gloss),
             "lapel": 1.25, "identity": one.number / 255, **{name: unit for unit, (name, _) in enumerate(tools.maps)},
         }  # fmt: skip
@@ -155,7 +164,9 @@ class Painter:
             GL.glReadPixels(0, 0, shape[1], shape[0], GL.GL_RGBA, GL.GL_UNSIGNED_BYTE, pixels)
             planes.append(pixels[::-1])
         halves = planes[0].astype(np.uint16)
-        small = (halves[::2, ::2] + halves[1::2, ::2] + halves[::2, 1::2] + halves[1::2, 1::2]).astype(np.float32) / 1020
+        small = (halves[::2, ::2] + halves[1::2, ::2] + halves[::2, 1::2] + halves[1::2, 1::2]).astype(
+            np.float32
+        ) / 1020
         far = None
         if depth:
             raw = np.empty(shape, np.float32)
@@ -203,7 +214,9 @@ class _Tools:
         GL.glBindVertexArray(self._array)
         GL.glBindBuffer(GL.GL_ARRAY_BUFFER, self._vertices)
         GL.glBufferData(GL.GL_ARRAY_BUFFER, vertices.nbytes, np.ascontiguousarray(vertices), GL.GL_STREAM_DRAW)
-        GL.glBufferData(GL.GL_ELEMENT_ARRAY_BUFFER, triangles.nbytes, np.ascontiguousarray(triangles), GL.GL_STREAM_DRAW)
+        GL.glBufferData(
+            GL.GL_ELEMENT_ARRAY_BUFFER, triangles.nbytes, np.ascontiguousarray(triangles), GL.GL_STREAM_DRAW
+        )
 
     def draw(self, first: int, count: int) -> None:
         from OpenGL import GL
@@ -242,7 +255,9 @@ def _textures() -> list[int]:
     folder = data_folder("rigs") / "human" / "textures"
     skin = np.asarray(Image.open(folder / "skin_colour.jpg").convert("RGB").resize((1024, 1024), Image.Resampling.BOX))
     eye = np.asarray(Image.open(folder / "eye_colour.jpg").convert("RGBA").resize((256, 256), Image.Resampling.BOX))
-    brow, lash = (np.asarray(Image.open(folder / name).convert("RGBA")) for name in ("brow_colour.png", "lashes_colour.png"))
+    brow, lash = (
+        np.asarray(Image.open(folder / name).convert("RGBA")) for name in ("brow_colour.png", "lashes_colour.png")
+    )
     return [gl.picture_texture(np.ascontiguousarray(p), srgb=True) for p in (without_hair(skin), eye, brow, lash)]
 
 
@@ -256,5 +271,7 @@ def without_hair(skin: np.ndarray) -> np.ndarray:
     hair = np.maximum(hair, ndimage.gaussian_filter(hair, 1.5))
     near = np.clip(2.5 * ndimage.gaussian_filter(ndimage.maximum_filter(hair, 9), 3), 0, 1)
     share = np.maximum(near, np.clip(2 * hair, 0, 1))[..., None]
-    colour = values + share * (np.array([226.0, 182, 157]) + 0.1 * (values[..., :1] - 200) * (1 - hair[..., None]) - values)
+    colour = values + share * (
+        np.array([226.0, 182, 157]) + 0.1 * (values[..., :1] - 200) * (1 - hair[..., None]) - values
+    )
     return np.concatenate([colour, 255 * hair[..., None]], -1).clip(0, 255).astype(np.uint8)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from scipy import sparse
 
 from hyoid.synthetic.heads import bank, pose, wear
 from hyoid.synthetic.heads.shells import CLOTH, HAIR, Piece
@@ -15,9 +16,20 @@ from hyoid.synthetic.heads.styles import Look
 WIDTH = 18
 """Numbers of a drawn vertex: position, normal, texture, rest, tint (3, 3, 2, 3, 3), then sky, edge, style, material."""
 LANDMARKS = (
-    "crown", "forehead", "nasion", "nose_tip", "lip_upper_outer", "lip_lower_outer", "chin", "menton", "throat", "eye_left",
-    "eye_right", "ear_left", "ear_right",
-)  # fmt: skip
+    "crown",
+    "forehead",
+    "nasion",
+    "nose_tip",
+    "lip_upper_outer",
+    "lip_lower_outer",
+    "chin",
+    "menton",
+    "throat",
+    "eye_left",
+    "eye_right",
+    "ear_left",
+    "ear_right",
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,8 @@ class Figure:
     Attributes:
         vertices: (n, 18) float32, see :data:`WIDTH`. triangles: (m, 3) uint32. runs: kind of program, first and count.
         head: (3, 3) rotation of the head, model axes. centre: (3,) middle of the head.
-        bounds: (b, 3) points whose projection bounds the head. near: (k, 3) points of the head's skin and close hair, and
+        bounds: (b, 3) points whose projection bounds the head. near: (k, 3) points of the head's skin and close
+            hair, and
         out: (k, 3) their normals, to tell what is seen. landmarks: (K, 3). joints: (J, 3).
     """
 
@@ -54,7 +67,9 @@ def normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return (total / np.linalg.norm(total, axis=1, keepdims=True).clip(1e-12)).astype(np.float32)
 
 
-def figure(look: Look, joints: dict[str, np.ndarray], root: np.ndarray, curves: dict[str, float], full: bool = False) -> Figure:
+def figure(
+    look: Look, joints: dict[str, np.ndarray], root: np.ndarray, curves: dict[str, float], full: bool = False
+) -> Figure:
     """A person with local joint rotations by name, a rotation (4,) of the whole, and curve weights."""
     shared, person = bank.layout(full), bank.identity(look.identity, look.held_out, full)
     rest = person.vertices.copy()
@@ -64,11 +79,12 @@ def figure(look: Look, joints: dict[str, np.ndarray], root: np.ndarray, curves: 
     under, neckline = _garment(full, look.garment, look.sleeves or look.garment == 3)
     world, skin = pose.transforms(person, joints, root)
     regions = wear.regions(full)
-    rest_normals = _mesh_normals(rest, shared)
-    puff = 0.003 + 0.004 * (look.garment == 3)
-    rest = rest + (np.clip(neckline / 0.02, 0, 1) * under * puff)[:, None].astype(np.float32) * rest_normals
-    posed = _skinned(rest, shared.weights, skin)
-    turned = _mesh_normals(posed, shared)
+    rest_normals = mesh_normals(rest, shared)
+    cloth = (np.clip(neckline / 0.03, 0, 1) * under)[:, None].astype(np.float32)
+    puff = 0.004 + (0.012 if look.garment == 3 else 0.006) * np.clip(neckline / 0.12, 0, 1)[:, None]
+    rest = rest + cloth * (person.loose - person.vertices + puff.astype(np.float32) * rest_normals)
+    posed = skinned(rest, shared.weights, skin)
+    turned = mesh_normals(posed, shared)
     names = bank.joint_names()
     parts = [_body(look, shared, posed, turned, neckline, regions)]
     body, small = _drawn(shared, curves)
@@ -92,26 +108,49 @@ def figure(look: Look, joints: dict[str, np.ndarray], root: np.ndarray, curves: 
     head = world[names.index("oc1"), :3, :3]
     box = posed[shared.box]
     bounds = np.concatenate([box, *close])
-    near, out = np.concatenate([box[::5], *(c[::4] for c in close)]), np.concatenate([turned[shared.box[::5]], *(c[::4] for c in close_out)])
+    near, out = (
+        np.concatenate([box[::5], *(c[::4] for c in close)]),
+        np.concatenate([turned[shared.box[::5]], *(c[::4] for c in close_out)]),
+    )
     marks = _landmarks(shared, posed, world[:, :3, 3])
     middle = head_skin[:, :3] @ (person.centre - [0, 0.18 * person.size, 0]) + head_skin[:, 3]
     runs = _runs(kinds, [len(rows) for rows in triangles])
-    return Figure(np.concatenate(parts), np.concatenate(triangles).astype(np.uint32), runs, head, middle, bounds, near, out, marks,
-                  world[:, :3, 3], look, person.size)  # fmt: skip
+    return Figure(
+        np.concatenate(parts),
+        np.concatenate(triangles).astype(np.uint32),
+        runs,
+        head,
+        middle,
+        bounds,
+        near,
+        out,
+        marks,
+        world[:, :3, 3],
+        look,
+        person.size,
+    )
 
 
-def _skinned(rest: np.ndarray, weights, skin: np.ndarray) -> np.ndarray:
+def skinned(rest: np.ndarray, weights: sparse.csr_matrix, skin: np.ndarray) -> np.ndarray:
+    """Posed vertices (V, 3) of rest ones, weights (V, J) and transforms (J, 3, 4)."""
     mixed = (weights @ skin.reshape(len(skin), 12).astype(np.float32)).reshape(-1, 3, 4)
     return np.einsum("vij,vj->vi", mixed[:, :, :3], rest) + mixed[:, :, 3]
 
 
-def _mesh_normals(points: np.ndarray, shared: bank.Layout) -> np.ndarray:
+def mesh_normals(points: np.ndarray, shared: bank.Layout) -> np.ndarray:
+    """Unit normals (V, 3) of the vertices of a layout."""
     a, b, c = (points[shared.triangles[:, corner]] for corner in range(3))
     u, v = b - a, c - a
-    faces = np.stack([u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1], u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2],
-                      u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]], 1)  # fmt: skip
+    faces = np.stack(
+        [
+            u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1],
+            u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2],
+            u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0],
+        ],
+        1,
+    )
     total = shared.gather @ faces
-    return total / np.sqrt((total**2).sum(1, keepdims=True)).clip(1e-12)
+    return total / np.sqrt(np.einsum("vi,vi->v", total, total))[:, None].clip(1e-12)
 
 
 def _rigid(piece: Piece, head: np.ndarray, trunk: np.ndarray) -> np.ndarray:
@@ -121,7 +160,9 @@ def _rigid(piece: Piece, head: np.ndarray, trunk: np.ndarray) -> np.ndarray:
     return on_head + piece.trunk[:, None] * (piece.points @ trunk[:, :3].T + trunk[:, 3] - on_head)
 
 
-def _body(look: Look, shared: bank.Layout, posed: np.ndarray, turned: np.ndarray, neckline: np.ndarray, regions: dict) -> np.ndarray:
+def _body(
+    look: Look, shared: bank.Layout, posed: np.ndarray, turned: np.ndarray, neckline: np.ndarray, regions: dict
+) -> np.ndarray:
     source = shared.source
     result = np.empty((len(source), WIDTH), np.float32)
     beard = regions[("beard", "moustache", "goatee")[look.beard_kind]] * max(look.stubble, 0.9 * (look.beard > 0))
@@ -192,18 +233,38 @@ def _grown(look: Look, shared: bank.Layout, rest: np.ndarray, out: np.ndarray, r
     if look.mask:
         share = regions["mask"]
         lifted = rest + 0.007 * out * share[:, None]
-        colour = look.cloth[1] if random.random() < 0.4 else np.array([[0.35, 0.55, 0.7], [0.8, 0.82, 0.84], [0.02, 0.02, 0.02]])[random.integers(3)]
+        colour = (
+            look.cloth[1]
+            if random.random() < 0.4
+            else np.array([[0.35, 0.55, 0.7], [0.8, 0.82, 0.84], [0.02, 0.02, 0.02]])[random.integers(3)]
+        )
         found.append(_lifted(shared, lifted, share, colour, CLOTH, 0.0, 0.5))
     return found
 
 
-def _lifted(shared: bank.Layout, points: np.ndarray, share: np.ndarray, colour: np.ndarray, material: int, style: float,
-            least: float) -> Piece:  # fmt: skip
+def _lifted(
+    shared: bank.Layout,
+    points: np.ndarray,
+    share: np.ndarray,
+    colour: np.ndarray,
+    material: int,
+    style: float,
+    least: float,
+) -> Piece:
     triangles = shared.triangles[(share[shared.triangles] > least).all(1)]
     rows, local = np.unique(triangles, return_inverse=True)
     uv = shared.template[rows][:, [0, 1]] * [5.0, 4.0]
-    return Piece(points[rows], local.reshape(-1, 3), uv, np.clip(share[rows] * 1.5 - 0.1, 0, 1), colour, material, style,
-                 np.zeros(len(rows)), False)  # fmt: skip
+    return Piece(
+        points[rows],
+        local.reshape(-1, 3),
+        uv,
+        np.clip(share[rows] * 1.5 - 0.1, 0, 1),
+        colour,
+        material,
+        style,
+        np.zeros(len(rows)),
+        False,
+    )
 
 
 @cache

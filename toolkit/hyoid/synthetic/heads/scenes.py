@@ -12,8 +12,8 @@ from hyoid.geometry import head_angles, rotations
 from hyoid.geometry.head_angles import FLIP
 from hyoid.synthetic.heads import bank, bodies, photograph, pose, styles
 from hyoid.synthetic.heads.backgrounds import background
-from hyoid.synthetic.heads.crops import painter, seen
 from hyoid.synthetic.heads.drawing import Shown
+from hyoid.synthetic.heads.head_crops import painter, seen
 from hyoid.synthetic.heads.person import LANDMARKS, Figure, figure
 from hyoid.synthetic.heads.settings import Camera, Scene, Settings
 
@@ -36,7 +36,8 @@ def scene(seed: int, number: int, *, settings: Settings = _DEFAULTS) -> Scene:
     """Picture ``number`` of a seed: people who stand, walk, sit; it depends on the seed, the number and the settings.
 
     Raises:
-        UsageError: a negative number. InputError: ``settings.motion`` holds no packed motion. MissingToolError: there is
+        UsageError: a negative number. InputError: ``settings.motion`` holds no packed motion. MissingToolError:
+            there is
             no OpenGL.
     """
     if seed < 0 or number < 0:
@@ -64,7 +65,8 @@ def scene(seed: int, number: int, *, settings: Settings = _DEFAULTS) -> Scene:
         np.array([seen(one, drawn, hidden, camera.focal, camera.centre) for one in shown], np.float32),
         camera.project(marks).astype(np.float32), marks.astype(np.float32), LANDMARKS,
         np.stack([_in_camera(one, one.figure.joints) for one in shown]).astype(np.float32), bank.joint_names(),
-        np.where(hidden, np.float32(0), drawn.depth), np.where(hidden, -1, drawn.number.astype(np.int16) - 1).astype(np.int16),
+        np.where(hidden, np.float32(0), drawn.depth), np.where(hidden, -1, drawn.number.astype(np.int16) -
+        1).astype(np.int16),
         camera,
     )  # fmt: skip
 
@@ -85,7 +87,8 @@ def _view(random: np.random.Generator, settings: Settings) -> _View:
     down = float(np.clip(random.normal(6, 10), -15, 40))
     tilt = float(random.normal(0, 2.5))
     quaternion = rotations.multiply(
-        rotations.from_rotation_vector(np.radians([0.0, 0, tilt])), rotations.from_rotation_vector(np.radians([down, 0.0, 0]))
+        rotations.from_rotation_vector(np.radians([0.0, 0, tilt])),
+        rotations.from_rotation_vector(np.radians([down, 0.0, 0])),
     )
     camera = Camera(width, height, focal, (width / 2, height / 2))
     above = float(np.clip(random.normal(1.5, 0.35), 0.4, 3.5) + 0.035 * max(down - 8, 0))
@@ -97,9 +100,11 @@ def _people(random: np.random.Generator, view: _View, settings: Settings) -> lis
     most = random.integers(settings.people[0], settings.people[1] + 1)
     low, high = np.log(settings.heads)
     middle, spread = random.uniform(low, high), random.uniform(0.1, 0.6)
+    room = settings.width * settings.height / (6 * float(np.exp(middle)) ** 2)
+    most = max(settings.people[0], min(int(most), int(room)))
     found: list[Shown] = []
     boxes: list[np.ndarray] = []
-    for _ in range(int(most) * 3):
+    for _ in range(most * 3):
         if len(found) == most:
             break
         size = float(np.exp(np.clip(random.normal(middle, spread), low + 0.05, high - 0.05)))
@@ -114,14 +119,20 @@ def _people(random: np.random.Generator, view: _View, settings: Settings) -> lis
     return [replace(found[index], number=place + 1) for place, index in enumerate(order)]
 
 
-def _placed(random: np.random.Generator, view: _View, settings: Settings, size: float, boxes: list[np.ndarray]) -> Shown | None:
+def _placed(
+    random: np.random.Generator, view: _View, settings: Settings, size: float, boxes: list[np.ndarray]
+) -> Shown | None:
     """A person with a head of ``size`` pixels, on the floor if its head is then in the picture, where there is room."""
     camera = view.camera
     turned = rotations.from_rotation_vector(np.array([0.0, random.uniform(-np.pi, np.pi), 0.0]))
     person = _figure(random, settings, turned)
     distance = camera.focal * _HEAD * (person.size / 0.235) / size
     lowest = float(person.joints[:, 1].min()) - 0.03
-    lying = rotations.to_matrix(rotations.from_rotation_vector(random.normal(0, 0.7, 3))) if random.random() < 0.06 else np.eye(3)
+    lying = (
+        rotations.to_matrix(rotations.from_rotation_vector(random.normal(0, 0.7, 3)))
+        if random.random() < 0.06
+        else np.eye(3)
+    )
     turn = view.turn @ lying
     for attempt in range(_TRIES):
         x = random.uniform(0.06, 0.94) * camera.width
@@ -131,7 +142,7 @@ def _placed(random: np.random.Generator, view: _View, settings: Settings, size: 
         at = view.turn @ over
         at = at * (distance / -at[2]) if at[2] < -0.2 else np.array([0.0, 0, -distance])
         y = camera.centre[1] - camera.focal * at[1] / -at[2]
-        if attempt > 3 or not 0.05 * camera.height < y < 0.8 * camera.height or settings.domain == "shifted":
+        if attempt > 7 or not 0.05 * camera.height < y < 0.8 * camera.height or settings.domain == "shifted":
             y = random.uniform(0.1, 0.75) * camera.height
         at = distance * np.array([(x - camera.centre[0]) / camera.focal, -(y - camera.centre[1]) / camera.focal, -1.0])
         one = Shown(person, turn, at - turn @ person.centre, 1)
@@ -155,7 +166,11 @@ def _figure(random: np.random.Generator, settings: Settings, turned: np.ndarray)
     body = bodies.built_in(random)
     if settings.motion is not None and random.random() < 0.7:
         body = bodies.captured(random, settings.motion, settings.held_out)
-    neck = (np.clip(random.normal(-4, 16), -45, 42), np.clip(random.normal(0, 26), -68, 68), np.clip(random.normal(0, 9), -30, 30))
+    neck = (
+        np.clip(random.normal(-4, 16), -45, 42),
+        np.clip(random.normal(0, 26), -68, 68),
+        np.clip(random.normal(0, 9), -30, 30),
+    )
     arms = pose.bust(random, pose.against_trunk(*neck), (0.0, 0.0))
     joints = {name: value for name, value in arms.items() if not name.startswith(("upperarm", "clavicle"))} | body
     return figure(look, joints, turned, pose.expression(random), full=True)

@@ -28,7 +28,7 @@ _WAIT = 600.0  # seconds without one crop after which the drawing processes are 
 
 @dataclass(frozen=True)
 class Rule:
-    """Which crops are there at a step: ``first + rate * step`` have been due, the newest ``capacity`` of them are kept."""
+    """Which crops a step may use: ``first + rate * step`` have been due, the newest ``capacity`` of them are kept."""
 
     first: int = 2000
     rate: float = 8.0
@@ -57,9 +57,15 @@ class Stream:
     """
 
     def __init__(
-        self, seed: int, settings: Settings, *, rule: Rule = Rule(), workers: int = 1, cache: Path | None = None,
+        self,
+        seed: int,
+        settings: Settings,
+        *,
+        rule: Rule = Rule(),
+        workers: int = 1,
+        cache: Path | None = None,
         produce: Callable[[int, int, int, Settings], Crops] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if workers < 1 or rule.capacity < 2 * CHUNK or rule.first < 1 or rule.rate < 0:
             raise UsageError(f"{workers} workers with {rule}", expected=f"a worker and at least {2 * CHUNK} crops")
         self.seed, self.settings, self.rule = seed, settings, rule
@@ -99,8 +105,12 @@ class Stream:
         self._ask(self.rule.window(step + max(1, int(4 * CHUNK / max(self.rule.rate, 0.1))))[1])
         numbers = np.random.default_rng([0x57, self.seed, step]).integers(low, high, count)
         rows = [(self._chunks[number // CHUNK], number % CHUNK) for number in numbers.tolist()]
-        return Crops(*(np.stack([getattr(chunk, name)[row] for chunk, row in rows])
-                       for name in ("images", "rotations", "boxes", "visible")))  # fmt: skip
+        return Crops(
+            *(
+                np.stack([getattr(chunk, name)[row] for chunk, row in rows])
+                for name in ("images", "rotations", "boxes", "visible")
+            )
+        )
 
     def _ask(self, high: int) -> None:
         for chunk in range(self._asked, high // CHUNK):
@@ -128,9 +138,10 @@ class Stream:
                 waited += 5.0
                 if waited >= _WAIT or not any(process.is_alive() for process in self._processes):
                     raise HyoidError(
-                        "the processes that draw heads ended or stand still", expected="crops",
+                        "the processes that draw heads ended or stand still",
+                        expected="crops",
                         hint="Draw some here to see why: hyoid.synthetic.heads.crops(0, 0, 1)",
-                    ) from None  # fmt: skip
+                    ) from None
         if isinstance(made, str):
             raise HyoidError(f"heads cannot be drawn: {made}", expected="crops")
         self._chunks[chunk] = made
@@ -138,7 +149,7 @@ class Stream:
 
 def drawn(seed: int, first: int, count: int, settings: Settings) -> Crops:
     """:func:`hyoid.synthetic.heads.crops`, as other processes call it."""
-    from hyoid.synthetic.heads.crops import crops
+    from hyoid.synthetic.heads.head_crops import crops
 
     return crops(seed, first, count, settings=settings)
 
@@ -159,20 +170,27 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _work(produce: Callable[[int, int, int, Settings], Crops], seed: int, settings: Settings, cache: Path | None, tasks: Any,
-          results: Any) -> None:  # fmt: skip
+def _work(
+    produce: Callable[[int, int, int, Settings], Crops],
+    seed: int,
+    settings: Settings,
+    cache: Path | None,
+    tasks: Any,
+    results: Any,
+) -> None:
     """Draw chunks until the parent ends; what goes wrong is sent as text."""
     while True:
         chunk = tasks.get()
         try:
             results.put((chunk, _kept(produce, seed, settings, cache, chunk)))
-        except Exception as error:  # the parent raises it
+        except (HyoidError, ArithmeticError, AssertionError, LookupError, OSError, TypeError, ValueError) as error:
             results.put((chunk, f"{type(error).__name__}: {error}"))
             return
 
 
-def _kept(produce: Callable[[int, int, int, Settings], Crops], seed: int, settings: Settings, cache: Path | None,
-          chunk: int) -> Crops:  # fmt: skip
+def _kept(
+    produce: Callable[[int, int, int, Settings], Crops], seed: int, settings: Settings, cache: Path | None, chunk: int
+) -> Crops:
     """A chunk from the cache, or drawn and then kept there."""
     names = ("images", "rotations", "boxes", "visible")
     if cache is None:
