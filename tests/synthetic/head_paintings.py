@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stand-ins for renders of heads, made in no time: discs whose colours tell their direction, by seed and number alone."""
+"""Stand-ins for renders of heads, made in no time: discs whose colours tell their direction."""
 
 from __future__ import annotations
 

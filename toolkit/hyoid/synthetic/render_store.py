@@ -40,8 +40,8 @@ _NAMES = {"crops": ("images", "rotations"), "scenes": ("images", "counts", "boxe
 
 Part = dict[str, np.ndarray]
 """Of ``crops``: ``images`` (n, S, S, 3) uint8, ``rotations`` (n, 3, 3) float32. Of ``scenes``: ``images``
-(n, H, W, 3) uint8, ``counts`` (n,) heads of each, and of all heads ``boxes`` (m, 4), ``rotations`` (m, 3, 3), as seen along
-their rays, and ``visible`` (m,), float32."""
+(n, H, W, 3) uint8, ``counts`` (n,) heads of each, and of all heads ``boxes`` (m, 4), ``rotations`` (m, 3, 3), as seen
+along their rays, and ``visible`` (m,), float32."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Scenes:
     """Pictures of several heads.
 
     Attributes:
-        images: (n, H, W, 3) uint8. boxes: of each (m, 4) pixels, not cut at the border. rotations: of each (m, 3, 3), as
-            seen along the rays of the heads. visible: of each (m,) share of the near side that nothing hides.
+        images: (n, H, W, 3) uint8. boxes: of each (m, 4) pixels, not cut at the border. rotations: of each (m, 3, 3),
+            as seen along the rays of the heads. visible: of each (m,) share of the near side that nothing hides.
     """
 
     images: np.ndarray

@@ -31,7 +31,7 @@ _OF_THE_DATA = (
     "bundled human (CC0)"
 )
 _LIMITS = (
-    "A starter model. It has seen renders alone, and what it was judged by here are renders too: on photographs it errs "
+    "A starter model. It has seen renders alone, and what judged it here are renders too: on photographs it errs "
     "by more, most with hats, long hair over the face, hands before it, very dark or very small heads. How far it "
     "carries to photographs is measured by `hyoid bench headpose`, not told here. It was not made to tell who somebody "
     "is, and cannot."
@@ -58,8 +58,8 @@ class Lesson:
     """What there is to learn from and where.
 
     Attributes:
-        renders: of all sets. note: data, credits and licence. device: of torch. begun: seconds of a clock that only goes
-            forward. report: of the training; tells the renders too.
+        renders: of all sets. note: data, credits and licence. device: of torch. begun: seconds of a clock that only
+            goes forward. report: of the training; tells the renders too.
     """
 
     renders: Renders
@@ -144,7 +144,7 @@ def mean_pose(rotations: np.ndarray) -> np.ndarray:
 
 
 def degrees(found: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
-    """Mean and median degrees between rotations (n, 3, 3), and the means of fronts, sides and backs; None of nothing."""
+    """Mean and median degrees between rotations (n, 3, 3), means of fronts, sides and backs; None of nothing."""
     from hyoid.synthetic import head_scores
 
     errors = head_scores.by_region(found, truth)
@@ -194,9 +194,10 @@ def card(job: Options, lesson: Lesson, judged: Judged) -> str:
         f"{job.threads} thread{'s' * (job.threads > 1)}, {lesson.device}, products in {note['recipe']['precision']}; "
         "stored as float16",
         f"- Made again by: `{command(job, judged)}`", "",
-        f"Degrees between true and told directions of {heads} heads of people, hair, garments and backgrounds that were "
-        "not learned from; `shifted` are other lights, lenses, colours and backgrounds. A front is within 60 degrees of "
-        "yaw, a back beyond 120. The mean pose is one answer for all, the mean of what was learned from.", "",
+        f"Degrees between true and told directions of {heads} heads of people, hair, garments and backgrounds that "
+        "were not learned from; `shifted` are other lights, lenses, colours and backgrounds. A front is within 60 "
+        "degrees of yaw, a back beyond 120. The mean pose is one answer for all, the mean of what was learned from.",
+        "",
         "| renders | | mean | median | front | side | back |", "|---|---|---|---|---|---|---|", *rows, "",
         *judged.remarks, "", _LIMITS,
     ]  # fmt: skip
@@ -232,7 +233,7 @@ def _number(value: float | None) -> str:
 def show(result: dict[str, Any]) -> str:
     """The files and the quality."""
     told = [
-        f"{domain} renders, {name}: mean {_number(found[name]['mean'])}, median {_number(found[name]['median'])} degrees"
+        f"{domain}, {name}: mean {_number(found[name]['mean'])}, median {_number(found[name]['median'])} degrees"
         for domain, found in result["validation"].items()
         for name in ("ours", "mean pose")
     ]

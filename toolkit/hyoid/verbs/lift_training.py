@@ -219,9 +219,12 @@ def judged(trained: Trained, lesson: Lesson, report: Report) -> tuple[Any, dict[
 
     The quality: clips and frames that it was judged on, and mm of ``ours`` and ``mean pose`` with detector errors.
     """
+    import numpy as np
+
     from hyoid.synthetic import lift_pairs, lift_scores
 
-    model = training.stored(trained.model)
+    held = {name: array.astype(np.float16).astype(np.float32) for name, array in trained.model.parameters.items()}
+    model = replace(trained.model, parameters=held)
     clips = lift_pairs.held_out(lesson.motion, lesson.split.validation)
     pose = lift_pairs.mean_pose(lesson.motion, lesson.split.train, 0)
     quality: dict[str, Any] = _counts(lesson.motion, lesson.split.validation)

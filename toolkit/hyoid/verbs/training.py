@@ -90,12 +90,14 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def stored(model: Any) -> Any:
-    """The model as its file holds it: parameters that went through half precision."""
-    import numpy as np
+def stored(model: Any, save: Callable[[Path, Any], None], load: Callable[[Path], Any]) -> Any:
+    """The model as its file holds it: parameters that were written and read again, so in half precision if need be."""
+    import tempfile
 
-    held = {name: array.astype(np.float16).astype(np.float32) for name, array in model.parameters.items()}
-    return replace(model, parameters=held)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"model{SUFFIX}"
+        save(path, model)
+        return replace(model, parameters=load(path).parameters)
 
 
 def command(name: str, job: Options, recipe: dict[str, Any], *given: str) -> str:
