@@ -36,12 +36,12 @@ _STEP = 5  # renders between two looks at whether the work shall end
 _WAIT = 0.5  # seconds
 _VERSION = 1
 _LIST = "renders.json"
-_NAMES = {"crops": ("images", "rotations"), "scenes": ("images", "counts", "boxes", "rotations", "visible")}
+_NAMES = {"crops": ("images", "rotations", "boxes"), "scenes": ("images", "counts", "boxes", "rotations", "visible")}
 
 Part = dict[str, np.ndarray]
-"""Of ``crops``: ``images`` (n, S, S, 3) uint8, ``rotations`` (n, 3, 3) float32. Of ``scenes``: ``images``
-(n, H, W, 3) uint8, ``counts`` (n,) heads of each, and of all heads ``boxes`` (m, 4), ``rotations`` (m, 3, 3), as seen
-along their rays, and ``visible`` (m,), float32."""
+"""Of ``crops``: ``images`` (n, S, S, 3) uint8, ``rotations`` (n, 3, 3) and ``boxes`` (n, 4)
+float32. Of ``scenes``: ``images`` (n, H, W, 3) uint8, ``counts`` (n,) heads of each, and of all heads ``boxes`` (m, 4),
+``rotations`` (m, 3, 3), as seen along their rays, and ``visible`` (m,), float32."""
 
 
 @dataclass(frozen=True)
@@ -317,31 +317,31 @@ class Renders:
         assert found is not None
         return found
 
-    def rows(self, name: str, step: int, count: int, seed: int) -> list[tuple[Part, int]]:
-        """Part and row of each of so many renders, drawn from what the step may see."""
+    def rows(self, name: str, step: int, count: int, seed: Sequence[int]) -> list[tuple[Part, int]]:
+        """Part and row of each of so many renders, drawn with a seed from what the step may see."""
         of = self.sets[name]
         open_parts = of.parts_at(step)
         self.need(name, open_parts)
         total = sum(of.size_of(part) for part in range(open_parts))
-        numbers = np.random.default_rng([seed, step, crc32(name.encode())]).integers(0, total, count)
+        numbers = np.random.default_rng([*seed, crc32(name.encode())]).integers(0, total, count)
         size = PARTS[of.kind]
         return [(self._parts[name][number // size], int(number % size)) for number in numbers.tolist()]
 
-    def crops(self, name: str, step: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Images (count, S, S, 3) uint8 and rotations (count, 3, 3) float32 for a step, drawn with a seed."""
+    def crops(self, name: str, step: int, count: int, seed: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Images (count, S, S, 3) uint8 and rotations (count, 3, 3) float32 that a step may see."""
         rows = self.rows(name, step, count, seed)
         return np.stack([part["images"][row] for part, row in rows]), np.stack(
             [part["rotations"][row] for part, row in rows]
         )
 
-    def scenes(self, name: str, step: int, count: int, seed: int) -> Scenes:
-        """So many scenes for a step, drawn with a seed."""
+    def scenes(self, name: str, step: int, count: int, seed: Sequence[int]) -> Scenes:
+        """So many scenes that a step may see."""
         return _scenes(self.rows(name, step, count, seed))
 
-    def all_crops(self, name: str, report: Report = SILENT) -> tuple[np.ndarray, np.ndarray]:
-        """Images and rotations of all crops of a set."""
+    def all_crops(self, name: str, report: Report = SILENT) -> Part:
+        """All crops of a set."""
         parts = self.need(name, self.sets[name].parts, report)
-        return np.concatenate([part["images"] for part in parts]), np.concatenate([part["rotations"] for part in parts])
+        return {key: np.concatenate([part[key] for part in parts]) for key in _NAMES["crops"]}
 
     def all_scenes(self, name: str, report: Report = SILENT) -> Scenes:
         """All scenes of a set."""

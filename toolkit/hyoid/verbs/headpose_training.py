@@ -74,13 +74,15 @@ class Judged:
     """A model as its file holds it.
 
     Attributes:
-        name: as in ``hyoid train NAME``. size: told in the card. seen: how many pictures. quality: of each domain
-            ``heads`` and the numbers of ``ours`` and ``mean pose``. remarks: lines of the card below the table.
+        name: as in ``hyoid train NAME``. size: told in the card. steps: of all stages. seen: how many pictures.
+        quality: of each domain ``heads`` and the numbers of ``ours`` and ``mean pose``. remarks: lines of the card
+            below the table.
     """
 
     name: str
     model: Any
     size: str
+    steps: int
     seen: int
     quality: dict[str, Any]
     remarks: Sequence[str]
@@ -180,7 +182,7 @@ def card(job: Options, lesson: Lesson, judged: Judged) -> str:
     note = judged.model.note
     count = sum(array.size for array in judged.model.parameters.values())
     rows = [
-        f"| {domain} | {name} | " + " | ".join(_number(told[name][number]) for number in NUMBERS) + " |"
+        f"| {domain} | {name} | " + " | ".join(number(told[name][which]) for which in NUMBERS) + " |"
         for domain, told in judged.quality.items()
         for name in ("ours", "mean pose")
     ]
@@ -190,7 +192,7 @@ def card(job: Options, lesson: Lesson, judged: Judged) -> str:
         f"- Licence of the weights: {note['licence']}. {_OF_THE_DATA}.",
         f"- Credits: {' '.join(note['credits'])}",
         f"- Learned from: {_data(note['data'])}",
-        f"- {count} parameters; {note['recipe']['steps']} steps, {judged.seen} pictures seen; seed {job.seed}, "
+        f"- {count} parameters; {judged.steps} steps, {judged.seen} pictures seen; seed {job.seed}, "
         f"{job.threads} thread{'s' * (job.threads > 1)}, {lesson.device}, products in {note['recipe']['precision']}; "
         "stored as float16",
         f"- Made again by: `{command(job, judged)}`", "",
@@ -212,7 +214,8 @@ def command(job: Options, judged: Judged) -> str:
             count = sum(of["count"] for of in judged.model.note["data"].values() if of["settings"]["domain"] == "usual")
             words.append(f"--{name} {count}")
     words += ["--motion FOLDER"] if getattr(job, "motion", None) else []
-    return training.command(judged.name, job, judged.model.note["recipe"], *words)
+    recipe = {**judged.model.note["recipe"], "steps": judged.steps}
+    return training.command(judged.name, job, recipe, *words)
 
 
 def _data(data: Mapping[str, Any]) -> str:
@@ -226,14 +229,15 @@ def _data(data: Mapping[str, Any]) -> str:
     return "; ".join(told)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Degrees for a card; a dash where there are none."""
     return "-" if value is None else f"{value:.1f}"
 
 
 def show(result: dict[str, Any]) -> str:
     """The files and the quality."""
     told = [
-        f"{domain}, {name}: mean {_number(found[name]['mean'])}, median {_number(found[name]['median'])} degrees"
+        f"{domain}, {name}: mean {number(found[name]['mean'])}, median {number(found[name]['median'])} degrees"
         for domain, found in result["validation"].items()
         for name in ("ours", "mean pose")
     ]

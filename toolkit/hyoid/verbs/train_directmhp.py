@@ -68,7 +68,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         from hyoid.systems.directmhp import config, train
 
         def batches(step: int, count: int) -> tuple[Any, ...]:
-            return taught(lesson.renders.scenes(learned.name, step, count, job.seed))
+            return taught(lesson.renders.scenes(learned.name, step, count, (job.seed, step)))
 
         note = {**lesson.note, "size": max(learned.settings.width, learned.settings.height)}
         model = train.train(
@@ -136,7 +136,9 @@ def judged(
     )
     size = model.config
     told = f"DirectMHP, {size.levels} levels, {' '.join(map(str, size.channels))} channels, directions as matrices"
-    return headpose_training.Judged("directmhp", held, told, model.note["pictures_seen"], quality, remarks)
+    return headpose_training.Judged(
+        "directmhp", held, told, model.note["recipe"]["steps"], model.note["pictures_seen"], quality, remarks
+    )
 
 
 def scores(ready: Any, scenes: Scenes, same: np.ndarray, report: Report) -> dict[str, Any]:
