@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of people and heads with exact truth, drawn from the bundled human, for training and for measuring.
+
+:func:`crops` gives heads, :func:`scene` whole pictures, :class:`Stream` crops that other processes draw ahead.
+
+The room: ``settings`` is what may be asked for and what comes back; ``bank`` the identities, ``styles`` who wears what,
+``shells`` and ``wear`` its surfaces, ``pose`` the joints, ``person`` the dressed figure; ``drawing`` makes pixels,
+``backgrounds`` what is behind, ``photograph`` what light and camera do; ``sheet`` shows many at once.
+"""
+
+from hyoid.synthetic.heads.crops import crops
+from hyoid.synthetic.heads.settings import Camera, Crops, Scene, Settings
+from hyoid.synthetic.heads.sheet import contact_sheet, drawn_axes
+
+__all__ = ["Camera", "Crops", "Scene", "Settings", "contact_sheet", "crops", "drawn_axes"]
