@@ -43,6 +43,8 @@ CROPS: dict[str, dict[str, int]] = {
 }
 """How many crops are learned from with and without labels, how many of each domain are for judging, and their side."""
 _CLOSED = 0.9  # share of the steps of a stage after which all of its crops are seen
+_MARGIN = 1.45  # side of the crops over that of the crop that the network sees of a box
+_OTHERS = 1_000_000  # between the seeds of crops with and without labels: other people, not the same in another light
 _COST = 2.5  # of a step without labels, in steps with them
 
 
@@ -103,7 +105,7 @@ def _sets(job: Job, first: int, second: int) -> tuple[list[RenderSet], list[Rend
         shifted = Settings(size=how["size"], domain="shifted")
         others = max(round(count * how["unlabelled"] / how["count"]), 1)
         closes = first + round(_CLOSED * second)
-        learned.append(RenderSet("crops_unlabelled", "crops", job.seed, shifted, others, first, closes))
+        learned.append(RenderSet("crops_unlabelled", "crops", job.seed + _OTHERS, shifted, others, first, closes))
     return learned, headpose_training.judges("crops", settings, how["judged"], first + second)
 
 
@@ -115,7 +117,7 @@ def _trained(
     from hyoid.systems.semiuhpe.config import Config
 
     renders, first = lesson.renders, numbers["steps"] - second
-    config, recipe = Config(**sizes), train.Recipe(**{**numbers, "steps": first})
+    config, recipe = Config(**sizes), train.Recipe(**{**numbers, "steps": first, "margin": _MARGIN})
     share = 0.97 * first / (first + _COST * second)
 
     def labelled(step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +141,9 @@ def _trained(
     if not second:
         return model
     numbers = {name: value for name, value in SECOND[job.preset].items() if name != "share"}
-    semi = train.SemiRecipe(**numbers, steps=second, precision=recipe.precision, seed=job.seed)
+    semi = train.SemiRecipe(
+        **numbers, steps=second, margin=_MARGIN, unlabelled_margin=_MARGIN, precision=recipe.precision, seed=job.seed
+    )
     return train.train_semi(
         model, labelled_again, unlabelled, semi, note=lesson.note, state=job.state, device=lesson.device,
         report=lesson.report.stage(share, 0.97),
