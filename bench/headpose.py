@@ -98,16 +98,18 @@ def spread(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def of_crops(drawn: Any, methods: dict[str, Estimate], report: Report) -> dict[str, Any]:
-    """Errors by method and region, and what a turned crop changes beyond the turn."""
-    rows, count = {}, len(drawn.images)
-    back = turned(drawn.images, drawn.boxes, _TURN)
+    """Errors by method and region, and what a turned crop changes beyond the turn; of heads that are not hidden."""
+    seen = drawn.visible >= _VISIBLE
+    images, boxes, rotations = drawn.images[seen], drawn.boxes[seen], drawn.rotations[seen]
+    rows, count = {}, len(images)
+    back = turned(images, boxes, _TURN)
     for place, (name, estimate) in enumerate(methods.items()):
         answers, after = Answers.none(), []
         for head in range(count):
             report.progress((place + head / count) / len(methods), f"crops, {name}")
-            box, truth = drawn.boxes[head : head + 1], drawn.rotations[head : head + 1]
-            told, entropy = estimate(drawn.images[head], box)
-            answers.add(told, truth, entropy)
+            box = boxes[head : head + 1]
+            told, entropy = estimate(images[head], box)
+            answers.add(told, rotations[head : head + 1], entropy)
             after.append(estimate(back[head], box)[0])
         change = head_scores.turn_errors(np.concatenate(answers.found), np.concatenate(after), _TURN)
         rows[name] = {**answers.figures(), "turned": number(float(np.median(change)))}

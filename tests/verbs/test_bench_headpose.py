@@ -159,9 +159,11 @@ def folder(tmp_path) -> Path:
     Image.fromarray(np.zeros((100, 200, 3), np.uint8)).save(tmp_path / "a.png")
     heads = [
         {"box": [10, 10, 50, 50], "yaw": 30, "pitch": 0},
-        {"box": [60, 10, 100, 50], "yaw": -90, "pitch": 20, "roll": 5}, {"box": [110, 10, 150, 50], "yaw": 180, "pitch": -10},
-        {"box": [150, 50, 190, 90]}, {"box": [400, 10, 440, 50], "yaw": 0, "pitch": 0},
-    ]  # fmt: skip
+        {"box": [60, 10, 100, 50], "yaw": -90, "pitch": 20, "roll": 5},
+        {"box": [110, 10, 150, 50], "yaw": 180, "pitch": -10},
+        {"box": [150, 50, 190, 90]},
+        {"box": [400, 10, 440, 50], "yaw": 0, "pitch": 0},
+    ]
     value = {"pictures": {"a.png": heads, "b.png": [heads[0]]}}
     (tmp_path / "heads.json").write_text(json.dumps(value))
     return tmp_path

@@ -11,5 +11,6 @@ The room: ``settings`` is what may be asked for and what comes back; ``bank`` th
 from hyoid.synthetic.heads.crops import crops
 from hyoid.synthetic.heads.settings import Camera, Crops, Scene, Settings
 from hyoid.synthetic.heads.sheet import contact_sheet, drawn_axes
+from hyoid.synthetic.heads.stream import Rule, Stream
 
-__all__ = ["Camera", "Crops", "Scene", "Settings", "contact_sheet", "crops", "drawn_axes"]
+__all__ = ["Camera", "Crops", "Rule", "Scene", "Settings", "Stream", "contact_sheet", "crops", "drawn_axes"]

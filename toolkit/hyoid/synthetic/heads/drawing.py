@@ -21,7 +21,7 @@ _SHADERS = Path(__file__).parent / "shaders"
 _FIELDS = ((0, 3, 0), (1, 3, 3), (2, 2, 6), (3, 3, 8), (4, 3, 11), (5, 4, 14))
 _MAPS = ("skin_map", "eye_map", "brow_map", "lash_map")
 _NEAR, _FAR = 0.05, 60.0
-_SHADOW = 512
+_SHADOW = 256
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Painter:
                 tools.shadow.bind()
                 GL.glDisable(GL.GL_BLEND)
                 tools.depth_program.use({"shadow_matrix": shadow_of})
-                tools.draw(one.figure.triangles.size)
+                tools.draw(0, len(one.figure.triangles))
                 GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, self._frame)
                 GL.glViewport(0, 0, 2 * self.width, 2 * self.height)
             self._paint(tools, one, projection, shadow_of, lights)
@@ -125,14 +125,16 @@ class Painter:
         GL.glEnable(GL.GL_BLEND)
         GL.glBlendFuncSeparate(GL.GL_SRC_ALPHA, GL.GL_ONE_MINUS_SRC_ALPHA, GL.GL_ONE, GL.GL_ONE_MINUS_SRC_ALPHA)
         GL.glDisablei(GL.GL_BLEND, 1)
-        tools.program.use({
+        uniforms = {
             "projection": projection, "shadow_matrix": shadow, "shadow_map": 4, "shadows": float(lights.shadows),
             "light_direction": lights.directions, "light_colour": lights.colours, "sky": lights.sky, "ground": lights.ground,
             "up": lights.up, "exposure": float(lights.exposure), "skin": look.skin, "hair": look.hair_colour, "lips": look.lips,
             "iris": look.iris, "looks": [look.cover, 1.0, look.blotches], "cloth": cloth.T, "gloss": float(look.gloss),
             "lapel": 1.25, "identity": one.number / 255, **{name: unit for unit, (name, _) in enumerate(tools.maps)},
-        })  # fmt: skip
-        tools.draw(one.figure.triangles.size)
+        }  # fmt: skip
+        for kind, first, count in one.figure.runs:
+            tools.programs[kind].use(uniforms)
+            tools.draw(first, count)
 
     def _projection(self, focal: float, centre: tuple[float, float]) -> np.ndarray:
         wide, high = self.width, self.height
@@ -181,7 +183,7 @@ class _Tools:
     def __init__(self) -> None:
         from OpenGL import GL
 
-        self.program = gl.Program(str(_SHADERS / "person.vert"), str(_SHADERS / "person.frag"))
+        self.programs = tuple(_Kind(kind) for kind in range(4))
         self.depth_program = gl.Program(str(_SHADERS / "shadow.vert"), str(_SHADERS / "shadow.frag"))
         self.shadow = gl.DepthMap(_SHADOW)
         self.maps = tuple(zip(_MAPS, _textures(), strict=True))
@@ -203,11 +205,32 @@ class _Tools:
         GL.glBufferData(GL.GL_ARRAY_BUFFER, vertices.nbytes, np.ascontiguousarray(vertices), GL.GL_STREAM_DRAW)
         GL.glBufferData(GL.GL_ELEMENT_ARRAY_BUFFER, triangles.nbytes, np.ascontiguousarray(triangles), GL.GL_STREAM_DRAW)
 
-    def draw(self, count: int) -> None:
+    def draw(self, first: int, count: int) -> None:
         from OpenGL import GL
 
         GL.glBindVertexArray(self._array)
-        GL.glDrawElements(GL.GL_TRIANGLES, count, GL.GL_UNSIGNED_INT, ctypes.c_void_p(0))
+        GL.glDrawElements(GL.GL_TRIANGLES, 3 * count, GL.GL_UNSIGNED_INT, ctypes.c_void_p(12 * first))
+
+
+class _Kind(gl.Program):
+    """The program of one kind of surface: a rasteriser in software would work through the branches of all of them."""
+
+    def __init__(self, kind: int) -> None:
+        from OpenGL import GL
+
+        self._places = {}
+        self.handle = GL.glCreateProgram()
+        fragment = f"#version 330 core\n#define KIND {kind}\n" + (_SHADERS / "person.frag").read_text()
+        sources = ((GL.GL_VERTEX_SHADER, (_SHADERS / "person.vert").read_text()), (GL.GL_FRAGMENT_SHADER, fragment))
+        for stage, text in sources:
+            shader = GL.glCreateShader(stage)
+            GL.glShaderSource(shader, text)
+            GL.glCompileShader(shader)
+            assert GL.glGetShaderiv(shader, GL.GL_COMPILE_STATUS), GL.glGetShaderInfoLog(shader)
+            GL.glAttachShader(self.handle, shader)
+            GL.glDeleteShader(shader)
+        GL.glLinkProgram(self.handle)
+        assert GL.glGetProgramiv(self.handle, GL.GL_LINK_STATUS), GL.glGetProgramInfoLog(self.handle)
 
 
 @cache
@@ -231,9 +254,7 @@ def without_hair(skin: np.ndarray) -> np.ndarray:
     row, column = np.mgrid[: skin.shape[0], : skin.shape[1]] / skin.shape[0]
     hair *= (column > 0.37) & (row < 0.93) & ~((column > 0.72) & (row > 0.3) & (row < 0.7))
     hair = np.maximum(hair, ndimage.gaussian_filter(hair, 1.5))
-    bare = (hair < 0.05).astype(np.float32)
-    filled = np.stack([ndimage.gaussian_filter(values[..., c] * bare, 24) for c in range(3)], -1)
-    filled /= ndimage.gaussian_filter(bare, 24)[..., None].clip(1e-4)
-    share = np.clip(hair * 2, 0, 1)[..., None]
-    colour = values + share * (np.clip(filled, 90, 255) - values)
+    near = np.clip(2.5 * ndimage.gaussian_filter(ndimage.maximum_filter(hair, 9), 3), 0, 1)
+    share = np.maximum(near, np.clip(2 * hair, 0, 1))[..., None]
+    colour = values + share * (np.array([226.0, 182, 157]) + 0.1 * (values[..., :1] - 200) * (1 - hair[..., None]) - values)
     return np.concatenate([colour, 255 * hair[..., None]], -1).clip(0, 255).astype(np.uint8)

@@ -25,7 +25,7 @@ class Figure:
     """A person in the frame of its own model: metres, y up, root where the identity has it.
 
     Attributes:
-        vertices: (n, 18) float32, see :data:`WIDTH`. triangles: (m, 3) uint32, lenses last.
+        vertices: (n, 18) float32, see :data:`WIDTH`. triangles: (m, 3) uint32. runs: kind of program, first and count.
         head: (3, 3) rotation of the head, model axes. centre: (3,) middle of the head.
         bounds: (b, 3) points whose projection bounds the head. near: (k, 3) points of the head's skin and close hair, and
         out: (k, 3) their normals, to tell what is seen. landmarks: (K, 3). joints: (J, 3).
@@ -33,6 +33,7 @@ class Figure:
 
     vertices: np.ndarray
     triangles: np.ndarray
+    runs: tuple[tuple[int, int, int], ...]
     head: np.ndarray
     centre: np.ndarray
     bounds: np.ndarray
@@ -70,7 +71,9 @@ def figure(look: Look, joints: dict[str, np.ndarray], root: np.ndarray, curves: 
     turned = _mesh_normals(posed, shared)
     names = bank.joint_names()
     parts = [_body(look, shared, posed, turned, neckline, regions)]
-    triangles = [_drawn(shared, curves)]
+    body, small = _drawn(shared, curves)
+    triangles = [body, small]
+    kinds = [0, 1]
     head_skin, trunk_skin = skin[names.index("oc1")], skin[names.index("spine01")]
     extra = wear.pieces(look, person) + _grown(look, shared, rest, rest_normals, regions)
     extra.sort(key=lambda piece: piece.material)
@@ -80,6 +83,7 @@ def figure(look: Look, joints: dict[str, np.ndarray], root: np.ndarray, curves: 
         out = normals(moved, piece.triangles)
         parts.append(_worn(piece, moved, out, person))
         triangles.append(piece.triangles + start)
+        kinds.append(2 if piece.material == HAIR else 3)
         start += len(moved)
         if piece.close:
             high = (piece.edge > 0.3) & (piece.points[:, 1] > person.centre[1] - 0.52 * person.size)
@@ -91,7 +95,8 @@ def figure(look: Look, joints: dict[str, np.ndarray], root: np.ndarray, curves: 
     near, out = np.concatenate([box[::5], *(c[::4] for c in close)]), np.concatenate([turned[shared.box[::5]], *(c[::4] for c in close_out)])
     marks = _landmarks(shared, posed, world[:, :3, 3])
     middle = head_skin[:, :3] @ (person.centre - [0, 0.18 * person.size, 0]) + head_skin[:, 3]
-    return Figure(np.concatenate(parts), np.concatenate(triangles).astype(np.uint32), head, middle, bounds, near, out, marks,
+    runs = _runs(kinds, [len(rows) for rows in triangles])
+    return Figure(np.concatenate(parts), np.concatenate(triangles).astype(np.uint32), runs, head, middle, bounds, near, out, marks,
                   world[:, :3, 3], look, person.size)  # fmt: skip
 
 
@@ -133,14 +138,27 @@ def _body(look: Look, shared: bank.Layout, posed: np.ndarray, turned: np.ndarray
 
 
 @cache
-def _triangles(full: bool, teeth: bool) -> np.ndarray:
+def _triangles(full: bool, teeth: bool) -> tuple[np.ndarray, np.ndarray]:
     shared = bank.layout(full)
     kind = shared.material[shared.drawn[:, 0]]
-    return shared.drawn if teeth else shared.drawn[(kind != bank.TEETH) & (kind != bank.TONGUE)]
+    small = (kind != bank.SKIN) & (teeth | ((kind != bank.TEETH) & (kind != bank.TONGUE)))
+    return shared.drawn[kind == bank.SKIN], shared.drawn[small]
 
 
-def _drawn(shared: bank.Layout, curves: dict[str, float]) -> np.ndarray:
-    """Triangles without the inside of a mouth that is closed."""
+def _runs(kinds: list[int], counts: list[int]) -> tuple[tuple[int, int, int], ...]:
+    """Kind, first triangle and count of neighbours of one kind; skin is hidden by hair and cloth, so it comes late."""
+    starts = np.concatenate([[0], np.cumsum(counts)]).tolist()
+    runs: list[tuple[int, int, int]] = []
+    for kind, first, count in zip(kinds, starts, counts, strict=False):
+        if runs and runs[-1][0] == kind:
+            runs[-1] = (kind, runs[-1][1], runs[-1][2] + count)
+        else:
+            runs.append((kind, first, count))
+    return tuple(sorted(runs, key=lambda run: (2, 0, 1, 3).index(run[0])))
+
+
+def _drawn(shared: bank.Layout, curves: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles of the skin and of small parts, without the inside of a mouth that is closed."""
     full = shared is bank.layout(True)
     return _triangles(full, any(weight > 0.04 for name, weight in curves.items() if name.startswith(("jaw", "mouth"))))
 
@@ -196,7 +214,7 @@ def _garment(full: bool, kind: int) -> tuple[np.ndarray, np.ndarray]:
     skin = np.arange(len(x)) < shared.skin
     plane = y - (1.548 + 0.55 * (0.08 - z))  # above the line from the jugular notch to the seventh vertebra
     ring = np.hypot(x, z - 0.025) - (0.082, 0.085, 0.2, 0.08, 0.125, 0.08)[kind]
-    below = np.maximum(-plane, ring)
+    below = np.maximum(-plane, np.minimum(ring, 1.585 - y - 0.6 * np.clip(z - 0.03, 0, 1)))
     if kind == 2:
         below = 0.05 - plane
     if kind == 4:

@@ -133,7 +133,7 @@ def _hang(person: bank.Identity, shell: Shell, points: np.ndarray, hangs: np.nda
     out = flat / np.linalg.norm(flat, axis=-1, keepdims=True).clip(1e-6)
     ease = steps**1.3
     inward = -0.10 * np.sin(np.pi * np.minimum(steps * 1.2, 1)) * np.linalg.norm(flat, axis=-1)[None, :, None]
-    more = end + np.where(hangs[None, :, None], out * (shell.flare * ease + inward) - length * steps * [0, 1, 0], 0.0)
+    more = end + np.where(hangs[None, :, None], out * (shell.flare * ease * steps + inward) - length * steps * [0, 1, 0], 0.0)
     down = (person.centre[1] - 0.45 * person.size - more[..., 1]) / 0.12
     lower = np.where(hangs[None], np.clip(down, 0, 1), 0)
     rim = np.clip((1 - steps[..., 0]) * 5, 0, 1) * hangs

@@ -80,7 +80,7 @@ def _shell(kind: str, line: np.ndarray, random: np.random.Generator) -> tuple[Sh
         fringe = np.array([22, 22, 18, 0, 0, 0, 0, 0, 0]) * (random.random() < 0.4)
         wide = np.maximum(line + fringe, [0, 0, 66, 92, 100, 104, 120, 130, 130])
         fall = random.uniform(0.05, 0.13) if kind == "bob" else long
-        return Shell(wide, (0.020, 0.014, 0.024, 0.024), 10, fall=fall, flare=random.uniform(0.0, 0.04), over_ears=True,
+        return Shell(wide, (0.020, 0.014, 0.024, 0.024), 10, fall=fall, flare=random.uniform(-0.02, 0.02), over_ears=True,
                      bumps=0.15), ""  # fmt: skip
     if kind == "curly":
         wide = np.maximum(line, [0, 0, 0, 80, 96, 98, 118, 130, 132])
@@ -205,7 +205,7 @@ def _brim(person: bank.Identity, rim: np.ndarray, lift: float, reach: float, hal
     if not full:
         middle = np.pi if backwards else 0.0
         out = 0.55 * out + 0.45 * np.array([np.sin(middle), 0, np.cos(middle)])
-        fade = np.cos((about - middle) / np.radians(half) * np.pi / 2) ** 0.45
+        fade = np.cos((about - middle) / np.radians(half) * np.pi / 2).clip(0) ** 0.45
     else:
         fade = np.ones_like(about)
     steps = np.linspace(0, 1, 5)[:, None, None]

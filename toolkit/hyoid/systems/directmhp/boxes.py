@@ -72,8 +72,8 @@ def resized(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return (found + 0.5).astype(np.uint8)
 
 
-def to_picture(boxes: np.ndarray, padded: tuple[int, int], original: tuple[int, int]) -> np.ndarray:
-    """Boxes (n, 4) of the picture, clipped to it, of those in the padded one; shapes are (height, width)."""
+def to_picture(boxes: np.ndarray, padded: Sequence[int], original: Sequence[int]) -> np.ndarray:
+    """Boxes (n, 4) of the picture, clipped to it, of those in the padded one; shapes are (height, width, ...)."""
     gain = min(padded[0] / original[0], padded[1] / original[1])
     shift = np.array([(padded[1] - original[1] * gain) / 2, (padded[0] - original[0] * gain) / 2] * 2, np.float32)
     limit = np.array([original[1], original[0]] * 2, np.float32)

@@ -273,7 +273,7 @@ def train(
         if recipe.augmentation is not None:
             given = augmented(*given, seed=(recipe.seed, step), how=recipe.augmentation)
         pictures, boxes, rotations, *more = given
-        size = pictures.shape[1:3]
+        size = (pictures.shape[1], pictures.shape[2])
         x = torch.from_numpy(np.ascontiguousarray(pictures)).to(device).permute(0, 3, 1, 2) / 255
         targets = torch.from_numpy(targets_of(boxes, rotations, size, config.rotation)).to(device)
         ignored = torch.from_numpy(_shares(more[0], size)).to(device) if more and any(map(len, more[0])) else None

@@ -87,7 +87,7 @@ def view(
         size: S. margin: side of the crops over that of the crop of a box that fits.
     """
     drawn = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
-    pixels = torch.as_tensor(crops).to(device).permute(0, 3, 1, 2).float() / 255
+    pixels = torch.as_tensor(crops).to(device).permute(0, 3, 1, 2).contiguous().float().mul_(1 / 255)
     found = _moved(pixels, size, settings, margin, drawn)
     x = found.images
     if settings.colour:
@@ -102,7 +102,7 @@ def view(
     if settings.jpeg:
         x = _compressed(x, settings.jpeg, drawn)
     mean, spread = (x.new_tensor(values)[:, None, None] for values in (MEAN, SPREAD))
-    x = (x.clamp(0, 1) - mean) / spread
+    x = x.clamp_(0, 1).sub_(mean).div_(spread)
     if settings.cut:
         x = _cut(x, settings.cut, drawn)
     return replace(found, images=x.contiguous(memory_format=torch.channels_last))
@@ -175,10 +175,11 @@ def _coloured(x: Tensor, settings: Settings, drawn: torch.Generator) -> Tensor:
     contrast = _column((_uniform(drawn, count, -0.6, 0.5) * much).exp(), x)
     brightness = _column(_uniform(drawn, count, -0.2, 0.2) * much, x)
     middle = x.mean((1, 2, 3), keepdim=True)
-    x = ((x - middle) * contrast + middle + brightness + _ramp(x, 0.25 * much, drawn)).clamp(0, 1)
+    x = ((x - middle) * contrast + middle + brightness + _ramp(x, 0.25 * much, drawn)).clamp_(0, 1)
     rows = _some(drawn, count, 0.6 * much)
     gamma = _column((_uniform(drawn, len(rows), -0.6, 0.6) * much).exp(), x)
-    return x.index_copy(0, rows.to(x.device), (x[rows] + 1e-4).pow(gamma))
+    x[rows] = (x[rows] + 1e-4).pow_(gamma)
+    return x
 
 
 def _about_grey(angles: Tensor) -> Tensor:
@@ -201,7 +202,7 @@ def _textured(x: Tensor, share: float, drawn: torch.Generator) -> Tensor:
     if len(rows):
         spots = torch.randn((len(rows), 3, 6, 6), generator=drawn) * _uniform(drawn, len(rows), 0, 0.15, 1, 1, 1)
         soft = functional.interpolate(spots.to(x), x.shape[-2:], mode="bicubic")
-        x = x.index_copy(0, rows.to(x.device), x[rows] + soft)
+        x[rows] += soft
     # A random filter for a third of these (Xu et al., "Robust and Generalizable Visual Representation Learning via
     # Random Convolutions", ICLR 2021): shapes stay, colours and fine texture do not.
     rows = rows[::3]
@@ -210,34 +211,27 @@ def _textured(x: Tensor, share: float, drawn: torch.Generator) -> Tensor:
         part = x[rows]
         flat = functional.pad(part, (1, 1, 1, 1), mode="replicate").flatten(0, 1)[None]
         found = functional.conv2d(flat, kernels.flatten(0, 1).to(x), groups=len(rows))[0].unflatten(0, part.shape[:2])
-        spread, middle = (part.std((2, 3), keepdim=True), part.mean((2, 3), keepdim=True))
+        spread, middle = part.std((2, 3), keepdim=True), part.mean((2, 3), keepdim=True)
         found = (found - found.mean((2, 3), keepdim=True)) / (found.std((2, 3), keepdim=True) + 1e-3) * spread + middle
-        mixed = torch.lerp(part, found, _column(_uniform(drawn, len(rows), 0.2, 0.9), x))
-        x = x.index_copy(0, rows.to(x.device), mixed)
+        x[rows] = torch.lerp(part, found, _column(_uniform(drawn, len(rows), 0.2, 0.9), x))
     return x
 
 
 def _sharpness(x: Tensor, settings: Settings, drawn: torch.Generator) -> Tensor:
-    amounts = _uniform(drawn, len(x), 0.3, 1)
+    """Blurred evenly or along one axis, or sharpened, by moving away from the blurred."""
     chance = torch.rand(len(x), generator=drawn)
-    sharp = (chance >= settings.blur) & (chance < settings.blur + settings.sharpen)
-    amounts = torch.where(sharp, -1.2 * amounts, amounts)
-    side = 2 * torch.randint(1, 4, (len(x),), generator=drawn) + 1
-    along = torch.randint(0, 4, (len(x),), generator=drawn)  # across, down, or both
-    changed = chance < settings.blur + settings.sharpen
-    for width in (3, 5, 7):
-        for way, kernel in enumerate([(1, width), (width, 1), (width, width)]):
-            chosen = changed & (side == width) & (along.clamp(max=2) == way)
-            rows = chosen.nonzero()[:, 0]
-            if len(rows):
-                part = x[rows]
-                soft = part
-                for _ in range(2):
-                    padding = (kernel[0] // 2, kernel[1] // 2)
-                    soft = functional.avg_pool2d(soft, kernel, 1, padding, count_include_pad=False)
-                mixed = part + _column(amounts[rows], x) * (soft - part)
-                x = x.index_copy(0, rows.to(x.device), mixed)
-    return x.clamp(0, 1)
+    rows = (chance < settings.blur + settings.sharpen).nonzero()[:, 0]
+    amounts = _uniform(drawn, len(rows), 0.3, 1)
+    amounts = torch.where(chance[rows] < settings.blur, amounts, -1.2 * amounts)
+    for part, much in zip(rows.tensor_split(4), amounts.tensor_split(4), strict=True):
+        side = 2 * int(torch.randint(1, 4, (1,), generator=drawn)) + 1
+        kernel = ((1, side), (side, 1), (side, side), (side, side))[int(torch.randint(0, 4, (1,), generator=drawn))]
+        if len(part):
+            soft = x[part]
+            for _ in range(2):
+                soft = functional.avg_pool2d(soft, kernel, 1, (kernel[0] // 2, kernel[1] // 2), count_include_pad=False)
+            x[part] = torch.lerp(x[part], soft, _column(much, x))
+    return x.clamp_(0, 1)
 
 
 def _coarse(x: Tensor, settings: Settings, drawn: torch.Generator) -> Tensor:
@@ -249,8 +243,7 @@ def _coarse(x: Tensor, settings: Settings, drawn: torch.Generator) -> Tensor:
             side = int(np.exp(low + (np.log(size) - low) * float(torch.rand(1, generator=drawn))))
             mode = ("bilinear", "bicubic")[int(torch.randint(0, 2, (1,), generator=drawn))]
             less = functional.interpolate(x[part], (side, side), mode="bilinear", antialias=True)
-            more = functional.interpolate(less, (size, size), mode=mode).clamp(0, 1)
-            x = x.index_copy(0, part.to(x.device), more)
+            x[part] = functional.interpolate(less, (size, size), mode=mode).clamp_(0, 1)
     return x
 
 
@@ -258,7 +251,8 @@ def _noisy(x: Tensor, share: float, drawn: torch.Generator) -> Tensor:
     rows = _some(drawn, len(x), share)
     much = _column(_uniform(drawn, len(rows), 0, 0.08), x)
     grains = torch.randn((len(rows), *x.shape[1:]), generator=drawn).to(x)
-    return x.index_copy(0, rows.to(x.device), x[rows] + much * grains)
+    x[rows] += much * grains
+    return x
 
 
 def _compressed(x: Tensor, share: float, drawn: torch.Generator) -> Tensor:
@@ -281,7 +275,8 @@ def _compressed(x: Tensor, share: float, drawn: torch.Generator) -> Tensor:
     y, cb, cr = (blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2) / 255).unbind(1)
     y = y + 0.5
     part = torch.stack([y + 1.403 * cr, y - 0.344 * cb - 0.714 * cr, y + 1.773 * cb], 1)
-    return x.index_copy(0, rows.to(x.device), part[..., :side, :side])
+    x[rows] = part[..., :side, :side]
+    return x
 
 
 @cache
@@ -295,11 +290,11 @@ def _cosines() -> Tensor:
 
 def _cut(x: Tensor, share: float, drawn: torch.Generator) -> Tensor:
     """Cut-occlusion (paper, section 3.3): boxes of nothing, then boxes of another crop."""
-    count, size = len(x), x.shape[-1]
-    befallen = (torch.rand(count, generator=drawn) < share).to(x.device)[:, None, None, None]
-    empty, foreign = (_boxes(count, size, drawn).to(x.device) for _ in range(2))
-    x = x.masked_fill(empty & befallen, 0.0)
-    return torch.where(foreign & befallen, x.roll(1, 0), x)
+    rows, size = _some(drawn, len(x), share), x.shape[-1]
+    empty, foreign = (_boxes(len(rows), size, drawn).to(x.device) for _ in range(2))
+    x[rows] = x[rows].masked_fill_(empty, 0.0)
+    x[rows] = torch.where(foreign, x[rows - 1], x[rows])
+    return x
 
 
 def _boxes(count: int, size: int, drawn: torch.Generator) -> Tensor:

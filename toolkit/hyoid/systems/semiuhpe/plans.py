@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
+import numpy as np
+
 from hyoid.systems.semiuhpe.config import Config
 
 Shapes = dict[str, tuple[int, ...]]
@@ -328,3 +330,11 @@ def _attention_shapes(name: str, width: int, heads: int, window: int) -> Shapes:
     for part, shape in linear.items():
         shapes |= {f"{name}.{part}.weight": shape, f"{name}.{part}.bias": shape[:1]}
     return shapes
+
+
+def offsets(window: int) -> np.ndarray:
+    """(N, N) number of the offset between two places of an attention window, numbered as they first appear."""
+    places = np.stack(np.divmod(np.arange(window * window), window), -1)
+    steps = np.abs(places[:, None] - places[None])
+    # From the first place every offset appears once, row by row.
+    return steps[..., 0] * window + steps[..., 1]

@@ -1,6 +1,5 @@
-#version 330 core
 // SPDX-License-Identifier: Apache-2.0
-// One program for all of a person: skin, eyes, hair, cloth, hard things, lenses.
+// A person's skin (KIND 0), eyes and other small parts (1), hair (2), cloth, hard things and lenses (3).
 in vec3 at;
 in vec3 turned;
 in vec2 place;
@@ -61,10 +60,13 @@ void main() {
     int material = int(more.w + 0.5);
     vec3 n = normalize(turned);
     vec3 view = normalize(-at);
-    if (material >= 6 && dot(n, view) < 0.0) n = -n;
+#if KIND > 1
+    if (dot(n, view) < 0.0) n = -n;
+#endif
     float edge = more.y, shine = 0.06, power = 18.0, wrap = 0.0, alpha = 1.0, sheen = 0.0;
     vec3 base;
-    if (material == 0) {
+#if KIND == 0
+    {
         vec4 map = texture(skin_map, place);
         float mottle = noise(where_rest * 38.0);
         base = map.rgb * skin;
@@ -87,7 +89,9 @@ void main() {
             wrap = 0.05;
             shine = 0.03;
         }
-    } else if (material == 1) {
+    }
+#elif KIND == 1
+    if (material == 1) {
         vec4 map = texture(eye_map, place);
         float dark = smoothstep(0.62, 0.3, map.g);
         base = mix(map.rgb, map.rgb * iris * 2.2, dark);
@@ -102,7 +106,9 @@ void main() {
         vec4 map = material == 4 ? texture(brow_map, place) : texture(lash_map, place);
         if (map.a < 0.32) discard;
         base = hair * (material == 4 ? 1.2 : 0.6);
-    } else if (material == 6) {
+    }
+#elif KIND == 2
+    {
         float curls = more.z;
         float strands = mix(noise(vec3(place.x * 150.0, place.y * 4.0, 1.0)), noise(where_rest * 120.0), curls);
         float locks = mix(noise(vec3(place.x * 34.0, place.y * 2.0, 7.0)), noise(where_rest * 46.0), curls);
@@ -112,7 +118,9 @@ void main() {
         wrap = 0.15;
         shine = 0.04;
         sheen = 0.35 * gloss;
-    } else if (material == 7) {
+    }
+#else
+    if (material == 7) {
         if (edge < 0.0) discard;
         float knit = more.z > 0.5 ? 0.6 + 0.4 * step(0.5, fract(place.x * 60.0)) : 1.0;
         base = colour_in * knit * (0.85 + 0.3 * noise(where_rest * 180.0));
@@ -130,6 +138,7 @@ void main() {
         shine = 2.0;
         power = 80.0;
     }
+#endif
     float open_sky = more.x;
     float facing_up = dot(n, up) * 0.5 + 0.5;
     vec3 light = mix(ground, sky, facing_up) * open_sky;
@@ -139,9 +148,8 @@ void main() {
         float arrives = clamp((facing + wrap) / (1.0 + wrap), 0.0, 1.0);
         float clear = 1.0;
         if (i == 0 && shadows > 0.0) {
-            clear = 0.0;
-            for (int k = 0; k < 4; ++k)
-                clear += 0.25 * texture(shadow_map, shadow_at + vec3((k & 1) * 2 - 1, (k & 2) - 1, -1.2) * vec3(0.004, 0.004, 0.003));
+            clear = 0.5 * texture(shadow_map, shadow_at + vec3(0.002, 0.001, -0.003))
+                  + 0.5 * texture(shadow_map, shadow_at - vec3(0.001, 0.002, 0.003));
             clear = mix(1.0, clear, shadows);
         } else {
             clear = 0.4 + 0.6 * open_sky;
@@ -150,16 +158,18 @@ void main() {
         light += come * mix(vec3(arrives), pow(vec3(arrives), vec3(0.8, 1.05, 1.1)), wrap * 3.0);
         vec3 half_way = normalize(light_direction[i] + view);
         gleam += come * shine * pow(max(dot(n, half_way), 0.0), power) * step(0.0, facing);
-        if (sheen > 0.0) {
+#if KIND == 2
+        {
             vec3 along = normalize(cross(n, cross(up, n)) + 1e-4);
             float t = dot(along, half_way);
             gleam += come * sheen * pow(max(1.0 - t * t, 0.0), 24.0) * arrives * (0.3 + colour_in);
         }
+#endif
     }
     float rim = pow(1.0 - max(dot(n, view), 0.0), 4.0);
     gleam += 0.06 * rim * mix(ground, sky, facing_up) * open_sky;
     vec3 linear = (base * light + 0.35 * gleam) * exposure;
     vec3 filmic = linear * (2.51 * linear + 0.03) / (linear * (2.43 * linear + 0.59) + 0.14);
     colour = vec4(pow(clamp(filmic, 0.0, 1.0), vec3(1.0 / 2.2)), alpha);
-    number = vec4(identity, material >= 6 ? 1.0 : 0.0, 0.0, 1.0);
+    number = vec4(identity, 0.0, 0.0, 1.0);
 }

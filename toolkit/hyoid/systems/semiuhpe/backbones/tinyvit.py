@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from torch.nn import functional
 
 from hyoid.systems.semiuhpe import layers
 from hyoid.systems.semiuhpe.layers import Parameters, Training
-from hyoid.systems.semiuhpe.plans import TINYVIT, Block, Plan
+from hyoid.systems.semiuhpe.plans import TINYVIT, Block, Plan, offsets
 
 _EPS = 1e-5
 
@@ -73,17 +72,9 @@ def _in_windows(parameters: Parameters, name: str, x: Tensor, heads: int, window
     # Of each head in turn: its query, key and value.
     parts = layers.linear(parameters, f"{name}.qkv", tokens).unflatten(-1, (heads, 3, channels // heads))
     query, key, value = (part.transpose(1, 2) for part in parts.unbind(-2))
-    bias = parameters[f"{name}.attention_biases"][:, _offsets(window)]
+    bias = parameters[f"{name}.attention_biases"][:, torch.from_numpy(offsets(window))]
     tokens = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
     tokens = layers.linear(parameters, f"{name}.proj", tokens.transpose(1, 2).flatten(2))
     tokens = tokens.reshape(-1, down, across, window, window, channels).transpose(2, 3)
     return tokens.reshape(-1, rows, columns, channels).permute(0, 3, 1, 2)
 
-
-@cache
-def _offsets(window: int) -> Tensor:
-    """(N, N) number of the offset between two places of a window, numbered as they first appear."""
-    places = [(y, x) for y in range(window) for x in range(window)]
-    numbers: dict[tuple[int, int], int] = {}
-    rows = [[numbers.setdefault((abs(a[0] - b[0]), abs(a[1] - b[1])), len(numbers)) for b in places] for a in places]
-    return torch.tensor(rows)
