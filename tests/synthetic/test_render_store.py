@@ -23,7 +23,7 @@ SCENES = RenderSet("scenes", "scenes", 3, SETTINGS, 5)
 @pytest.fixture(autouse=True)
 def _painted(monkeypatch):
     monkeypatch.setattr(heads, "crops", head_paintings.crops)
-    monkeypatch.setattr(heads, "scene", head_paintings.scene)
+    monkeypatch.setattr(heads, "scene", head_paintings.scene, raising=False)
     monkeypatch.setattr(render_store, "PARTS", {"crops": 4, "scenes": 2})
 
 

@@ -36,6 +36,7 @@ _STEP = 5  # renders between two looks at whether the work shall end
 _WAIT = 0.5  # seconds
 _VERSION = 1
 _LIST = "renders.json"
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS")
 _NAMES = {"crops": ("images", "rotations", "boxes"), "scenes": ("images", "counts", "boxes", "rotations", "visible")}
 
 Part = dict[str, np.ndarray]
@@ -200,7 +201,6 @@ def _begin(event: Any) -> None:
     _stop = event
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's rasteriser: one process, one core
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -223,16 +223,20 @@ def _work(of: RenderSet, part: int, folder: Path | None) -> Part | None:
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """Start processes that an interrupt from the keyboard cannot end before they leave signals to their parent."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+def _starting() -> Iterator[None]:
+    """Start processes with one thread each, which no interrupt from the keyboard ends before they leave it to us."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    held = None
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if held is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 class Renders:
@@ -266,7 +270,7 @@ class Renders:
     def __enter__(self) -> Renders:
         if self._pool is not None:
             queue = [(of.step_of(part), of.name, part) for of in self.sets.values() for part in range(of.parts)]
-            with _signals_held():
+            with _starting():
                 for _, name, part in sorted(queue):
                     future = self._pool.submit(_work, self.sets[name], part, self.folders[name])
                     future.add_done_callback(self._count(self.sets[name].size_of(part)))

@@ -117,8 +117,8 @@ def judged(
     from hyoid.systems.directmhp import checkpoint, infer
 
     held = training.stored(model, _save, checkpoint.load)
-    ready = infer.ready(held, lesson.device)
-    same = headpose_training.mean_pose(_rotations(lesson.renders.need(learned.name, 1)))
+    ready = infer.ready(held, device=lesson.device)
+    same = headpose_training.mean_pose(_rotations(lesson.renders.need(learned.name, learned.parts)))
     quality, remarks = {}, []
     for number, (domain, own) in enumerate(zip(headpose_training.DOMAINS, sets, strict=True)):
         stage = report.stage(number / len(sets), (number + 1) / len(sets))
@@ -157,7 +157,7 @@ def scores(ready: Any, scenes: Scenes, same: np.ndarray, report: Report) -> dict
     height, width = images.shape[1:3]
     pictures, ours, truth = [], [np.zeros((0, 3, 3))], [np.zeros((0, 3, 3))]
     for row, image in enumerate(images):
-        found = infer.heads(ready, image, confidence=_FEWEST)
+        found = infer.detect(ready, image, confidence=_FEWEST)
         inside = np.clip(boxes[row], 0, [width, height, width, height])
         seen = visible[row] >= _CLEAR
         pictures.append(head_scores.Found(found.boxes, found.confidence, inside, seen))
