@@ -26,6 +26,8 @@ FRONTAL, GIVEN = "frontal", "SemiUHPE, given boxes"
 DETECTOR, BOTH = "DirectMHP, its own boxes", "DirectMHP + SemiUHPE"
 GOAL = 20.0  # degrees, median over faces
 _FACE = 90.0  # degrees of yaw
+_TURNED = 25.0  # degrees between the nose and the camera
+PARTS = ("faces", "turned faces", "backs")
 _TURN = 25.0
 _SHOWN = 5  # names in a message
 
@@ -147,7 +149,7 @@ def surroundings(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def figures(row: _Row, eye: bool) -> dict[str, Any]:
-    """Degrees of faces and of the heads seen from behind: of the noses, of each angle, and what the entropy tells.
+    """Degrees of each of PARTS: of the noses, of each angle, and what the entropy tells.
 
     Args:
         eye: the marked angles are those of the eye, and so are those that they are compared with.
@@ -155,12 +157,13 @@ def figures(row: _Row, eye: bool) -> dict[str, Any]:
     rotations, angles = (np.concatenate(list(part)) for part in (row.rotations, row.angles))
     entropy = np.concatenate(row.entropy)
     read = head_scores.eye_angles if eye else head_angles.angles
-    noses = head_scores.nose_errors(-rotations[..., :, 2], head_scores.noses(angles, eye=eye))
+    true_noses = head_scores.noses(angles, eye=eye)
+    noses = head_scores.nose_errors(-rotations[..., :, 2], true_noses)
     each = head_scores.angle_errors(read(rotations), angles)
     face = np.abs(angles[:, 1]) <= _FACE
-    result: dict[str, Any] = {
-        name: _part(noses[rows], each[rows]) for name, rows in (("faces", face), ("backs", ~face))
-    }
+    away = face & (head_scores.nose_errors(true_noses, np.array([0.0, 0, -1])) > _TURNED)
+    parts = zip(PARTS, (face, away, ~face), strict=True)
+    result: dict[str, Any] = {name: _part(noses[heads], each[heads]) for name, heads in parts}
     if len(entropy) > 1 and np.isfinite(entropy).all():
         result["calibration"] = plain(head_scores.calibration(entropy, noses))
     return result
@@ -180,13 +183,17 @@ def _part(noses: np.ndarray, each: np.ndarray) -> dict[str, Any]:
 
 
 def goals(rows: dict[str, Any]) -> list[dict[str, Any]]:
-    """Whether the noses of faces are told well enough, on the marked boxes and on the detector's."""
+    """Whether the noses of faces are told well enough on both kinds of boxes, and whether it takes looking at them."""
     found = []
     for name in (GIVEN, BOTH):
         value = rows[name]["faces"]["median"]
         if value is not None:
             goal = f"{name}: median over faces below {GOAL:g} degrees"
             found.append({"goal": goal, "value": value, "limit": GOAL, "reached": value < GOAL})
+    value, other = (rows[name]["turned faces"]["median"] for name in (GIVEN, FRONTAL))
+    if value is not None:
+        goal = f"{GIVEN}: median over turned faces below that of who always says frontal"
+        found.append({"goal": goal, "value": value, "limit": other, "reached": value < other})
     return found
 
 
@@ -197,10 +204,11 @@ def show(result: dict[str, Any]) -> str:
     names = ("heads", "median", "mean", "pitch", "yaw", "roll", "within_goal")
     lines = [
         f"{result['heads']} marked heads in {result['photographs']} photographs. Degrees: median and mean angle "
-        f"between the noses, medians of the angles, share below {GOAL:g}; faces have a yaw within {_FACE:g}.", "",
+        f"between the noses, medians of the angles, share below {GOAL:g}; faces have a yaw within {_FACE:g}, "
+        f"turned ones look past the camera by more than {_TURNED:g}.", "",
         f"| | {' | '.join(names).replace('_', ' ')} |", "|---" * (len(names) + 1) + "|",
     ]  # fmt: skip
-    for part in ("faces", "backs"):
+    for part in PARTS:
         for name, row in result["rows"].items():
             values = [str(row[part]["heads"]), *[text(row[part][key]) for key in names[1:-1]]]
             lines.append(f"| {part}: {name} | {' | '.join([*values, text(row[part]['within_goal'], 2)])} |")

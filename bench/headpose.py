@@ -34,6 +34,7 @@ _VISIBLE = 0.5  # share of a head that must be found
 _TURN = 25.0  # degrees
 _FITTING = {"people": (3, 8), "heads": (40.0, 300.0)}  # pictures of several large heads for the opponent
 _LANDMARKS = 12
+_OF_THE_NECK = ("throat",)
 
 
 def run(
@@ -92,7 +93,8 @@ def opponents(pictures: int, seed: int, report: Report) -> dict[str, Estimate]:
 
 
 def spread(names: tuple[str, ...]) -> tuple[str, ...]:
-    """About a dozen landmarks, evenly along the list of all."""
+    """About a dozen landmarks of the head, evenly along the list of all."""
+    names = tuple(name for name in names if name not in _OF_THE_NECK)
     chosen = np.unique(np.linspace(0, len(names) - 1, min(_LANDMARKS, len(names))).round().astype(int))
     return tuple(names[place] for place in chosen)
 

@@ -17,9 +17,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ktpformer import best
@@ -54,8 +53,7 @@ def drawn(module: Any, seed: int) -> dict[str, np.ndarray]:
     return found
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """A network twice: what runs the peer, what runs ours with so many threads, and how far their answers differ."""
 
     plain: Callable[[], Any]

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from hyoid.cli import run_command
-from hyoid.errors import InputError, UsageError
+from hyoid.errors import HyoidError, InputError, UsageError
 from hyoid.geometry import head_angles
 from hyoid.report import Report
-from hyoid.synthetic import head_scores
+from hyoid.synthetic import head_scores, heads
 from hyoid.verbs.bench import load
 from PIL import Image
 
@@ -23,6 +23,8 @@ headpose = load(BENCH / "headpose.py")
 import _head_landmarks as landmarks  # noqa: E402  the bench folder is on the path now
 import _head_methods as methods  # noqa: E402
 import _head_photographs as photographs  # noqa: E402
+
+speed = load(BENCH / "headpose_speed.py")
 
 SIZE = 96
 
@@ -50,17 +52,17 @@ def test_the_pose_of_exact_landmarks_is_exact_and_of_noisy_ones_near():
     assert np.median(head_angles.geodesic(landmarks.pose(points, noisy), truth)) < 8
 
 
-def scene_of(random: np.random.Generator, heads: int) -> SimpleNamespace:
+def scene_of(random: np.random.Generator, count: int) -> SimpleNamespace:
     """Balls with spots, which tell their direction; the truth of them as a rendered scene has it."""
     names = tuple(f"spot{number}" for number in range(8))
     spots = np.random.default_rng(7).normal(0, 1, (8, 3))
     spots *= 0.09 / np.linalg.norm(spots, axis=-1, keepdims=True)
-    image = np.full((SIZE, SIZE * heads, 3), 60, np.uint8)
-    truth = drawn(random, heads)
+    image = np.full((SIZE, SIZE * count, 3), 60, np.uint8)
+    truth = drawn(random, count)
     points = spots @ np.swapaxes(truth, -1, -2)
-    down, right = np.mgrid[:SIZE, : SIZE * heads]
-    places, boxes = np.zeros((heads, 8, 2)), np.zeros((heads, 4))
-    for head in range(heads):
+    down, right = np.mgrid[:SIZE, : SIZE * count]
+    places, boxes = np.zeros((count, 8, 2)), np.zeros((count, 4))
+    for head in range(count):
         middle = np.array([SIZE * (head + 0.5), SIZE / 2])
         boxes[head] = [*(middle - 32), *(middle + 32)]
         image[np.hypot(right - middle[0], down - middle[1]) < 32] = 130
@@ -70,7 +72,7 @@ def scene_of(random: np.random.Generator, heads: int) -> SimpleNamespace:
                 near = np.hypot(right - places[head, spot, 0], down - places[head, spot, 1]) < 6
                 image[near] = 20 + 30 * spot
     return SimpleNamespace(
-        image=image, boxes=boxes, rotations=truth, apparent=truth, visible=np.ones(heads), landmarks=places,
+        image=image, boxes=boxes, rotations=truth, apparent=truth, visible=np.ones(count), landmarks=places,
         landmark_points=points + np.array([0, 0, 2]), landmark_names=names,
     )  # fmt: skip
 
@@ -96,6 +98,7 @@ def test_landmarks_are_spread_over_the_list():
     chosen = headpose.spread(names)
     assert len(chosen) == 12
     assert (chosen[0], chosen[-1]) == ("place0", "place67")
+    assert headpose.spread(("chin", "throat", "crown")) == ("chin", "crown")  # the throat does not turn with the head
 
 
 def test_the_mean_direction():
@@ -140,6 +143,50 @@ def test_pictures_are_judged_on_true_boxes_and_on_found_ones():
     }  # fmt: skip
 
 
+@pytest.fixture
+def balls(monkeypatch) -> list[tuple]:
+    """Balls in place of rendered people, which need GL; what was asked for."""
+    asked = []
+
+    def scene(seed: int, number: int, *, settings: heads.Settings) -> SimpleNamespace:
+        asked.append(("scene", seed, settings.held_out, settings.domain))
+        return scene_of(np.random.default_rng([seed, number]), 4)
+
+    def crops(seed: int, first: int, count: int, *, settings: heads.Settings) -> heads.Crops:
+        asked.append(("crops", seed, settings.held_out, settings.domain))
+        made = [scene_of(np.random.default_rng([seed, number, 1]), 1) for number in range(first, first + count)]
+        images, rotations, boxes = (
+            np.concatenate([getattr(one, name) for one in made]) for name in ("image", "rotations", "boxes")
+        )
+        visible = np.where(np.arange(count) == 0, 0.3, 1.0)  # the first is hidden
+        return heads.Crops(images.reshape(count, SIZE, SIZE, 3), rotations, boxes, visible)
+
+    monkeypatch.setattr(heads, "scene", scene, raising=False)
+    monkeypatch.setattr(heads, "crops", crops)
+    return asked
+
+
+def test_all_tables_come_out(balls):
+    told = headpose.run(count=10, seed=3, networks=guessing(), fitting=20)
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert told["crops"]["heads"] == told["crops of another domain"]["heads"] == 9
+    assert (told["pictures"]["pictures"], told["pictures"]["heads"]) == (5, 20)
+    assert list(told["crops"]["rows"]) == ["frontal", "mean pose", "landmarks + PnP", "SemiUHPE"]
+    crops = told["crops"]["rows"]
+    assert crops["SemiUHPE"]["turned"] == pytest.approx(headpose._TURN)
+    assert crops["landmarks + PnP"]["turned"] != crops["frontal"]["turned"]
+    assert "calibration" in crops["SemiUHPE"]
+    assert "calibration" not in crops["frontal"]
+    assert crops["SemiUHPE"]["all"] == crops["frontal"]["all"]
+    # The opponent learns from training people of another seed, all others are held out.
+    assert balls[:20] == [("scene", 4, False, "usual")] * 20
+    assert set(balls[20:]) == {("crops", 3, True, "usual"), ("crops", 3, True, "shifted"), ("scene", 3, True, "usual")}
+    text = headpose.show(told)
+    assert text.count("| landmarks + PnP |") == 3
+    assert "20 heads in pictures; degrees." in text
+    assert "average precision at IoU 0.5 at least 0.85: no" in text
+
+
 def test_goals_are_reached_or_not():
     def result(front: float, side: float, back: float | None, precision: float) -> dict:
         medians = zip(("front", "side", "back"), (front, side, back), strict=True)
@@ -157,14 +204,14 @@ def test_goals_are_reached_or_not():
 @pytest.fixture
 def folder(tmp_path) -> Path:
     Image.fromarray(np.zeros((100, 200, 3), np.uint8)).save(tmp_path / "a.png")
-    heads = [
+    marked = [
         {"box": [10, 10, 50, 50], "yaw": 30, "pitch": 0},
         {"box": [60, 10, 100, 50], "yaw": -90, "pitch": 20, "roll": 5},
         {"box": [110, 10, 150, 50], "yaw": 180, "pitch": -10},
         {"box": [150, 50, 190, 90]},
         {"box": [400, 10, 440, 50], "yaw": 0, "pitch": 0},
     ]
-    value = {"pictures": {"a.png": heads, "b.png": [heads[0]]}}
+    value = {"pictures": {"a.png": marked, "b.png": [marked[0]]}}
     (tmp_path / "heads.json").write_text(json.dumps(value))
     return tmp_path
 
@@ -196,7 +243,9 @@ def test_photographs(folder):
     detection = told["detection"]
     assert (detection["heads"], detection["recall"], detection["false_boxes"]) == (4, 0.5, 1)
     assert told["turned"] == photographs._TURN  # who always says the same misses the whole turn
-    assert [goal["reached"] for goal in told["goals"]] == [False, False]
+    assert told["rows"][photographs.GIVEN]["turned faces"]["heads"] == 2
+    assert not any(goal["reached"] for goal in told["goals"])  # the estimator is who says frontal itself
+    assert len(told["goals"]) == 3
     warnings = [event["text"] for event in events if event["event"] == "message"]
     assert warnings == [
         "left out 1 pictures that are not there: b.png", "left out 1 heads outside their picture: head 5 of a.png",
@@ -256,3 +305,46 @@ def test_pictures_turn_clockwise():
     down, right = np.nonzero(found[..., 0] > 128)
     assert abs(down.mean() - 20) < 1.1
     assert abs(right.mean() - 34) < 1.1
+
+
+# --- speed ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_ours_and_plain_modules_agree_and_are_timed():
+    """The peers have the published sizes, so the picture is small."""
+    pytest.importorskip("torch")
+    told = speed.run(rounds=1, threads=(1,), frames=0, side=64)
+    assert json.loads(json.dumps(told)) == told
+    for label in ("DirectMHP m6", "SemiUHPE ResNet-50"):
+        assert told[label]["largest_difference"] < speed.TOLERANCE
+        row = told[label]["threads_1"]
+        assert row["ratio"] == pytest.approx(row["plain_ms"] / row["ours_ms"], rel=0.2)
+    assert len(speed.show(told).splitlines()) == 4
+
+
+def test_answers_that_differ_are_not_timed():
+    torch = pytest.importorskip("torch")
+    pair = speed.Pair(
+        lambda: np.zeros(3), lambda _: lambda: np.array([0, 0, 0.1]), lambda a, b: float(np.abs(a - b).max()), {}
+    )
+    with pytest.raises(HyoidError, match=r"net: the two differ by 0.1; expected at most 0.001"):
+        speed.side_by_side(pair, 1, (1,), "net")
+    assert torch.get_num_threads() >= 1
+
+
+def test_peers_have_the_published_parameters():
+    pytest.importorskip("torch")
+    import _directmhp_peer
+    import _semiuhpe_peer
+    from hyoid.systems.directmhp.config import SIZES
+    from hyoid.systems.directmhp.config import shapes_of as of_detector
+    from hyoid.systems.semiuhpe.config import Config
+    from hyoid.systems.semiuhpe.plans import shapes_of as of_estimator
+
+    shapes_of = {
+        _directmhp_peer.Network(): of_detector(SIZES["m6"]), _semiuhpe_peer.Network(): of_estimator(Config("resnet50")),
+    }  # fmt: skip
+    for peer, shapes in shapes_of.items():
+        own = {name: tuple(value.shape) for name, value in peer.state_dict().items()}
+        assert {name: shape for name, shape in own.items() if not name.endswith("num_batches_tracked")} == dict(shapes)

@@ -79,9 +79,14 @@ def _furniture(random: np.random.Generator, draw: ImageDraw.ImageDraw, width: in
     w, h = random.uniform(0.08, 0.6, 2) * (width, height)
     kind = random.integers(5)
     if kind == 0:  # a window or a picture
-        draw.rectangle((x, y, x + w, y + h), fill=_colour(random), outline=_colour(random), width=max(1, int(0.02 * width)))
+        draw.rectangle(
+            (x, y, x + w, y + h), fill=_colour(random), outline=_colour(random), width=max(1, int(0.02 * width))
+        )
         bright = tuple(int(v) for v in random.uniform(180, 255, 3))
-        draw.rectangle((x + 0.1 * w, y + 0.1 * h, x + 0.9 * w, y + 0.9 * h), fill=bright if random.random() < 0.5 else _colour(random))
+        draw.rectangle(
+            (x + 0.1 * w, y + 0.1 * h, x + 0.9 * w, y + 0.9 * h),
+            fill=bright if random.random() < 0.5 else _colour(random),
+        )
         draw.line((x + w / 2, y, x + w / 2, y + h), fill=_colour(random), width=max(1, int(0.012 * width)))
     elif kind == 1:  # a shelf with books
         draw.rectangle((x, y, x + w, y + h), fill=_colour(random))
@@ -89,7 +94,9 @@ def _furniture(random: np.random.Generator, draw: ImageDraw.ImageDraw, width: in
             at = x
             while at < x + w:
                 book = random.uniform(0.01, 0.04) * width
-                draw.rectangle((at, row + random.uniform(0, 0.05) * h, at + book, row + 0.22 * h), fill=_colour(random, 0.2))
+                draw.rectangle(
+                    (at, row + random.uniform(0, 0.05) * h, at + book, row + 0.22 * h), fill=_colour(random, 0.2)
+                )
                 at += book
     elif kind == 2:  # a lamp
         r = random.uniform(0.02, 0.09) * width
@@ -127,7 +134,9 @@ def _clutter(random: np.random.Generator, width: int, height: int) -> Image.Imag
 def _foliage(random: np.random.Generator, width: int, height: int) -> Image.Image:
     base = np.array([0.25, 0.42, 0.12]) * random.uniform(0.3, 1.5) + random.normal(0, 0.05, 3)
     share = _noise(random, width, height, random.uniform(5, 25), 5) ** 1.6
-    dark, light = (tuple(int(v) for v in np.clip(255 * base * gain, 0, 255)) for gain in (0.25, random.uniform(1.2, 2.4)))
+    dark, light = (
+        tuple(int(v) for v in np.clip(255 * base * gain, 0, 255)) for gain in (0.25, random.uniform(1.2, 2.4))
+    )
     return _blend(dark, light, share)
 
 

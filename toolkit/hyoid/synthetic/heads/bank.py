@@ -18,7 +18,7 @@ from hyoid.characters import arkit
 from hyoid.characters.character import Character
 from hyoid.geometry import skinning
 
-IDENTITIES = 400
+IDENTITIES = 300
 """Identities for training; as many others are held out."""
 ROWS, COLUMNS = 40, 64
 """The grid of directions on which the skull is measured: polar angle from the crown, angle about the vertical."""
@@ -66,11 +66,13 @@ class Identity:
     """One person at rest: vertices (V, 3) of the layout, joints (J, 3), the skull's radii and where features are.
 
     Attributes:
+        loose: (V, 3) the vertices with small forms of the body smoothed away, as cloth does.
         centre: (3,) of the skull. skull, outer: (ROWS, COLUMNS) metres from there to the scalp, and to the outermost
             skin (ears). size: metres from chin to crown. old, female: 0 to 1. child: true below about twelve.
     """
 
     vertices: np.ndarray
+    loose: np.ndarray
     joints: np.ndarray
     centre: np.ndarray
     skull: np.ndarray
@@ -128,7 +130,9 @@ def layout(full: bool) -> Layout:
         (np.ones(3 * count, np.float32), (triangles.ravel(), np.repeat(np.arange(count), 3))), (len(rows), count)
     )
     weights = skinning.weight_matrix(human.weight_joints, human.weights, len(names))[rows]
-    head = np.asarray(weights[:, [i for i, n in enumerate(names) if n in _HEAD or n.startswith("tongue")]].sum(1)).ravel()
+    head = np.asarray(
+        weights[:, [i for i, n in enumerate(names) if n in _HEAD or n.startswith("tongue")]].sum(1)
+    ).ravel()
     place = np.full(len(human.vertices), -1)
     place[rows] = np.arange(len(rows))
     rest = human.vertices[rows]
@@ -187,23 +191,50 @@ def identity(number: int, held_out: bool, full: bool) -> Identity:
     centre = np.array([0.0, marks["nasion"][1] + 0.005, 0.5 * (upper[:, 2].min() + upper[:, 2].max())])
     skull, outer = _radii(scalp - centre)
     return Identity(
-        vertices, human.heads.astype(np.float64), centre, skull, outer, float(marks["crown"][1] - marks["menton"][1]),
+        vertices, _smoothed(vertices, full), human.heads.astype(np.float64), centre, skull, outer, float(marks["crown"][1] - marks["menton"][1]),
         float(np.clip((settings["age"] - 0.68) * 3.2, 0, 1)), settings["gender"], settings["age"] < 0.38, settings,
     )  # fmt: skip
+
+
+@cache
+def _means(full: bool) -> sparse.csr_matrix:
+    """The mean of each vertex's neighbours."""
+    shared = layout(full)
+    a, b, c = shared.triangles.T
+    first, second = np.concatenate([a, b, c, b, c, a]), np.concatenate([b, c, a, a, b, c])
+    count = len(shared.rows)
+    near = sparse.csr_matrix((np.ones(len(first), np.float32), (first, second)), (count, count))
+    near.data[:] = 1
+    return sparse.diags(1 / np.asarray(near.sum(1)).ravel().clip(1), dtype=np.float32) @ near
+
+
+def _smoothed(vertices: np.ndarray, full: bool) -> np.ndarray:
+    means, result = _means(full), vertices
+    for _ in range(14):
+        result = 0.4 * result + 0.6 * (means @ result)
+        result = 1.28 * result - 0.28 * (means @ result)  # so that limbs do not shrink
+    return result.astype(np.float32)
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(characters.settings_of("human"))
 
 
 def _settings(random: np.random.Generator) -> dict[str, float]:
     """A random identity: a mixture of peoples, any age from six, and many small changes of the face."""
     main = random.dirichlet([0.35, 0.35, 0.35])
     settings = dict(zip(("african", "asian", "caucasian"), main.tolist(), strict=True))
-    gender = random.random()
-    settings["gender"] = float(np.clip(random.normal(0.08 if gender < 0.5 else 0.92, 0.1), 0, 1))
+    # Values at the anchors of an axis spare half of the targets each.
+    gender = float(random.random() < 0.5)
+    settings["gender"] = gender if random.random() < 0.75 else float(random.uniform(0.1, 0.9))
     young = random.random() < 0.12
     settings["age"] = float(random.uniform(0.15, 0.5) if young else np.clip(random.normal(0.72, 0.13), 0.5, 1.0))
     settings["weight"] = float(np.clip(random.normal(0.5, 0.22), 0, 1))
-    settings["muscle"] = float(np.clip(random.normal(0.5, 0.18), 0, 1))
+    settings["muscle"] = float(random.choice([0.0, 0.5, 0.5, 1.0]))
     settings["height"] = float(np.clip(random.normal(0.5, 0.2), 0, 1))
-    for name in characters.settings_of("human"):
+    settings["proportions"] = float(random.integers(2))
+    for name in _names():
         stem = name.split("-")[1] if name[:2] in ("l-", "r-") else name.split("-")[0]
         if stem in _HEAD_SETTINGS:
             settings[name] = float(np.clip(random.normal(0, 0.22), -0.8, 0.8))

@@ -78,7 +78,9 @@ class Painter:
         GL.glDrawBuffers(2, [GL.GL_COLOR_ATTACHMENT0, GL.GL_COLOR_ATTACHMENT1])
         assert GL.glCheckFramebufferStatus(GL.GL_FRAMEBUFFER) == GL.GL_FRAMEBUFFER_COMPLETE
 
-    def draw(self, shown: list[Shown], focal: float, centre: tuple[float, float], lights: Lights, depth: bool = False) -> Drawn:
+    def draw(
+        self, shown: list[Shown], focal: float, centre: tuple[float, float], lights: Lights, depth: bool = False
+    ) -> Drawn:
         """Draw figures, nearest last or first alike; focal length and principal point in pixels."""
         gl.context().make_current()
         from OpenGL import GL
@@ -155,7 +157,9 @@ class Painter:
             GL.glReadPixels(0, 0, shape[1], shape[0], GL.GL_RGBA, GL.GL_UNSIGNED_BYTE, pixels)
             planes.append(pixels[::-1])
         halves = planes[0].astype(np.uint16)
-        small = (halves[::2, ::2] + halves[1::2, ::2] + halves[::2, 1::2] + halves[1::2, 1::2]).astype(np.float32) / 1020
+        small = (halves[::2, ::2] + halves[1::2, ::2] + halves[::2, 1::2] + halves[1::2, 1::2]).astype(
+            np.float32
+        ) / 1020
         far = None
         if depth:
             raw = np.empty(shape, np.float32)
@@ -203,7 +207,9 @@ class _Tools:
         GL.glBindVertexArray(self._array)
         GL.glBindBuffer(GL.GL_ARRAY_BUFFER, self._vertices)
         GL.glBufferData(GL.GL_ARRAY_BUFFER, vertices.nbytes, np.ascontiguousarray(vertices), GL.GL_STREAM_DRAW)
-        GL.glBufferData(GL.GL_ELEMENT_ARRAY_BUFFER, triangles.nbytes, np.ascontiguousarray(triangles), GL.GL_STREAM_DRAW)
+        GL.glBufferData(
+            GL.GL_ELEMENT_ARRAY_BUFFER, triangles.nbytes, np.ascontiguousarray(triangles), GL.GL_STREAM_DRAW
+        )
 
     def draw(self, first: int, count: int) -> None:
         from OpenGL import GL
@@ -242,7 +248,9 @@ def _textures() -> list[int]:
     folder = data_folder("rigs") / "human" / "textures"
     skin = np.asarray(Image.open(folder / "skin_colour.jpg").convert("RGB").resize((1024, 1024), Image.Resampling.BOX))
     eye = np.asarray(Image.open(folder / "eye_colour.jpg").convert("RGBA").resize((256, 256), Image.Resampling.BOX))
-    brow, lash = (np.asarray(Image.open(folder / name).convert("RGBA")) for name in ("brow_colour.png", "lashes_colour.png"))
+    brow, lash = (
+        np.asarray(Image.open(folder / name).convert("RGBA")) for name in ("brow_colour.png", "lashes_colour.png")
+    )
     return [gl.picture_texture(np.ascontiguousarray(p), srgb=True) for p in (without_hair(skin), eye, brow, lash)]
 
 
@@ -256,5 +264,7 @@ def without_hair(skin: np.ndarray) -> np.ndarray:
     hair = np.maximum(hair, ndimage.gaussian_filter(hair, 1.5))
     near = np.clip(2.5 * ndimage.gaussian_filter(ndimage.maximum_filter(hair, 9), 3), 0, 1)
     share = np.maximum(near, np.clip(2 * hair, 0, 1))[..., None]
-    colour = values + share * (np.array([226.0, 182, 157]) + 0.1 * (values[..., :1] - 200) * (1 - hair[..., None]) - values)
+    colour = values + share * (
+        np.array([226.0, 182, 157]) + 0.1 * (values[..., :1] - 200) * (1 - hair[..., None]) - values
+    )
     return np.concatenate([colour, 255 * hair[..., None]], -1).clip(0, 255).astype(np.uint8)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from scipy import sparse
 
 from hyoid.synthetic.heads import bank, pose, wear
 from hyoid.synthetic.heads.shells import CLOTH, HAIR, Piece
@@ -54,21 +55,24 @@ def normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return (total / np.linalg.norm(total, axis=1, keepdims=True).clip(1e-12)).astype(np.float32)
 
 
-def figure(look: Look, joints: dict[str, np.ndarray], root: np.ndarray, curves: dict[str, float], full: bool = False) -> Figure:
+def figure(
+    look: Look, joints: dict[str, np.ndarray], root: np.ndarray, curves: dict[str, float], full: bool = False
+) -> Figure:
     """A person with local joint rotations by name, a rotation (4,) of the whole, and curve weights."""
     shared, person = bank.layout(full), bank.identity(look.identity, look.held_out, full)
     rest = person.vertices.copy()
     for name, weight in curves.items():
         rows, offsets = shared.shapes[name]
         rest[rows] += np.float32(weight) * offsets
-    under, neckline = _garment(full, look.garment)
+    under, neckline = _garment(full, look.garment, look.sleeves or look.garment == 3)
     world, skin = pose.transforms(person, joints, root)
     regions = wear.regions(full)
-    rest_normals = _mesh_normals(rest, shared)
-    puff = 0.003 + 0.004 * (look.garment == 3)
-    rest = rest + (np.clip(neckline / 0.02, 0, 1) * under * puff)[:, None].astype(np.float32) * rest_normals
-    posed = _skinned(rest, shared.weights, skin)
-    turned = _mesh_normals(posed, shared)
+    rest_normals = mesh_normals(rest, shared)
+    cloth = (np.clip(neckline / 0.03, 0, 1) * under)[:, None].astype(np.float32)
+    puff = 0.004 + (0.012 if look.garment == 3 else 0.006) * np.clip(neckline / 0.12, 0, 1)[:, None]
+    rest = rest + cloth * (person.loose - person.vertices + puff.astype(np.float32) * rest_normals)
+    posed = skinned(rest, shared.weights, skin)
+    turned = mesh_normals(posed, shared)
     names = bank.joint_names()
     parts = [_body(look, shared, posed, turned, neckline, regions)]
     body, small = _drawn(shared, curves)
@@ -92,7 +96,10 @@ def figure(look: Look, joints: dict[str, np.ndarray], root: np.ndarray, curves: 
     head = world[names.index("oc1"), :3, :3]
     box = posed[shared.box]
     bounds = np.concatenate([box, *close])
-    near, out = np.concatenate([box[::5], *(c[::4] for c in close)]), np.concatenate([turned[shared.box[::5]], *(c[::4] for c in close_out)])
+    near, out = (
+        np.concatenate([box[::5], *(c[::4] for c in close)]),
+        np.concatenate([turned[shared.box[::5]], *(c[::4] for c in close_out)]),
+    )
     marks = _landmarks(shared, posed, world[:, :3, 3])
     middle = head_skin[:, :3] @ (person.centre - [0, 0.18 * person.size, 0]) + head_skin[:, 3]
     runs = _runs(kinds, [len(rows) for rows in triangles])
@@ -100,12 +107,14 @@ def figure(look: Look, joints: dict[str, np.ndarray], root: np.ndarray, curves: 
                   world[:, :3, 3], look, person.size)  # fmt: skip
 
 
-def _skinned(rest: np.ndarray, weights, skin: np.ndarray) -> np.ndarray:
+def skinned(rest: np.ndarray, weights: sparse.csr_matrix, skin: np.ndarray) -> np.ndarray:
+    """Posed vertices (V, 3) of rest ones, weights (V, J) and transforms (J, 3, 4)."""
     mixed = (weights @ skin.reshape(len(skin), 12).astype(np.float32)).reshape(-1, 3, 4)
     return np.einsum("vij,vj->vi", mixed[:, :, :3], rest) + mixed[:, :, 3]
 
 
-def _mesh_normals(points: np.ndarray, shared: bank.Layout) -> np.ndarray:
+def mesh_normals(points: np.ndarray, shared: bank.Layout) -> np.ndarray:
+    """Unit normals (V, 3) of the vertices of a layout."""
     a, b, c = (points[shared.triangles[:, corner]] for corner in range(3))
     u, v = b - a, c - a
     faces = np.stack([u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1], u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2],
@@ -121,7 +130,9 @@ def _rigid(piece: Piece, head: np.ndarray, trunk: np.ndarray) -> np.ndarray:
     return on_head + piece.trunk[:, None] * (piece.points @ trunk[:, :3].T + trunk[:, 3] - on_head)
 
 
-def _body(look: Look, shared: bank.Layout, posed: np.ndarray, turned: np.ndarray, neckline: np.ndarray, regions: dict) -> np.ndarray:
+def _body(
+    look: Look, shared: bank.Layout, posed: np.ndarray, turned: np.ndarray, neckline: np.ndarray, regions: dict
+) -> np.ndarray:
     source = shared.source
     result = np.empty((len(source), WIDTH), np.float32)
     beard = regions[("beard", "moustache", "goatee")[look.beard_kind]] * max(look.stubble, 0.9 * (look.beard > 0))
@@ -192,7 +203,11 @@ def _grown(look: Look, shared: bank.Layout, rest: np.ndarray, out: np.ndarray, r
     if look.mask:
         share = regions["mask"]
         lifted = rest + 0.007 * out * share[:, None]
-        colour = look.cloth[1] if random.random() < 0.4 else np.array([[0.35, 0.55, 0.7], [0.8, 0.82, 0.84], [0.02, 0.02, 0.02]])[random.integers(3)]
+        colour = (
+            look.cloth[1]
+            if random.random() < 0.4
+            else np.array([[0.35, 0.55, 0.7], [0.8, 0.82, 0.84], [0.02, 0.02, 0.02]])[random.integers(3)]
+        )
         found.append(_lifted(shared, lifted, share, colour, CLOTH, 0.0, 0.5))
     return found
 
@@ -207,7 +222,13 @@ def _lifted(shared: bank.Layout, points: np.ndarray, share: np.ndarray, colour: 
 
 
 @cache
-def _garment(full: bool, kind: int) -> tuple[np.ndarray, np.ndarray]:
+def _wrist() -> float:
+    human = bank.template()
+    return float(human.heads[human.joint("wrist.L"), 0])
+
+
+@cache
+def _garment(full: bool, kind: int, sleeves: bool) -> tuple[np.ndarray, np.ndarray]:
     """For the rows of a layout: share that cloth may lift, and how far (metres) a row is under the neckline."""
     shared = bank.layout(full)
     x, y, z = shared.template.T
@@ -224,8 +245,8 @@ def _garment(full: bool, kind: int) -> tuple[np.ndarray, np.ndarray]:
         wedge = np.abs(x) - (y - (1.548 - depth)) * 0.55
         below = np.where((z > 0.04) & (y < 1.60), np.minimum(below, wedge), below)
     below = np.where(shared.head > 0.6, -0.05, below)
-    hands = np.abs(x) > 0.62
-    below = np.where(hands, np.minimum(below, 0.62 - np.abs(x)), below)
+    end = _wrist() if sleeves else 0.33
+    below = np.minimum(below, end - np.abs(x))
     return skin.astype(float), np.where(skin, below, -1.0).astype(np.float32)
 
 

@@ -18,7 +18,9 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 def lights(random: np.random.Generator, up: np.ndarray, settings: Settings) -> Lights:
     """Random lights around a head: soft rooms, suns, one-sided lamps, light from behind, low and high keys."""
-    kind = random.choice(5, p=[0.34, 0.26, 0.16, 0.14, 0.10] if settings.domain == "usual" else [0.1, 0.1, 0.3, 0.25, 0.25])
+    kind = random.choice(
+        5, p=[0.46, 0.22, 0.13, 0.12, 0.07] if settings.domain == "usual" else [0.1, 0.1, 0.3, 0.25, 0.25]
+    )
     directions = random.standard_normal((3, 3))
     directions[:, 2] = np.abs(directions[:, 2]) * 0.8
     directions += 0.9 * up
@@ -33,7 +35,11 @@ def lights(random: np.random.Generator, up: np.ndarray, settings: Settings) -> L
         colours[0] = np.array([1.0, 0.95, 0.86]) * random.uniform(1.4, 2.8)
         sky = np.array([0.85, 0.95, 1.1]) * random.uniform(0.2, 0.6)
     elif kind == 2:  # one side
-        directions[0] = [random.choice([-1.0, 1.0]) * random.uniform(0.7, 1.5), random.uniform(-0.2, 0.8), random.uniform(-0.5, 0.5)]
+        directions[0] = [
+            random.choice([-1.0, 1.0]) * random.uniform(0.7, 1.5),
+            random.uniform(-0.2, 0.8),
+            random.uniform(-0.5, 0.5),
+        ]
         colours[0] = _tint(random, 0.1) * random.uniform(1.2, 2.6)
         sky, ground = sky * random.uniform(0.1, 0.5), ground * random.uniform(0.1, 0.5)
     elif kind == 3:  # from behind
@@ -145,7 +151,9 @@ def _optics(random: np.random.Generator, image: np.ndarray, head: float, shifted
         share = min(target / head, 1.0)
         pixels = Image.fromarray((255 * image + 0.5).astype(np.uint8))
         small = pixels.resize((max(8, int(width * share)), max(8, int(height * share))), Image.Resampling.BOX)
-        way = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.NEAREST)[random.choice(3, p=[0.45, 0.45, 0.1])]
+        way = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.NEAREST)[
+            random.choice(3, p=[0.45, 0.45, 0.1])
+        ]
         image = np.asarray(small.resize((width, height), way), np.float32) / 255
     if random.random() < 0.35:
         radius = float(random.exponential(0.008 if not shifted else 0.014) * head)

@@ -96,8 +96,9 @@ class Scene:
         visible: (n,) float32 share of the near side of the head that is in the picture and that nothing hides.
         landmarks: (n, K, 2) float32 pixels; landmark_points: (n, K, 3) metres, camera axes; landmark_names: (K,).
         joints: (n, J, 3) float32 metres, camera axes; joint_names: (J,).
-        depth: (H, W) float32 metres along the axis of the camera, infinite where nothing is.
-        mask: (H, W) int16 number of the person, -1 for none.
+        depth: (H, W) float32 metres along the axis of the camera, infinite where nothing is, 0 where
+            something flat in front hides it.
+        mask: (H, W) int16 row of the person, -1 for none.
     """
 
     image: np.ndarray

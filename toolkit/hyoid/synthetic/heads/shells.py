@@ -133,7 +133,9 @@ def _hang(person: bank.Identity, shell: Shell, points: np.ndarray, hangs: np.nda
     out = flat / np.linalg.norm(flat, axis=-1, keepdims=True).clip(1e-6)
     ease = steps**1.3
     inward = -0.10 * np.sin(np.pi * np.minimum(steps * 1.2, 1)) * np.linalg.norm(flat, axis=-1)[None, :, None]
-    more = end + np.where(hangs[None, :, None], out * (shell.flare * ease * steps + inward) - length * steps * [0, 1, 0], 0.0)
+    more = end + np.where(
+        hangs[None, :, None], out * (shell.flare * ease * steps + inward) - length * steps * [0, 1, 0], 0.0
+    )
     down = (person.centre[1] - 0.45 * person.size - more[..., 1]) / 0.12
     lower = np.where(hangs[None], np.clip(down, 0, 1), 0)
     rim = np.clip((1 - steps[..., 0]) * 5, 0, 1) * hangs
@@ -197,6 +199,8 @@ def tube(path: np.ndarray, radii: np.ndarray, flatten: float = 1.0, sides: int =
 
 def ball(centre: np.ndarray, radii: np.ndarray | float, rows: int = 10, columns: int = 16) -> np.ndarray:
     """A grid (rows, columns + 1, 3) of an ellipsoid."""
-    polar, about = np.meshgrid(np.linspace(0.01, np.pi - 0.01, rows), np.linspace(0, 2 * np.pi, columns + 1), indexing="ij")
+    polar, about = np.meshgrid(
+        np.linspace(0.01, np.pi - 0.01, rows), np.linspace(0, 2 * np.pi, columns + 1), indexing="ij"
+    )
     unit = np.stack([np.sin(polar) * np.sin(about), np.cos(polar), np.sin(polar) * np.cos(about)], -1)
     return centre + unit * radii

@@ -138,7 +138,7 @@ class Stream:
 
 def drawn(seed: int, first: int, count: int, settings: Settings) -> Crops:
     """:func:`hyoid.synthetic.heads.crops`, as other processes call it."""
-    from hyoid.synthetic.heads.crops import crops
+    from hyoid.synthetic.heads.head_crops import crops
 
     return crops(seed, first, count, settings=settings)
 

@@ -40,7 +40,7 @@ class Look:
         beard: length 0 to 1; stubble: darkness 0 to 1; moustache alone: ``beard_kind`` 1, goatee 2, full 0.
         hat: one of :data:`HATS` or None. glasses: 0 none, 1 clear, 2 dark. mask, headphones: whether worn.
         garment: neckline kind 0 crew, 1 V, 2 turtleneck, 3 suit, 4 wide, 5 collar. cloth: (3, 3) colours of the garment,
-        its pattern and the shirt below. pattern: 0 plain, 1 stripes, 2 checks, 3 dots, 4 blotches. scarf, collar.
+        its pattern and the shirt below. pattern: 0 plain, 1 stripes, 2 checks, 3 dots, 4 blotches. sleeves: whether they are long.
     """
 
     identity: int
@@ -69,6 +69,7 @@ class Look:
     pattern_size: float
     scarf: bool
     gloss: float
+    sleeves: bool
 
 
 def style_number(random: np.random.Generator, held_out: bool) -> int:
@@ -79,8 +80,13 @@ def style_number(random: np.random.Generator, held_out: bool) -> int:
 def cloth_colour(random: np.random.Generator) -> np.ndarray:
     """A linear colour of cloth: near one of a few, sometimes any."""
     if random.random() < 0.2:
-        return random.uniform(0.02, 0.7, 3)
-    return np.clip(_CLOTH[random.integers(len(_CLOTH))] * np.exp(random.normal(0, 0.25, 3)), 0.008, 0.85)
+        return _calmer(random.uniform(0.02, 0.7, 3), random.uniform(0, 0.7))
+    return _calmer(_CLOTH[random.integers(len(_CLOTH))] * np.exp(random.normal(0, 0.25, 3)), random.uniform(0, 0.5))
+
+
+def _calmer(colour: np.ndarray, share: float) -> np.ndarray:
+    """A colour moved towards its grey."""
+    return np.clip(colour + share * (colour.mean() - colour), 0.008, 0.85)
 
 
 def look(random: np.random.Generator, settings: Settings) -> Look:
@@ -98,12 +104,16 @@ def look(random: np.random.Generator, settings: Settings) -> Look:
     skin = _skin(random, person)
     male = person.female < 0.5 and not person.child
     beard = float(random.beta(1.2, 2.5)) if male and random.random() < 0.38 else 0.0
-    hat = str(random.choice(HATS, p=[0.27, 0.23, 0.13, 0.12, 0.11, 0.08, 0.06])) if random.random() < (0.3 if shifted else 0.2) else None
+    hat = (
+        str(random.choice(HATS, p=[0.27, 0.23, 0.13, 0.12, 0.11, 0.08, 0.06]))
+        if random.random() < (0.3 if shifted else 0.2)
+        else None
+    )
     glasses = random.random()
     cover = random.random()
     return Look(
         identity=number, held_out=held, hair=hair, hair_seed=style_number(random, held), hair_colour=colour,
-        cover=float(cover if hair in ("bald", "crew", "receding") else 1.0) * (0.0 if hair == "bald" and cover < 0.5 else 1.0),
+        cover={"bald": float(cover > 0.6) * 0.8, "receding": 0.15 * cover, "crew": 0.5 + 0.5 * cover}.get(hair, 1.0),
         skin=skin, blotches=float(random.uniform(0, 1)),
         lips=np.array([1.0, 1.0, 1.0]) if random.random() < 0.7 else np.array([0.9, 0.35, 0.4]) * random.uniform(0.5, 1.1),
         iris=_iris(random, person), beard=beard, beard_kind=int(random.choice(3, p=[0.55, 0.2, 0.25])),
@@ -113,17 +123,19 @@ def look(random: np.random.Generator, settings: Settings) -> Look:
         mask=bool(random.random() < 0.045), headphones=bool(hat in (None, "beanie") and random.random() < 0.05),
         garment=int(random.choice(6, p=[0.3, 0.14, 0.1, 0.2, 0.1, 0.16])), cloth=np.stack([cloth_colour(random) for _ in range(3)]),
         pattern=int(random.choice(5, p=[0.55, 0.13, 0.12, 0.06, 0.14])), pattern_size=float(random.uniform(0.6, 2.0)),
-        scarf=bool(random.random() < 0.07), gloss=float(random.uniform(0.05, 0.6)),
+        scarf=bool(random.random() < 0.07), gloss=float(random.uniform(0.05, 0.6)), sleeves=bool(random.random() < 0.6),
     )  # fmt: skip
 
 
 def _hair_colour(random: np.random.Generator, person: bank.Identity) -> np.ndarray:
     african, asian, caucasian = (person.settings[name] for name in ("african", "asian", "caucasian"))
-    odds = np.array([4, 4, 3, 2, 2, 2, 2, 0.7, 0.7]) * caucasian + np.array([6, 4, 2, 0.5, 0.1, 0.1, 0.2, 0.1, 0.1]) * (african + asian)
+    odds = np.array([4, 4, 3, 2, 2, 2, 2, 0.7, 0.7]) * caucasian + np.array([6, 4, 2, 0.5, 0.1, 0.1, 0.2, 0.1, 0.1]) * (
+        african + asian
+    )
     colour = _HAIR_COLOURS[random.choice(9, p=odds / odds.sum())] * np.exp(random.normal(0, 0.2))
     if person.old > random.uniform(0.1, 0.9):
         colour = colour + (_GREYS[random.integers(3)] - colour) * random.uniform(0.5, 1)
-    if random.random() < 0.05 and not person.child:
+    if random.random() < 0.03 and not person.child:
         colour = random.uniform(0.03, 0.6, 3)
     return colour
 
@@ -138,4 +150,6 @@ def _skin(random: np.random.Generator, person: bank.Identity) -> np.ndarray:
 def _iris(random: np.random.Generator, person: bank.Identity) -> np.ndarray:
     if person.settings["caucasian"] < 0.5 or random.random() < 0.4:
         return np.array([0.45, 0.25, 0.13]) * random.uniform(0.25, 0.9)
-    return np.array([[0.35, 0.5, 0.7], [0.4, 0.5, 0.3], [0.5, 0.55, 0.6]][random.integers(3)]) * random.uniform(0.5, 1.1)
+    return np.array([[0.35, 0.5, 0.7], [0.4, 0.5, 0.3], [0.5, 0.55, 0.6]][random.integers(3)]) * random.uniform(
+        0.5, 1.1
+    )

@@ -94,7 +94,9 @@ def _shell(kind: str, line: np.ndarray, random: np.random.Generator) -> tuple[Sh
     return Shell(line, (0.018, 0.015, 0.010, 0.012), 12, bumps=0.3, bump_size=5), ""
 
 
-def _tied(kind: str, person: bank.Identity, colour: np.ndarray, curls: float, random: np.random.Generator) -> list[Piece]:
+def _tied(
+    kind: str, person: bank.Identity, colour: np.ndarray, curls: float, random: np.random.Generator
+) -> list[Piece]:
     """A bun, a ponytail or two braids."""
     if not kind:
         return []
@@ -135,7 +137,9 @@ def _hat(look: Look, person: bank.Identity) -> list[Piece]:
     if kind == "beanie":
         rim += np.array([0, 0, 3, 8, 10, 10, 8, 4, 4])
         tall = random.uniform(0.014, 0.06)
-        shell = Shell(rim, (tall, 0.016, 0.017, 0.018), 1, over_ears=bool(random.random() < 0.6), bumps=0.08, bump_size=3)
+        shell = Shell(
+            rim, (tall, 0.016, 0.017, 0.018), 1, over_ears=bool(random.random() < 0.6), bumps=0.08, bump_size=3
+        )
         found = [_shell_piece(shell, person, colour, CLOTH, max(pattern, 1.0), random)]
         if random.random() < 0.25:
             top = person.centre + [0, person.skull[0, 0] + tall + 0.01, 0]
@@ -199,7 +203,9 @@ def _brim(person: bank.Identity, rim: np.ndarray, lift: float, reach: float, hal
         about = about + np.pi
     polar = np.radians(shells.around(rim)(about) - 2)
     radius = shells._at(person.skull, polar, about % (2 * np.pi)) + lift
-    start = np.stack([np.sin(polar) * np.sin(about), np.cos(polar), np.sin(polar) * np.cos(about)], -1) * radius[:, None]
+    start = (
+        np.stack([np.sin(polar) * np.sin(about), np.cos(polar), np.sin(polar) * np.cos(about)], -1) * radius[:, None]
+    )
     start += person.centre
     out = np.stack([np.sin(about), 0 * about, np.cos(about)], -1)
     if not full:
@@ -248,7 +254,11 @@ def _glasses(look: Look, person: bank.Identity) -> list[Piece]:
         side = np.sign(eye[0])
         ear = np.array([side * float(person.outer[20:26].max() * 0.86), eye[1] - 0.006, person.centre[2] - 0.01])
         hinge = middle + [side * wide, 0.3 * high, -0.012]
-        path = hinge + (ear - hinge) * np.linspace(0, 1, 6)[:, None] + np.array([side * 0.006, 0, 0]) * np.sin(np.linspace(0, np.pi, 6))[:, None]
+        path = (
+            hinge
+            + (ear - hinge) * np.linspace(0, 1, 6)[:, None]
+            + np.array([side * 0.006, 0, 0]) * np.sin(np.linspace(0, np.pi, 6))[:, None]
+        )
         frames.append(sheet(tube(path, np.full(6, 1.2 * thick), sides=5), colour, HARD, close=False))
     bridge = np.linspace(left * [1.04, 1, 1] - [wide, 0, 0], right * [1.04, 1, 1] + [wide, 0, 0], 5)
     bridge[:, 2] = front
@@ -309,9 +319,16 @@ def regions(full: bool) -> dict[str, np.ndarray]:
     lips = np.hypot(x / 0.028, (y - 1.683) / 0.0105) < 1
     cheek = 1.702 + np.clip((0.145 - z) / 0.07, 0, 1) * 0.035 + 0.03 * np.clip((x - 0.062) / 0.012, 0, 1)
     rows = (1.612 + 0.03 * np.clip((0.09 - z) / 0.05, 0, 1), cheek)
-    beard = np.clip((rows[1] - y) / 0.012, 0, 1) * np.clip((y - rows[0]) / 0.014, 0, 1) * np.clip((z - 0.045) / 0.02, 0, 1)
+    beard = (
+        np.clip((rows[1] - y) / 0.012, 0, 1) * np.clip((y - rows[0]) / 0.014, 0, 1) * np.clip((z - 0.045) / 0.02, 0, 1)
+    )
     beard *= skin & ~lips & (shared.head > 0.3) & (x < 0.082)
     above = np.clip((0.036 - x) / 0.008, 0, 1) * (y > 1.682) * np.clip((1.704 - y) / 0.004, 0, 1) * (z > 0.14)
     low = np.clip((0.03 - x) / 0.01, 0, 1) * (y < 1.672)
     mask = skin & (y < 1.722 - 0.2 * np.clip(x - 0.02, 0, 1) * 0) & (y > 1.622) & (z > 0.075) & (x < 0.072)
-    return {"beard": beard, "moustache": beard * above, "goatee": beard * np.maximum(low, above), "mask": mask.astype(float)}
+    return {
+        "beard": beard,
+        "moustache": beard * above,
+        "goatee": beard * np.maximum(low, above),
+        "mask": mask.astype(float),
+    }

@@ -231,7 +231,7 @@ class Recipe:
         steps, rate, decay, average: see ``training.Schedule``. pictures: of a step.
         box, objectness, angle: factors of the published weights. angle is for a matrix, whose squared error is up to 8.
         augmentation: what is changed in pictures; None is nothing.
-        precision: of products, ``bfloat16`` or ``float32``.
+        precision: of products, ``bfloat16`` or ``float32``. kept_every: steps after which ``state`` is written.
     """
 
     steps: int = 6000
@@ -244,6 +244,7 @@ class Recipe:
     angle: float = 0.4
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     precision: str = "float32"
+    kept_every: int = 250
     seed: int = 0
 
 
@@ -264,7 +265,7 @@ def train(
     """
     begun = initial(config, recipe.seed) if start is None else dict(start.parameters)
     schedule = training.Schedule(
-        recipe.steps, recipe.rate, recipe.decay, average=recipe.average, clip=10.0, kept_every=500
+        recipe.steps, recipe.rate, recipe.decay, average=recipe.average, clip=10.0, kept_every=recipe.kept_every
     )
     anchors = torch.tensor(begun[f"{config.head}.anchors"], device=device)
 

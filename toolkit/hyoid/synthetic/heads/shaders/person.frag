@@ -86,6 +86,10 @@ void main() {
                 if (open < 0.0) base = abs(where_rest.x) < 0.016 ? cloth[1].xyz : cloth[2].xyz;
                 else if (open < 0.006) base *= 0.55;
             }
+            if (where_rest.y < 0.98 && abs(where_rest.x) < 0.42) {
+                base = (cloth[2].w > 0.5 ? cloth[0].xyz : 0.5 * cloth[2].xyz) * (0.85 + 0.3 * noise(where_rest * 160.0));
+                if (where_rest.y < 0.09) base = 0.25 * cloth[1].xyz;
+            }
             wrap = 0.05;
             shine = 0.03;
         }

@@ -10,7 +10,7 @@ import numpy as np
 from hyoid.errors import UsageError
 from hyoid.geometry import head_angles, rotations
 from hyoid.geometry.head_angles import FLIP
-from hyoid.synthetic.heads import bank, photograph, pose, styles
+from hyoid.synthetic.heads import hands, photograph, pose, styles
 from hyoid.synthetic.heads.backgrounds import background
 from hyoid.synthetic.heads.drawing import Drawn, Painter, Shown
 from hyoid.synthetic.heads.person import Figure, figure
@@ -40,7 +40,8 @@ def crops(seed: int, first: int, count: int, *, settings: Settings = _DEFAULTS) 
 
 
 @cache
-def _painter(width: int, height: int) -> Painter:
+def painter(width: int, height: int) -> Painter:
+    """What draws pictures of a size; one for each size and process."""
     return Painter(width, height)
 
 
@@ -58,8 +59,10 @@ def _crop(seed: int, number: int, settings: Settings) -> tuple[np.ndarray, np.nd
     shown = [placed]
     if random.random() < 0.2:
         shown.append(_neighbour(random, placed, settings))
+    if random.random() < 0.07:
+        shown.append(hands.hand(random, placed, 3))
     lit = photograph.lights(random, FLIP @ _upwards(placed), settings)
-    drawn = _painter(size, size).draw(shown, focal, centre, lit)
+    drawn = painter(size, size).draw(shown, focal, centre, lit)
     back = background(random, size, size, settings)
     image = drawn.colour + (1 - drawn.cover[..., None]) * back
     hidden = np.zeros((size, size), bool)
@@ -75,7 +78,9 @@ def _angles(random: np.random.Generator, settings: Settings) -> np.ndarray:
     """Pitch, yaw, roll in degrees; now and then far beyond what is usual."""
     wide = 2.2 if random.random() < 0.06 else 1.0
     pitch = float(np.clip(random.normal(0, settings.pitch * wide), -85, 85))
-    return np.array([pitch, random.uniform(-180, 180), float(np.clip(random.normal(0, settings.roll * wide), -110, 110))])
+    return np.array(
+        [pitch, random.uniform(-180, 180), float(np.clip(random.normal(0, settings.roll * wide), -110, 110))]
+    )
 
 
 def apparent_to_person(random: np.random.Generator, apparent: np.ndarray, look: styles.Look) -> Figure:
