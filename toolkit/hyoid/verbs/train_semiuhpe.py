@@ -24,7 +24,7 @@ SUFFIXES = (training.SUFFIX,)
 PRESETS: training.Presets = {
     "cpu": (
         {"backbone": "plain", "size": 64, "width": 1.0},
-        {"steps": 5000, "batch": 64, "rate": 2e-3, "precision": "bfloat16"},
+        {"steps": 8200, "batch": 64, "rate": 2e-3, "precision": "bfloat16"},
     ),
     "gpu": (
         {"backbone": "mobilenet", "size": 128, "width": 1.0},
@@ -33,20 +33,19 @@ PRESETS: training.Presets = {
 }
 """Sizes of the network, and of the training: ``steps`` are those of both stages."""
 SECOND: dict[str, dict[str, Any]] = {
-    "cpu": {"share": 0.12, "rate": 1e-4, "batch": 16, "ratio": 4, "threshold": None, "asked": 512},
+    "cpu": {"share": 0.15, "rate": 1e-4, "batch": 16, "ratio": 4, "threshold": None, "asked": 512},
     "gpu": {"share": 0.25, "rate": 1e-4, "batch": 64, "ratio": 4, "threshold": None, "asked": 2048},
 }
 """The stage with unlabelled crops: its share of the steps, and other numbers of its recipe."""
 CROPS: dict[str, dict[str, int]] = {
-    "cpu": {"count": 30_000, "unlabelled": 8000, "judged": 1000, "size": 96},
+    "cpu": {"count": 24_000, "unlabelled": 4000, "judged": 600, "size": 96},
     "gpu": {"count": 300_000, "unlabelled": 100_000, "judged": 2000, "size": 176},
 }
 """How many crops are learned from with and without labels, how many of each domain are for judging, and their side."""
 _CLOSED = 0.9  # share of the steps of a stage after which all of its crops are seen
-_AT_ONCE = 64  # crops that are judged
 _MARGIN = 1.45  # side of the crops over that of the crop that the network sees of a box
 _OTHERS = 1_000_000  # between the seeds of crops with and without labels: other people, not the same in another light
-_COST = 2.5  # of a step without labels, in steps with them
+_COST = 1.6  # of a step without labels, in steps with them
 
 
 class Job(headpose_training.Options):
@@ -190,15 +189,16 @@ def judged(
     report: Report,
 ) -> headpose_training.Judged:  # fmt: skip
     """A model as its file holds it, and how it does on crops of people that were not learned from."""
-    from hyoid.systems.semiuhpe import checkpoint
+    from hyoid.systems.semiuhpe import checkpoint, infer
 
     held = training.stored(model, _save, checkpoint.load)
+    ready = infer.ready(held, lesson.device)
     same = headpose_training.mean_pose(lesson.renders.all_crops(learned.name)["rotations"])
     quality, remarks = {}, []
     for number, (domain, own) in enumerate(zip(headpose_training.DOMAINS, sets, strict=True)):
         stage = report.stage(number / len(sets), (number + 1) / len(sets))
         crops = lesson.renders.all_crops(own.name, stage.stage(0.0, 0.5))
-        told = scores(held, lesson.device, crops, same, stage.stage(0.5, 1.0))
+        told = scores(ready, crops, same, stage.stage(0.5, 1.0))
         quality[domain] = told
         sure = told["certainty"]
         remarks.append(
@@ -217,7 +217,7 @@ def judged(
     return headpose_training.Judged("semiuhpe", held, told, steps, seen, quality, remarks)
 
 
-def scores(model: Any, device: str, crops: Part, same: np.ndarray, report: Report) -> dict[str, Any]:
+def scores(ready: Any, crops: Part, same: np.ndarray, report: Report) -> dict[str, Any]:
     """How directions are told, and whether the entropy knows; ``same`` (3, 3) is what the mean pose answers.
 
     Returns:
@@ -228,11 +228,13 @@ def scores(model: Any, device: str, crops: Part, same: np.ndarray, report: Repor
 
     from hyoid.geometry import head_angles
     from hyoid.synthetic import head_scores
+    from hyoid.systems.semiuhpe import infer
 
     truth, found = crops["rotations"], []
-    for first in range(0, len(truth), _AT_ONCE):
-        found.append(answers(model, device, crops["images"][first : first + _AT_ONCE]))
-        report.progress(min((first + _AT_ONCE) / len(truth), 1.0), "judging")
+    for row, image in enumerate(crops["images"]):
+        told = infer.estimate(ready, image, crops["boxes"][row : row + 1])
+        found.append((told.rotations, told.entropy))
+        report.progress((row + 1) / len(truth), "judging")
     rotations, entropies = (np.concatenate(values) for values in zip(*found, strict=True))
     certainty = head_scores.calibration(entropies, head_angles.geodesic(rotations, truth))
     numbers = {"certain": certainty.certain, "others": certainty.others, "correlation": certainty.correlation}
@@ -241,22 +243,6 @@ def scores(model: Any, device: str, crops: Part, same: np.ndarray, report: Repor
         "mean pose": headpose_training.degrees(np.broadcast_to(same, truth.shape), truth),
         "certainty": headpose_training.rounded(numbers, 2),
     }  # fmt: skip
-
-
-def answers(model: Any, device: str, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotations (n, 3, 3) and entropies (n,) of crops (n, S, S, 3) uint8 as they were rendered."""
-    from dataclasses import replace
-
-    import torch
-
-    from hyoid.systems.semiuhpe import augment, distribution, train
-
-    plain = replace(augment.WEAK, flip=0.0, area=(1.0, 1.0), jitter=0.0, blur=0.0)
-    parameters = {name: torch.tensor(array, device=device) for name, array in model.parameters.items()}
-    with torch.inference_mode():
-        seen = augment.view(images, model.config.size, plain, 0, 0, margin=_MARGIN, device=device)
-        told = train.predicted(parameters, model.config, seen.images, None, "float32").cpu().numpy()
-    return distribution.mode(told), distribution.entropy(distribution.proper_svd(told)[1])
 
 
 def _save(path: Path, model: Any) -> None:
