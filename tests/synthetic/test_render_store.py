@@ -96,6 +96,13 @@ def test_a_cache_of_other_renders_is_refused(tmp_path, change, said):
         Renders([replace(CROPS, **change)], cache=tmp_path)
 
 
+def test_a_cache_of_another_renderer_is_refused(tmp_path, monkeypatch):
+    Renders([CROPS], cache=tmp_path)
+    monkeypatch.setattr(render_store, "_renderer", lambda: "another")
+    with pytest.raises(InputError, match="other renderer"):
+        Renders([CROPS], cache=tmp_path)
+
+
 def test_a_damaged_cache_is_told(tmp_path):
     with Renders([CROPS], cache=tmp_path) as renders:
         renders.all_crops("crops")
@@ -106,6 +113,32 @@ def test_a_damaged_cache_is_told(tmp_path):
     (tmp_path / "crops" / "renders.json").write_text("[")
     with pytest.raises(InputError, match="is no list of renders"):
         Renders([CROPS], cache=tmp_path)
+
+
+@pytest.mark.slow
+def test_processes_render_what_this_one_does(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    few = [
+        RenderSet("crops", "crops", 3, SETTINGS, 6, 0, 30), RenderSet("scenes", "scenes", 3, SETTINGS, 3, 10, 10),
+    ]  # fmt: skip
+    with Renders(few) as renders:
+        crops, scenes = renders.all_crops("crops"), renders.all_scenes("scenes")
+    with Renders(few, workers=2, cache=tmp_path) as renders:
+        for name, array in renders.all_crops("crops").items():
+            assert np.array_equal(array, crops[name]), name
+        found = renders.all_scenes("scenes")
+        assert np.array_equal(found.images, scenes.images)
+        assert all(map(np.array_equal, found.boxes, scenes.boxes))
+        assert renders.told().startswith("9 renders, ")
+    assert (tmp_path / "scenes" / "000000.npz").is_file()
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_in_a_process_is_told_here(tmp_path):
+    (tmp_path / "motion.npz").write_bytes(b"no motion")
+    broken = RenderSet("scenes", "scenes", 3, replace(SETTINGS, motion=tmp_path), 2)
+    with Renders([broken], workers=1) as renders, pytest.raises(InputError, match=r"motion\.npz|index\.csv"):
+        renders.all_scenes("scenes")
 
 
 def test_work_that_shall_end_leaves_no_part(tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 from zlib import crc32
@@ -158,8 +160,19 @@ def told(of: RenderSet) -> dict[str, Any]:
     folder = settings.pop("motion")
     if folder is not None:  # the same motion may lie elsewhere
         settings["motion"] = sha256_of(Path(folder) / "motion.npz")[:16]
-    told = {"version": _VERSION, "kind": of.kind, "part": PARTS[of.kind], "seed": of.seed, "settings": settings}
+    told = {"version": _VERSION, "renderer": _renderer(), "kind": of.kind, "part": PARTS[of.kind], "seed": of.seed, "settings": settings}
     return json.loads(json.dumps(told))
+
+
+@cache
+def _renderer() -> str:
+    """A digest of the code that renders: another one makes other pictures."""
+    from hyoid.synthetic import heads
+
+    digest, folder = sha256(), Path(heads.__file__).parent
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".vert", ".frag")):
+        digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def read_part(folder: Path, of: RenderSet, part: int) -> Part | None:

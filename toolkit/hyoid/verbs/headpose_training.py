@@ -31,8 +31,8 @@ _OF_THE_DATA = (
     "bundled human (CC0)"
 )
 _LIMITS = (
-    "A starter model. It has seen renders alone, and what judged it here are renders too: on photographs it errs "
-    "by more, most with hats, long hair over the face, hands before it, very dark or very small heads. How far it "
+    "A starter model. It has seen renders alone, and what judged it here are renders too: expect it to err by more on "
+    "photographs, above all where hair, hats, hands or the dark hide the head, and on heads of few pixels. How far it "
     "carries to photographs is measured by `hyoid bench headpose`, not told here. It was not made to tell who somebody "
     "is, and cannot."
 )
@@ -201,7 +201,7 @@ def card(job: Options, lesson: Lesson, judged: Judged) -> str:
         "degrees of yaw, a back beyond 120. The mean pose is one answer for all, the mean of what was learned from.",
         "",
         "| renders | | mean | median | front | side | back |", "|---|---|---|---|---|---|---|", *rows, "",
-        *judged.remarks, "", _LIMITS,
+        *(f"- {remark}" for remark in judged.remarks), "", _LIMITS,
     ]  # fmt: skip
     return "\n".join([*lines, ""])
 
