@@ -50,7 +50,7 @@ def run(images: Path, truth: Path, networks: Networks, report: Report = SILENT) 
     marked = heads_truth.read(truth)
     if not images.is_dir():
         raise InputError("there is no such folder", path=images, expected="a folder of pictures")
-    known = {name: images / name for name in marked.pictures}
+    known = {name: _place(images, name) for name in marked.pictures}
     missing = [name for name, path in known.items() if not path.is_file()]
     if len(missing) == len(known):
         expected = f"pictures that {truth.name} names, such as {missing[0]}"
@@ -77,6 +77,13 @@ def run(images: Path, truth: Path, networks: Networks, report: Report = SILENT) 
         **networks.facts,
     }  # fmt: skip
     return {**result, "goals": goals(result["rows"])}
+
+
+def _place(images: Path, name: str) -> Path:
+    """Where a picture lies: as the name says, if that is in the folder, or by the name's last part."""
+    path = images / name
+    inside = path.resolve().is_relative_to(images.resolve())
+    return path if inside and path.is_file() else images / Path(name.replace("\\", "/")).name
 
 
 def opened(path: Path) -> np.ndarray:

@@ -83,6 +83,11 @@ def run(
     for label, pair in {"DirectMHP m6": detector(side), "SemiUHPE ResNet-50": estimator()}.items():
         result[label] = side_by_side(pair, rounds, threads, label)
     if frames:
+        from hyoid.systems.directmhp import checkpoint as detectors
+        from hyoid.systems.semiuhpe import checkpoint as estimators
+
+        detectors.find()  # told here, where the command's own word is not heard
+        estimators.find()
         with tempfile.TemporaryDirectory(prefix="hyoid-bench-") as name:
             result["command"] = {system: command(Path(name), frames, system) for system in ("semiuhpe", "directmhp")}
     return result

@@ -63,6 +63,8 @@ def test_a_head_may_have_a_box_alone_and_a_picture_none(tmp_path):
         ({"angles": "radians", "pictures": {"a.jpg": []}}, "'angles' is 'radians'; expected 'eye' or 'camera'"),
         ([ONE], "entry 1 names no picture; expected one of file"),
         ([{"file": "a.jpg", **ONE}, 4], "entry 2 names no picture"),
+        ({"a\0.jpg": [ONE]}, "a picture is named 'a\\x00.jpg'; expected names of files"),
+        ({"": [ONE]}, "a picture is named ''"),
         ({"a.jpg": "heads"}, "'a.jpg' has text; expected a list of heads"),
         ({"a.jpg": [[1, 2, 3, 4]]}, "head 1 of 'a.jpg' is a list"),
         ({"a.jpg": [ONE, {"yaw": 1, "pitch": 2}]}, "head 2 of 'a.jpg' has no box"),

@@ -286,6 +286,16 @@ def test_what_cannot_be_used_is_told(folder, tmp_path, capsys):
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+def test_pictures_are_looked_for_in_the_folder_alone(folder):
+    (folder / "in").mkdir()
+    (folder / "in" / "c.png").write_bytes((folder / "a.png").read_bytes())
+    places = {name: photographs._place(folder, name).is_file() for name in (
+        "a.png", "in/c.png", "photos/a.png", "C:\\photos\\a.png", str(folder.parent / "a.png"), "c.png",
+    )}  # fmt: skip
+    assert list(places.values()) == [True, True, True, True, True, False]
+    assert photographs._place(folder / "in", "../heads.json") == folder / "in" / "heads.json"
+
+
 def test_a_part_of_a_photograph_keeps_its_box():
     image = np.arange(100 * 200 * 3, dtype=np.uint32).reshape(100, 200, 3).astype(np.uint8)
     part, box = photographs.surroundings(image, np.array([10.0, 30, 30, 60]))

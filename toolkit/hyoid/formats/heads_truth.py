@@ -87,6 +87,9 @@ def read(path: Path) -> Truth:
         raise InputError(f"holds {_kind(value)}", path=path, expected=EXPECTED)
     if not groups:
         raise InputError("names no picture", path=path, expected=EXPECTED)
+    for name in groups:
+        if not name or not name.isprintable():
+            raise InputError(f"a picture is named {name!r:.60}", path=path, expected="names of files")
     return Truth({name: _marked(name, heads, path) for name, heads in groups.items()}, order)
 
 

@@ -4,7 +4,7 @@
 
 A view is a pure function of the crops, the settings and (seed, step). What is learned from renders must not hang on
 their colours and their sharpness, so these are varied far beyond what a camera does. Crops come with a margin: the
-view of a box that fits exactly is the middle of them, and what a view needs from outside is black, as in ``infer.crop``.
+view of a box that fits exactly is the middle of them. What a view needs from outside is black, as in ``infer.crop``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hyoid.systems.semiuhpe.network import MEAN, SPREAD
+from hyoid.systems.semiuhpe.config import MEAN, SPREAD
 
 _BOX_IN_CROP = 1 / 1.3  # the crop of the evaluation is 1.3 times as large as the box
 _PUBLISHED_SIZE = 224  # in whose pixels the paper gives its occluders

@@ -137,7 +137,8 @@ def _backbone(arrays: Mapping[str, np.ndarray], path: Path) -> str:
         if name in arrays:
             return backbone
     shown = ", ".join(list(arrays)[:_SHOWN]) or "nothing"
-    raise WeightsError(f"holds no backbone of SemiUHPE but {shown} ({len(arrays)} arrays)", path=path, expected=EXPECTED)
+    found = f"holds no backbone of SemiUHPE but {shown} ({len(arrays)} arrays)"
+    raise WeightsError(found, path=path, expected=EXPECTED)
 
 
 def _config_of(note: Mapping[str, Any], path: Path) -> Config:

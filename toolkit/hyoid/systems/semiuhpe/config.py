@@ -11,6 +11,8 @@ from hyoid.systems.semiuhpe.conventions import CONVENTIONS
 BACKBONES = ("resnet50", "repvgg", "effinetv2", "effinet", "tinyvit", "mobilenet", "resnet18", "plain")
 """The seven published ones, and ``plain``: 3x3 convolutions with shortcuts, quick to train on a processor."""
 SCALABLE = ("mobilenet", "plain")
+MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the colours, of 1, that are taken off and divided by before the network."""
 _TINYVIT_SIZE = 224
 _SMALLEST, _LARGEST = 32, 1024
 
@@ -42,4 +44,7 @@ class Config:
         if self.backbone == "tinyvit" and self.size != _TINYVIT_SIZE:
             raise UsageError(f"tinyvit at {self.size} pixels", expected=str(_TINYVIT_SIZE))
         if not 0.1 <= self.width <= 4 or (self.width != 1 and self.backbone not in SCALABLE):
-            raise UsageError(f"{self.backbone} of {self.width} times the width", expected="0.1 to 4 of " + SCALABLE[0])
+            raise UsageError(
+                f"{self.backbone} of {self.width} times the width",
+                expected=f"0.1 to 4 for {' or '.join(SCALABLE)}, 1 for others",
+            )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network for inference alone: BatchNorm becomes part of convolutions, RepVGG's branches become one; needs no torch."""
+"""A network for inference alone: BatchNorm goes into convolutions, RepVGG's branches become one; needs no torch."""
 
 from __future__ import annotations
 

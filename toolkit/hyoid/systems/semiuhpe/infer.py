@@ -20,10 +20,9 @@ from hyoid.errors import InputError, MissingToolError, UsageError
 from hyoid.files import write_bytes
 from hyoid.systems.semiuhpe import checkpoint, conventions, distribution, fold, onnx_graph
 from hyoid.systems.semiuhpe.checkpoint import Model
-from hyoid.systems.semiuhpe.config import Config
+from hyoid.systems.semiuhpe.config import MEAN, SPREAD, Config
 
 ENGINES = ("onnxruntime", "torch")
-MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _MARGIN = 0.15  # of the box on each side
 
 
@@ -47,7 +46,7 @@ class Estimator:
 
 @dataclass(frozen=True)
 class Directions:
-    """Of n heads, in the common convention of ``hyoid.geometry.head_angles``, as seen along the ray to the box's middle.
+    """Of n heads, common convention of ``hyoid.geometry.head_angles``, as seen along the ray to the box's middle.
 
     Attributes:
         rotations: (n, 3, 3) float32. entropy: (n,) float32: 0 knows nothing, -5.3 is called sure, -7 is very sure.
@@ -71,9 +70,7 @@ def load(path: str | Path, device: str = "cpu", *, engine: str | None = None, th
     return ready(checkpoint.load(path), device, engine=engine, threads=threads)
 
 
-def ready(
-    model: Model, device: str = "cpu", *, engine: str | None = None, threads: int | None = None
-) -> Estimator:  # fmt: skip
+def ready(model: Model, device: str = "cpu", *, engine: str | None = None, threads: int | None = None) -> Estimator:
     """A model in memory, ready to run.
 
     Args:
@@ -85,15 +82,15 @@ def ready(
     """
     if engine not in (None, *ENGINES):
         raise UsageError(f"engine '{engine}'", expected=" or ".join(ENGINES))
-    runtime, torch = _installed("onnxruntime"), _installed("torch")
-    if engine is None:
-        engine = "onnxruntime" if runtime is not None and device == "cpu" else "torch"
-    if engine == "onnxruntime" and runtime is not None:
-        return Estimator(model, engine, _in_runtime(runtime, model, threads))
-    if engine == "torch" and torch is not None:
-        return Estimator(model, engine, _in_torch(torch, model, device))
+    wanted = [engine] if engine else list(ENGINES) if device == "cpu" else ["torch"]
+    for name in wanted:
+        module = _installed(name)
+        if module is not None:
+            run = _in_torch(module, model, device) if name == "torch" else _in_runtime(module, model, threads)
+            return Estimator(model, name, run)
     hint = "Install one: pip install onnxruntime, or pip install 'hyoid[train]'"
-    raise MissingToolError(f"directions of heads are estimated with {engine}, which is not installed", hint=hint)
+    found = f"directions of heads are estimated with {' or '.join(wanted)}, which is not installed"
+    raise MissingToolError(found, hint=hint)
 
 
 def estimate(estimator: Estimator, image: np.ndarray, boxes: np.ndarray, *, batch: int = 16) -> Directions:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hyoid.systems.semiuhpe.plans import Block, Convolution
+from hyoid.systems.semiuhpe.plans import NORM, Block, Convolution
 
 Parameters = Mapping[str, Tensor]
 Activation = Callable[[Tensor], Tensor]
@@ -51,7 +51,7 @@ def convolve(parameters: Parameters, c: Convolution, x: Tensor, training: Traini
 
 def batch_norm(parameters: Parameters, name: str, x: Tensor, training: Training | None, eps: float = 1e-5) -> Tensor:
     """BatchNorm of (B, C, ...) or (B, C); in training the running statistics are changed in place."""
-    weight, bias, mean, variance = (parameters[f"{name}.{leaf}"] for leaf in _NORM)
+    weight, bias, mean, variance = (parameters[f"{name}.{leaf}"] for leaf in NORM)
     return functional.batch_norm(x, mean, variance, weight, bias, training is not None, _MOMENTUM, eps)
 
 
@@ -73,9 +73,6 @@ def drop_path(x: Tensor, rate: float) -> Tensor:
 def linear(parameters: Parameters, name: str, x: Tensor) -> Tensor:
     """``x W^T + b``."""
     return functional.linear(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
-
-
-_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 def _same(c: Convolution, x: Tensor) -> tuple[int, int, int, int]:

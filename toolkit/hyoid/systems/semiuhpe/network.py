@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from hyoid.errors import InputError
 from hyoid.systems.semiuhpe import layers
 from hyoid.systems.semiuhpe.backbones import inverted, repvgg, residual, tinyvit
-from hyoid.systems.semiuhpe.config import Config
+from hyoid.systems.semiuhpe.config import MEAN, SPREAD, Config
 from hyoid.systems.semiuhpe.layers import Parameters, Training
 from hyoid.systems.semiuhpe.plans import plan_of
 
-__all__ = ["Parameters", "Training", "feature", "forward", "head", "normalised", "stages"]
-
-MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _FORWARDS = {
     "resnet50": residual.stages, "resnet18": residual.stages, "plain": residual.stages, "repvgg": repvgg.stages,
     "effinetv2": inverted.stages, "effinet": inverted.stages, "mobilenet": inverted.stages, "tinyvit": tinyvit.stages,
@@ -84,5 +82,5 @@ def head(parameters: Parameters, config: Config, x: Tensor, training: Training |
 
 def normalised(crops: Tensor) -> Tensor:
     """Images (B, 3, S, S) float32 of crops (B, S, S, 3) uint8."""
-    mean, spread = (crops.new_tensor(values, dtype=layers.torch.float32) for values in (MEAN, SPREAD))
+    mean, spread = (crops.new_tensor(values, dtype=torch.float32) for values in (MEAN, SPREAD))
     return ((crops.float() - 255 * mean) / (255 * spread)).permute(0, 3, 1, 2)

@@ -41,7 +41,7 @@ class Graph:
         self.nodes.append(body)
         return outputs
 
-    def constant(self, array: np.ndarray, name: str = "") -> str:
+    def constant(self, array: np.ndarray | np.generic, name: str = "") -> str:
         """The name of a constant, float32 or int64."""
         array = np.asarray(array)
         array = array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)

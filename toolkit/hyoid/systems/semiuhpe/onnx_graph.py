@@ -14,11 +14,10 @@ from hyoid.systems.semiuhpe.checkpoint import Model
 from hyoid.systems.semiuhpe.config import Config
 from hyoid.systems.semiuhpe.fold import folded
 from hyoid.systems.semiuhpe.onnx_file import Graph
-from hyoid.systems.semiuhpe.plans import TINYVIT, Block, Convolution, Plan, offsets, plan_of
+from hyoid.systems.semiuhpe.plans import POOLED, TINYVIT, Block, Convolution, Plan, offsets, plan_of
 
 INPUT, OUTPUT = "images", "parameters"
 _EPS = 1e-5
-_POOLED = "conv1"  # the stem of the published residual networks
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -34,7 +33,7 @@ def model_bytes(model: Model) -> bytes:
         x = INPUT
         for block in plan.blocks:
             x = _block(graph, arrays, plan, config, block, x)
-            if block.stage == _POOLED:
+            if block.stage == POOLED:
                 x = graph.add("MaxPool", [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
         x = graph.add("Flatten", [graph.add("GlobalAveragePool", [x])])
     for place in (1, 4, 7):
@@ -64,7 +63,7 @@ def _active(graph: Graph, activation: str, x: str) -> str:
 
 
 def _block(graph: Graph, arrays: Arrays, plan: Plan, config: Config, block: Block, x: str) -> str:
-    came, residual = x, plan.activation == "relu"
+    came = x
     for c in block.convolutions:
         if block.gate and c is block.convolutions[-1]:
             x = _gated(graph, arrays, plan, block, x)
@@ -77,7 +76,7 @@ def _block(graph: Graph, arrays: Arrays, plan: Plan, config: Config, block: Bloc
     if not block.residual:
         return x
     x = graph.add("Add", [x, came])
-    return _active(graph, "relu", x) if residual else x
+    return _active(graph, "relu", x) if plan.activation == "relu" else x
 
 
 def _gated(graph: Graph, arrays: Arrays, plan: Plan, block: Block, x: str) -> str:
@@ -153,4 +152,3 @@ def _attention(
     found = _linear(graph, arrays, f"{name}.proj", reshaped(found, -1, window**2, width))
     found = reshaped(found, -1, count, count, window, window, width)
     return reshaped(graph.add("Transpose", [found], perm=[0, 1, 3, 2, 4, 5]), -1, side, side, width)
-

@@ -16,6 +16,8 @@ from hyoid.systems.semiuhpe.config import Config
 
 Shapes = dict[str, tuple[int, ...]]
 NORM = ("weight", "bias", "running_mean", "running_var")
+POOLED = "conv1"
+"""The stem after which the published residual networks halve the picture once more."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,9 @@ class Plan:
     """A whole network.
 
     Attributes:
-        feature: width of the pooled feature. head: name of the last layers, widths: of the two before the nine numbers.
-        activation: of the blocks. identities: norms of RepVGG's third branches. others: shapes of what is no convolution.
+        feature: width of the pooled feature. head: name of the last layers; widths: of the two before the nine numbers.
+        activation: of the blocks. identities: norms of RepVGG's third branches, by the 3x3 convolutions. others: shapes
+            of what is no convolution.
     """
 
     blocks: tuple[Block, ...]
@@ -294,8 +297,8 @@ TINYVIT = ((96, 2, 3, 7), (192, 2, 6, 7), (384, 6, 12, 14), (576, 2, 18, 7))
 def _tinyvit() -> Plan:
     blocks, others = [], {}
 
-    def convolution(name: str, *size: int) -> Convolution:
-        return Convolution(f"{name}.c", f"{name}.bn", *size)
+    def convolution(name: str, into: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> Convolution:
+        return Convolution(f"{name}.c", f"{name}.bn", into, out, kernel, stride, groups)
 
     first = TINYVIT[0][0]
     stem = [convolution("patch_embed.seq.0", 3, first // 2, 3, 2)]
@@ -315,7 +318,8 @@ def _tinyvit() -> Plan:
         if stage < len(TINYVIT) - 1:
             name, out = f"layers.{stage}.downsample", TINYVIT[stage + 1][0]
             sizes = [(width, out), (out, out, 3, 2, out), (out, out)]
-            blocks.append(Block(name, tuple(convolution(f"{name}.conv{n}", *s) for n, s in enumerate(sizes, 1))))
+            parts = tuple(convolution(f"{name}.conv{n}", *size) for n, size in enumerate(sizes, 1))
+            blocks.append(Block(name, parts))
     feature = TINYVIT[-1][0]
     others |= {f"norm_head.{leaf}": (feature,) for leaf in NORM[:2]}
     return Plan(tuple(blocks), feature, "head", (128, 64), "gelu", others=others)

@@ -10,10 +10,7 @@ from torch.nn import functional
 
 from hyoid.systems.semiuhpe import layers
 from hyoid.systems.semiuhpe.layers import Parameters, Training
-from hyoid.systems.semiuhpe.plans import Plan
-
-POOLED = "conv1"
-"""The stem after which the published ones halve the picture once more."""
+from hyoid.systems.semiuhpe.plans import POOLED, Plan
 
 
 def stages(parameters: Parameters, plan: Plan, x: Tensor, training: Training | None) -> Iterator[tuple[str, Tensor]]:

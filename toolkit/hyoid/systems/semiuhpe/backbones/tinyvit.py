@@ -77,4 +77,3 @@ def _in_windows(parameters: Parameters, name: str, x: Tensor, heads: int, window
     tokens = layers.linear(parameters, f"{name}.proj", tokens.transpose(1, 2).flatten(2))
     tokens = tokens.reshape(-1, down, across, window, window, channels).transpose(2, 3)
     return tokens.reshape(-1, rows, columns, channels).permute(0, 3, 1, 2)
-
