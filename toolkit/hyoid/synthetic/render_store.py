@@ -160,8 +160,8 @@ def told(of: RenderSet) -> dict[str, Any]:
     folder = settings.pop("motion")
     if folder is not None:  # the same motion may lie elsewhere
         settings["motion"] = sha256_of(Path(folder) / "motion.npz")[:16]
-    told = {"version": _VERSION, "renderer": _renderer(), "kind": of.kind, "part": PARTS[of.kind], "seed": of.seed, "settings": settings}
-    return json.loads(json.dumps(told))
+    told = {"version": _VERSION, "renderer": _renderer(), "kind": of.kind, "part": PARTS[of.kind]}
+    return json.loads(json.dumps({**told, "seed": of.seed, "settings": settings}))
 
 
 @cache
