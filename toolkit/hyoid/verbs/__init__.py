@@ -18,6 +18,8 @@ SUMMARIES: dict[str, str] = {
     "train facestab": "weights for stabilize, learned from made-up people",
     "train ktpformer": "weights for lift over time, learned from motion capture",
     "train hopfir": "weights for lift of single pictures, learned from motion capture",
+    "train semiuhpe": "weights for the direction of a head, learned from our own renders",
+    "train directmhp": "weights that find heads and their directions, learned from our own renders",
     "bench": "measure this installation against named peers",
     "doctor": "what this machine has, what is missing, and the next command to type",
 }

@@ -290,7 +290,7 @@ def train(
     buffers = frozenset(name for name in begun if name.endswith(_BUFFERS))
     arrays = training.optimise(
         begun, loss_of, schedule, seed=recipe.seed, buffers=buffers, key=key, state=state, device=device,
-        report=_in_degrees(report),
+        unit="degrees", report=report,
     )  # fmt: skip
     told = {**(note or {}), "recipe": asdict(recipe), "pictures_seen": recipe.steps * recipe.pictures}
     return Model(config, arrays, told)
@@ -357,13 +357,3 @@ class _Error:
             return 0.0
         own = (own.sigmoid() if self.rotation == "angles" else own).cpu().numpy()
         return float(head_angles.geodesic(rotations_of(true, self.rotation), rotations_of(own, self.rotation)).mean())
-
-
-def _in_degrees(report: Report) -> Report:
-    """A report of errors that :mod:`hyoid.training` takes for millimetres."""
-
-    def emit(event: dict[str, Any]) -> None:
-        told = event.get("what", "")
-        report.emit({**event, "what": f"{told.removesuffix(' mm')} degrees"} if told.endswith(" mm") else event)
-
-    return Report(emit, report.low, report.high)

@@ -140,7 +140,7 @@ def train(
     key = json.dumps([asdict(recipe), asdict(config), note, "" if start is None else start.digest], sort_keys=True)
     found = training.optimise(
         arrays, loss_of, schedule, seed=recipe.seed, buffers=buffers_of(arrays), key=key, state=state, device=device,
-        report=report,
+        unit="degrees", report=report,
     )  # fmt: skip
     told = {**(note or {}), "recipe": asdict(recipe), "crops_seen": recipe.steps * recipe.batch}
     return Model(config, found, told)
