@@ -132,28 +132,37 @@ def _numbers(heads: Heads, tracks: list[_Live], times: np.ndarray) -> np.ndarray
 # --- one person over time ---------------------------------------------------------------------------------------------
 
 
-def completed(heads: Heads, times: np.ndarray, *, smoothing: float = 1.0) -> Heads:
+def completed(
+    heads: Heads, times: np.ndarray, *, smoothing: float = 1.0, most_entropy: float | None = None
+) -> Heads:
     """People in every frame between their first and last: smooth, and with ``seen`` False where nobody was found.
 
     Gaps are bridged by slerp between what is on either side; heads without a number stay as they are.
 
     Args:
         heads: with numbers, from :func:`follow`. times: (F,) seconds. smoothing: 0 keeps every tremble, to 1.
+        most_entropy: directions that are less sure are not followed: they lie between those before and after.
     """
     parts = [heads[heads.ids == 0]]
-    parts += [_whole(heads[heads.ids == number], times, smoothing) for number in np.unique(heads.ids) if number > 0]
+    parts += [
+        _whole(heads[heads.ids == number], times, smoothing, most_entropy)
+        for number in np.unique(heads.ids)
+        if number > 0
+    ]
     return joined(parts)
 
 
-def _whole(person: Heads, times: np.ndarray, smoothing: float) -> Heads:
+def _whole(person: Heads, times: np.ndarray, smoothing: float, most_entropy: float | None) -> Heads:
     there = times[person.picture]
     frames = np.arange(person.picture[0], person.picture[-1] + 1)
     found = np.isin(frames, person.picture)
-    trust = person.trust()
+    sure = np.ones(len(person), bool) if most_entropy is None else ~(person.entropy > most_entropy)
+    sure = sure if sure.any() else ~sure
+    trust = person.trust()[sure]
     made = {}
     for name in ("apparent", "rotations"):
-        steady = smooth_rotations(turns.from_matrix(getattr(person, name)), there, trust, strength=smoothing)
-        made[name] = turns.to_matrix(turns.normalise(between(there, steady, times[frames])))
+        steady = smooth_rotations(turns.from_matrix(getattr(person, name)[sure]), there[sure], trust, strength=smoothing)
+        made[name] = turns.to_matrix(turns.normalise(between(there[sure], steady, times[frames])))
     boxes = smooth_values(person.boxes, there, person.confidence, BOX_CUTOFF, strength=smoothing)
     boxes = np.stack([np.interp(times[frames], there, column) for column in boxes.T], -1)
     confidence, entropy = np.zeros(len(frames)), np.full(len(frames), np.nan)
