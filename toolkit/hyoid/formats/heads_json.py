@@ -25,7 +25,7 @@ LARGEST = 1 << 30
 _CONVENTION = {
     "rotation": "columns are the head's axes in the camera: x right of the picture, y down, z away; frontal = identity",
     "quaternion": "w, x, y, z of the rotation",
-    "angles": "degrees; pitch > 0 up, yaw > 0 to the left of the picture, roll > 0 clockwise; Rx(-pitch) Ry(yaw) Rz(roll)",
+    "angles": "degrees; pitch > 0 up, yaw > 0 to the picture's left, roll > 0 clockwise; Rx(-pitch) Ry(yaw) Rz(roll)",
     "box": "left, top, right, bottom in pixels of the upright picture",
     "entropy": "of the direction: 0 knows nothing, -5.3 is sure; null where the system tells none",
     "seen": "false in gaps: box and rotation lie between those before and after",

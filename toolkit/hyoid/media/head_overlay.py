@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was found, drawn over the pictures: boxes, axes, and beside each head a small one that is turned as it was found.
+"""What was found, drawn over the pictures: boxes, axes, and beside each head a small one that is turned like it.
 
 Drawn in software; nothing is kept but the picture in work.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def low_head() -> LowHead:
     used = np.unique(triangles)
     low, high = points[used].min(0), points[used].max(0)
     cells = np.floor((points - low) / _CELL).astype(np.int64)
-    _, first, cell = np.unique(cells[used], axis=0, return_index=True, return_inverse=True)
+    cell = np.unique(cells[used], axis=0, return_inverse=True)[1]
     cell = cell.reshape(-1)
     count = np.bincount(cell)
     middles = np.stack([np.bincount(cell, points[used][:, axis]) for axis in range(3)], -1) / count[:, None]
@@ -144,7 +145,7 @@ def _lines(pencil, picture: tuple[int, int], box: np.ndarray, lines: tuple[str, 
 def _frame(pencil, box: np.ndarray, ink, thick: int, *, dashed: bool) -> None:
     left, top, right, bottom = (float(value) for value in box)
     corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
-    for (x, y), (end_x, end_y) in zip(corners[:-1], corners[1:], strict=True):
+    for (x, y), (end_x, end_y) in pairwise(corners):
         parts = max(2, round((abs(end_x - x) + abs(end_y - y)) / 12)) if dashed else 1
         for part in range(0, parts, 2):
             first, last = part / parts, (part + 1) / parts

@@ -132,9 +132,7 @@ def _numbers(heads: Heads, tracks: list[_Live], times: np.ndarray) -> np.ndarray
 # --- one person over time ---------------------------------------------------------------------------------------------
 
 
-def completed(
-    heads: Heads, times: np.ndarray, *, smoothing: float = 1.0, most_entropy: float | None = None
-) -> Heads:
+def completed(heads: Heads, times: np.ndarray, *, smoothing: float = 1.0, most_entropy: float | None = None) -> Heads:
     """People in every frame between their first and last: smooth, and with ``seen`` False where nobody was found.
 
     Gaps are bridged by slerp between what is on either side; heads without a number stay as they are.
@@ -161,7 +159,9 @@ def _whole(person: Heads, times: np.ndarray, smoothing: float, most_entropy: flo
     trust = person.trust()[sure]
     made = {}
     for name in ("apparent", "rotations"):
-        steady = smooth_rotations(turns.from_matrix(getattr(person, name)[sure]), there[sure], trust, strength=smoothing)
+        steady = smooth_rotations(
+            turns.from_matrix(getattr(person, name)[sure]), there[sure], trust, strength=smoothing
+        )
         made[name] = turns.to_matrix(turns.normalise(between(there[sure], steady, times[frames])))
     boxes = smooth_values(person.boxes, there, person.confidence, BOX_CUTOFF, strength=smoothing)
     boxes = np.stack([np.interp(times[frames], there, column) for column in boxes.T], -1)

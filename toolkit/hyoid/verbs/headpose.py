@@ -34,7 +34,8 @@ class Job(JobModel):
         ".usdc, .blend are the head on a character; may be given several times"
     )
     system: Literal["semiuhpe", "directmhp"] = Field(
-        "semiuhpe", description="semiuhpe looks at each head on its own and says how sure it is; directmhp at all at once"
+        "semiuhpe",
+        description="semiuhpe looks at each head on its own and says how sure it is; directmhp at all at once",
     )
     weights: Path | None = Field(
         None, description="weights of the system: a file, or a name of hyoid weights list; without it Hyoid's own",
@@ -49,14 +50,20 @@ class Job(JobModel):
         json_schema_extra={CLI: {"file": "read"}},
     )  # fmt: skip
     confidence: float = Field(
-        0.4, ge=0.001, le=1, description="heads that the detector trusts less are left out; lower it where some are missed"
+        0.4,
+        ge=0.001,
+        le=1,
+        description="heads that the detector trusts less are left out; lower it where some are missed",
     )
     overlap: float = Field(
         0.45, gt=0, le=1, description="boxes that share more than this are one head; raise it for crowds"
     )
     smallest: float = Field(16.0, ge=1, le=10000, description="pixels; smaller heads are left out")
     size: int | None = Field(
-        None, ge=64, le=4096, description="pixels of the larger side that the detector sees; without it as it has learned"
+        None,
+        ge=64,
+        le=4096,
+        description="pixels of the larger side that the detector sees; without it as it has learned",
     )
     hide_unsure: float | None = Field(
         None, ge=-20, le=1,
@@ -111,9 +118,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     headpose_search.check_kind(job)
     performer = headpose_results.performer(job)  # a wrong name or setting is told before the work
     with threadpool_limits(1, user_api="blas"):
-        shot = headpose_search.find(job, report.stage(0.0, 0.6))
+        shot, rate = headpose_search.find(job, report.stage(0.0, 0.6))
         told = headpose_results.write(job, shot, performer, report.stage(0.6, 1.0))
-    return {**told, "elapsed": round(time.monotonic() - begun, 2)}
+    return {**told, "frames_per_second": round(rate, 2), "elapsed": round(time.monotonic() - begun, 2)}
 
 
 def suffix_of(path: Path) -> str:

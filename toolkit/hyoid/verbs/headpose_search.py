@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,8 @@ def check_kind(job: Job) -> None:
         raise UsageError("--weights and --detector-weights with --system directmhp", expected="one of them")
 
 
-def find(job: Job, report: Report) -> HeadShot:
-    """All heads of the footage, named where it has a course of time.
+def find(job: Job, report: Report) -> tuple[HeadShot, float]:
+    """All heads of the footage, followed where it has a course of time, and how many pictures were seen a second.
 
     Raises:
         InputError: footage or boxes that cannot be used. WeightsError: weights that are missing or not sound.
@@ -112,7 +112,7 @@ def find(job: Job, report: Report) -> HeadShot:
     own = Source("input", job.footage.name, _digest(job.footage), "LicenseRef-own")
     shot = HeadShot(tuple(pictures), heads, fps, job.field_of_view, job.perspective, (own, *finder.sources), facts)
     report.message(f"{len(pictures)} pictures in {spent:.1f} s, {len(pictures) / max(spent, 1e-9):.1f} a second")
-    return replace(shot, facts={**facts, "rate": len(pictures) / max(spent, 1e-9)})
+    return shot, len(pictures) / max(spent, 1e-9)
 
 
 def _searched(job: Job, kind: str, finder: Finder, report: Report) -> tuple[list[Picture], list[Heads], int]:
@@ -283,5 +283,3 @@ def _device(job: Job) -> str:
     if job.device != "auto":
         return job.device
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
