@@ -12,7 +12,7 @@ from hyoid.errors import InputError
 from hyoid.files import part_file
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm")
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "MPO")
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 MOST_PIXELS = 100_000_000
 """Pixels of a picture that is read: a third of a gigabyte."""
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N")

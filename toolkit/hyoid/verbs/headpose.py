@@ -30,8 +30,8 @@ class Job(JobModel):
         json_schema_extra={CLI: {"positional": True, "file": "any"}},
     )
     output: Outputs = output_field(
-        "file to write: .json and .csv hold boxes and directions; .mp4 and .png show them; .take.npz, .bvh, .fbx, .glb, "
-        ".usdc, .blend are the head on a character; may be given several times"
+        "file to write: .json and .csv hold boxes and directions; .mp4 and .png show them; .take.npz, .bvh, .fbx, "
+        ".glb, .usdc, .blend are the head on a character; may be given several times"
     )
     system: Literal["semiuhpe", "directmhp"] = Field(
         "semiuhpe",

@@ -70,7 +70,7 @@ def take_of(job: Job, shot: HeadShot, who: Performer, person: Heads, name: str) 
     seen = inside & time_bases.resample_nearest(there, sure, times)
     confidence = np.where(seen, np.interp(times, there, person.confidence), 0.0)
     shift = np.zeros(3)
-    middle = place + [0.0, who.middle[1], 0.0]
+    middle = place + np.array([0.0, who.middle[1], 0.0])
     if job.place == "origin":
         shift[[0, 2]] = who.middle[[0, 2]] - middle[0, [0, 2]]
     settings = job.model_dump(
