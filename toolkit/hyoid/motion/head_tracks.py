@@ -237,7 +237,7 @@ def smooth_values(
     span = np.concatenate([[steps[0]], (steps[1:] + steps[:-1]) / 2, [steps[-1]]])
     weight = np.asarray(trust, np.float64)
     # Neither many frames a second nor much trust in all of them make the whole stiffer or softer.
-    weight = np.maximum(weight / np.median(weight), 1e-6) * np.minimum(span, 1 / cutoff)
+    weight = np.maximum(weight / np.mean(weight), 1e-6) * np.minimum(span, 1 / cutoff)
     stiff = 1 / (2 * np.pi * cutoff) ** 4
     before, after = steps[:-1], steps[1:]
     curve = 2 / (before + after)
