@@ -377,3 +377,83 @@ def test_weights_are_found_by_the_name_they_are_kept_under(asked, tmp_path, caps
     (tmp_path / "mine.pth").unlink()
     assert ended(capsys, shot, "-o", tmp_path / "a.json", "--weights", "mine")[0] == 0
     assert Path(tmp_path / "stand_ins/kept/semiuhpe/mine.pth") in [entry.get("load") for entry in asked]
+
+
+def test_info_and_check_know_heads_and_jobs(asked, tmp_path, capsys):
+    save(tmp_path / "a.png", (BOX, 0, 0))
+    job = tmp_path / "job.toml"
+    job.write_text('verb = "headpose"\nfootage = "a.png"\noutput = ["out.json"]\n')
+    assert run_command(["check", str(job)]) == 0
+    assert run_command(["run", str(job)]) == 0
+    assert run_command(["check", str(tmp_path / "out.json")]) == 0
+    assert "ok (heads)" in capsys.readouterr().out
+    assert run_command(["info", str(tmp_path / "out.json"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+    assert (told["type"], told["contents"]["heads"]) == ("heads", 1)
+    assert told["licence"]["commercial"] == "yes"
+    job.write_text('verb = "headpose"\nfootage = "a.png"\noutput = ["out.xyz"]\n')
+    assert run_command(["check", str(job)]) == 3
+    text = (tmp_path / "out.json").read_text()
+    for old, new in (('"version": 1', '"version": 7'), ('"heads": [{', '"heads": [{"x": 1}, {'), ("0.9", "NaN")):
+        assert old in text
+        (tmp_path / "bad.json").write_text(text.replace(old, new, 1))
+        assert run_command(["check", str(tmp_path / "bad.json")]) == 3
+
+
+def test_every_kind_of_take_can_be_written(asked, tmp_path, capsys):
+    shot = save(tmp_path / "a.png", (BOX, 10, 40))
+    out = [tmp_path / f"head{suffix}" for suffix in (".glb", ".usdc", ".usda", ".bvh", ".take.npz")]
+    code, told = ended(capsys, shot, *(word for path in out for word in ("-o", path)))
+    assert (code, told["outputs"]) == (0, [str(path) for path in out])
+    assert all(path.stat().st_size > 1000 for path in out)
+
+
+@pytest.mark.slow
+@pytest.mark.blender
+def test_a_blend_holds_the_head(asked, tmp_path, capsys):
+    pytest.importorskip("bpy", reason="needs Blender as a module")
+    shot = save(tmp_path / "a.png", (BOX, 10, 40))
+    code, _ = ended(capsys, shot, "-o", tmp_path / "a.blend", "-o", tmp_path / "a.fbx")
+    assert code == 0
+    assert (tmp_path / "a.blend").stat().st_size > 100_000
+    assert (tmp_path / "a.fbx").stat().st_size > 100_000
+
+
+def test_a_film_with_uneven_times_keeps_its_seconds(asked, tmp_path, capsys):
+    """As phones record: the second half at half the rate."""
+    import av
+
+    path = tmp_path / "shot.mp4"
+    stamps = [*range(20), *range(20, 60, 2)]  # thirtieths of a second
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = films.frame_rate(30) ** -1
+        for stamp in stamps:
+            image = files.picture(((40 + 3 * stamp, 60, 90 + 3 * stamp, 120), 0, 0))
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = stamp, films.frame_rate(30) ** -1
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert ended(capsys, path, "-o", tmp_path / "a.json", "-o", tmp_path / "a.take.npz", "--smoothing", 0)[0] == 0
+    pictures = json.loads((tmp_path / "a.json").read_text())["pictures"]
+    np.testing.assert_allclose([picture["time"] for picture in pictures], np.array(stamps) / 30, atol=1e-3)
+    take = take_npz.read(tmp_path / "a.take.npz")
+    # The head goes at one speed all the time: so does the take, whatever the rate of the film.
+    steps = np.diff(take.root[:, 0])
+    assert steps[5:-5].min() > 0.8 * steps[5:-5].max() > 0
+    assert take.seconds == pytest.approx(59 / 30, abs=0.1)
+
+
+def test_a_film_on_its_side_is_seen_upright(asked, tmp_path, capsys, monkeypatch):
+    class Turned:
+        rotation = 90
+
+        def to_ndarray(self, format):
+            return files.picture((BOX, 0, 0))
+
+    upright = footage._upright(Turned())
+    assert upright.shape == (320, 240, 3)
+    # A quarter counter-clockwise: what was on the right is on top.
+    boxes, _ = files.found(upright)
+    np.testing.assert_array_equal(boxes[0], [60, 320 - 150, 120, 320 - 100])

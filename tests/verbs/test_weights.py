@@ -120,3 +120,16 @@ def test_lift_takes_a_name_too(kept, official, tmp_path, capsys, monkeypatch):
     job = Job.model_validate({"keypoints": "a.json", "output": ["a.bvh"], "weights": official.name})
     _, sources = lift_people._system(job)
     assert sources[0].name == official.name
+
+
+def test_doctor_and_check_know_them(kept, official, tmp_path, capsys):
+    from hyoid.verbs import doctor
+
+    entry = weights_store.add(official)
+    assert [check["state"] for check in doctor._weights(quick=False)] == [doctor.OK]
+    (tmp_path / "a.json").write_text("[1]")
+    job = tmp_path / "job.toml"
+    job.write_text(f'verb = "lift"\nkeypoints = "a.json"\nweights = "{official.stem}"\noutput = ["a.bvh"]\n')
+    assert run_command(["check", str(job)]) == 0, capsys.readouterr().out
+    entry.path.unlink()
+    assert [check["state"] for check in doctor._weights(quick=True)] == [doctor.BROKEN]

@@ -246,6 +246,11 @@ def damaged() -> list[Path]:
     return [path for entry, path in _records() if entry is None]
 
 
+def is_kept(given: Path) -> bool:
+    """Whether a name, with or without its suffix, is one that weights are kept under."""
+    return any(given.name in (entry.name, Path(entry.name).stem) for entry in entries())
+
+
 def resolve(given: Path, system: str) -> Path:
     """The file that is meant: a path that exists, else what is kept under that name for a system.
 

@@ -161,17 +161,21 @@ def check_outputs(job: Job) -> None:
 
 def show(result: dict[str, Any]) -> str:
     """One line on the footage, one on each person, one on each picture that failed, then the files."""
-    what = "frames" if result["frames"] else "pictures"
-    line = f"{result['heads']} heads in {result['pictures']} {what}"
+    what = "frame" if result["frames"] else "picture"
+    line = f"{_counted(result['heads'], 'head')} in {_counted(result['pictures'], what)}"
     if result["frames_per_second"]:
         line += f", {result['frames_per_second']:.1f} a second"
     lines = [line, *(f"note: {text}" for text in result["notes"])]
     for person in result["people"]:
-        text = f"{person['name']}: seen in {person['seen_frames']} {what}"
+        text = f"{person['name']}: seen in {_counted(person['seen_frames'], what)}"
         angles = person["angles"]
         lines.append(f"{text}, pitch {angles[0]:.0f} yaw {angles[1]:.0f} roll {angles[2]:.0f}" if angles else text)
     lines += [f"failed: {entry['name']}: {entry['error']}" for entry in result["failed"]]
     return "\n".join([*lines, *result["outputs"]])
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def sure(job: Job, shot: HeadShot) -> Any:

@@ -211,9 +211,8 @@ def _frames(job: Job, shot: HeadShot, wanted: list[int]) -> Iterator[tuple[int, 
 
 def _readable(shot: HeadShot) -> np.ndarray:
     """(F,) for each frame the number of the nearest one that could be read."""
-    good = np.flatnonzero([not picture.error for picture in shot.pictures])
-    numbers = np.arange(len(shot.pictures))
-    return good[np.abs(numbers[:, None] - good).argmin(1)] if len(good) < len(numbers) else numbers
+    good = np.flatnonzero([not picture.error for picture in shot.pictures]).astype(np.float64)
+    return time_bases.resample_nearest(good, good, np.arange(len(shot.pictures))).astype(int)
 
 
 def _film(job: Job, shot: HeadShot, path: Path, report: Report) -> None:
