@@ -76,14 +76,14 @@ def tracked(scene: Scene, found: Found) -> tuple[list[_Person], int]:
     return persons, changes
 
 
-def cleaned(persons: list[_Person], camera: Camera, settings: Settings) -> list[Performance]:
-    """Everybody, before one camera."""
+def cleaned(persons: list[_Person], seen_by: list[Camera], settings: Settings) -> list[Performance]:
+    """Everybody, each before a camera."""
     return [
         chain.clean(
             one.truth.skeleton, one.joints, camera, scenes.FPS, confidence=one.trust,
             landmarks=people.landmarks(one.truth.skeleton), settings=settings,
         )
-        for one in persons
+        for one, camera in zip(persons, seen_by, strict=True)
     ]  # fmt: skip
 
 
@@ -138,15 +138,15 @@ def clip(scene: Scene, seed: int) -> dict[str, Any]:
     found = scenes.found(scene, seed)
     persons, switches = tracked(scene, found)
     unknown = cameras.from_field_of_view(scene.camera.size, cameras.field_of_view(scene.camera))
-    camera = chain.common_camera(cleaned(persons, unknown, Settings()), unknown)
+    common = chain.common_cameras(cleaned(persons, [unknown] * len(persons), Settings()), unknown)
     ways = {}
     for way, settings in _WAYS.items():
-        done = cleaned(persons, camera, settings)
+        done = cleaned(persons, common, settings)
         ways[way] = joined([measured(scene, *pair) for pair in zip(persons, done, strict=True)])
     return {
         "clip": scene.name, "people": len(scene.people), "tracks": len(persons), "frames": len(scene.there[0]),
-        "switches": switches, "pitch_error_degrees": float(np.degrees(camera.pitch - scene.camera.pitch)),
-        "height_error_m": camera.height - scene.camera.height, "ways": ways,
+        "switches": switches, "pitch_error_degrees": float(np.degrees(common[0].pitch - scene.camera.pitch)),
+        "height_error_m": float(np.mean([one.height for one in common])) - scene.camera.height, "ways": ways,
     }  # fmt: skip
 
 

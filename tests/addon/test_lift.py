@@ -11,6 +11,7 @@ import pytest
 from tests.addon import stand_in, tools
 
 pytestmark = pytest.mark.blender
+EVERYBODY_SEEN_FROM = [[0.25, -4.0, 1.5], [0.25, -4.0, 1.5], [0.25, -4.0, 2.0]]
 WEIGHTS = tools.ROOT / "models" / "hopfir" / "hopfir.safetensors"
 _HERE = f"import sys\nsys.path.insert(0, {str(tools.ROOT / 'toolkit')!r})\n"
 TOOLKIT = (
@@ -61,7 +62,8 @@ for number, name in enumerate(names):
     root = np.stack([step * (2 - job["foot_lock"]) + number, 0 * step, step], -1)
     quality = {"skate": 10 * (1 - job["foot_lock"]), "penetration": 1.5, "reprojection": 0.02}
     height = job.get("camera_height", 1.5)
-    camera = {"location": [0.25, height, 4.0], "pitch_degrees": 10.0 if height == 1.5 else job["camera_pitch"],
+    camera = {"location": [0.25 + number, height + 0.25 * number, 4.0],
+              "pitch_degrees": 10.0 if height == 1.5 else job["camera_pitch"],
               "roll_degrees": 3.0, "field_of_view_degrees": job["field_of_view"], "size": [1080, 1920]}
     made = Take(
         fps=fps, curve_names=(), curves=np.zeros((frames, 0), np.float32),
@@ -139,6 +141,8 @@ def test_people_skeletons_and_armatures_of_ones_own(version, tmp_path, toolkit):
     assert everyone["files"] == everyone["files before"]  # takes are written over
     assert everyone["characters"] == 2
     assert everyone["one camera"]
+    # The first one's, whoever is active, and after everybody was done again.
+    assert everyone["camera places"] == [pytest.approx(place, abs=1e-4) for place in EVERYBODY_SEEN_FROM]
     assert answer["chosen"] == ["ONE", "person_02"]
 
     own = answer["own"]

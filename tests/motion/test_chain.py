@@ -132,13 +132,16 @@ def test_people_of_one_scene_get_one_ground():
     ]
     marks = walks.landmarks(people[0].skeleton)
 
-    def cleaned(of, settings):
-        return [chain.clean(people[0].skeleton, one, of, 30.0, landmarks=marks, settings=settings) for one in clips]
+    def cleaned(seen_by, settings):
+        return [
+            chain.clean(people[0].skeleton, one, of, 30.0, landmarks=marks, settings=settings)
+            for one, of in zip(clips, seen_by, strict=True)
+        ]
 
-    alone = cleaned(unknown, Settings())
-    common = chain.common_camera(alone, unknown)
-    assert common.height == pytest.approx(1.5, abs=0.2)
-    assert np.degrees(common.pitch) == pytest.approx(np.degrees(0.06), abs=2)
+    alone = cleaned([unknown] * 2, Settings())
+    common = chain.common_cameras(alone, unknown)
+    assert [of.height for of in common] == pytest.approx([1.5, 1.5], abs=0.2)
+    assert np.degrees(common[0].pitch) == pytest.approx(np.degrees(0.06), abs=2)
     together = cleaned(common, Settings(find_ground=False))
     assert together[0].camera.pitch == together[1].camera.pitch
     assert all(one.quality.skate < 5 and one.quality.penetration < 10 for one in together)

@@ -27,6 +27,29 @@ def test_the_plane_is_found_among_chairs_and_lifted_feet():
     assert found.error < 0.01
 
 
+def test_grounds_of_people_of_any_size_are_parallel():
+    """A child's unit is longer: its camera is higher above the same ground."""
+    random, height = np.random.default_rng(5), 1.5
+    units = np.array([1.0, 1.03, 0.7])
+    groups = []
+    for unit, away in zip(units, (4.0, 6.0, 7.0), strict=True):
+        flat = random.uniform([-1, -1 - away], [1, 1 - away], (40, 2))
+        level = flat @ SLOPES - height + 0.01 * random.normal(size=40)
+        groups.append(np.stack([flat[:, 0], level, flat[:, 1]], -1) / unit)
+    normal, offsets = ground.fit_parallel(groups, np.array([0.0, 1.0, 0.0]))
+    truth = np.array([-SLOPES[0], 1, -SLOPES[1]]) / np.linalg.norm([*SLOPES, 1])
+    assert np.degrees(np.arccos(normal @ truth)) < 1
+    np.testing.assert_allclose(-offsets * units, height * truth[1], rtol=0.05)
+
+
+def test_whoever_never_stands_is_as_large_as_others():
+    one = _plane(40)
+    _, offsets = ground.fit_parallel([one, np.zeros((0, 3))], np.array([0.0, 1.0, 0.0]))
+    assert offsets[1] == pytest.approx(offsets[0], abs=1e-6)
+    with pytest.raises(InputError, match="stood"):
+        ground.fit_parallel([np.zeros((0, 3))], np.array([0.0, 1.0, 0.0]))
+
+
 def test_the_same_points_always_give_the_same_plane():
     points = np.concatenate([_plane(50), np.random.default_rng(2).normal(size=(50, 3))])
     first, second = ground.fit_plane(points), ground.fit_plane(points)

@@ -122,7 +122,8 @@ def rewrite(scene: Any, armature: Any, take: Take) -> None:
     records.keep(armature, record)
     _remember(armature, take, record)
     shot = armature.get(records.CAMERA)
-    if shot is not None and scene.objects.get(shot.name) == shot and record.camera:
+    counts = records.first(scene, record.uid) == armature
+    if counts and shot is not None and scene.objects.get(shot.name) == shot:
         camera.set_up(shot, armature, record.camera)
     for owner in containers:
         owner.update_tag()

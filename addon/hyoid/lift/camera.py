@@ -78,12 +78,17 @@ def set_up(camera: Any, armature: Any, facts: Mapping[str, Any]) -> None:
 def add(scene: Any, armature: Any, record: records.Record, *, resolution: bool) -> str:
     """Add the camera of a shot, or set the one that was added before; what was done.
 
+    All people of a lift share it: they stand where the camera of the first of them sees them.
+
     Args:
         resolution: the scene renders pictures of the size of the shot.
 
     Raises:
         UsageError: where it stood is not known.
     """
+    first = records.first(scene, record.uid)
+    if first is not None:
+        armature, record = first, records.of(first) or record
     camera = armature.get(records.CAMERA)
     if camera is None or scene.objects.get(camera.name) != camera:
         matrix(armature, record.camera)  # before anything is made

@@ -20,7 +20,7 @@ class Record:
         uid: of the lift; people of one clip share it. person: name. several: everybody of the clip was asked for.
         lifted: file of the raw poses. take: file of the result. footage: film, or "".
         start, rate: frame of the scene at second 0, and its frame rate then. name: of the take.
-        camera: that of the shot, see the toolkit's ``lift``. quality: figures. seen: seconds.
+        camera: that shows this person as the shot did, see the toolkit's ``lift``. quality: figures. seen: seconds.
         markers: frames and names of those on the timeline.
     """
 
@@ -62,6 +62,12 @@ def together(scene: Any, uid: str) -> list[Any]:
         if record is not None and record.uid == uid:
             found.append(obj)
     return found
+
+
+def first(scene: Any, uid: str) -> Any:
+    """The armature of a lift whose camera counts for everybody; None where nobody's camera is known."""
+    known = [one for one in together(scene, uid) if of(one).camera]
+    return min(known, key=lambda one: of(one).person, default=None)
 
 
 def figures(quality: Mapping[str, Any]) -> list[str]:

@@ -40,9 +40,15 @@ def main(addon, args):
     told["redone"] = [lift.walked(obj)[0] for obj in people]
     told["files"] = sorted(path.name for path in (folder / "out").iterdir())
     told["characters"] = len(module("characters.find").rigs(scene))
-    bpy.ops.hyoid.add_lift_camera()
-    lift.activate(people[0])
-    bpy.ops.hyoid.add_lift_camera()
+    places = []
+    for one in reversed(people):
+        lift.activate(one)
+        bpy.ops.hyoid.add_lift_camera()
+        places.append(list(scene.camera.matrix_world.translation))
+    settings.camera_height = 2.0
+    bpy.ops.hyoid.redo_lift()
+    told["camera places"] = [*places, list(scene.camera.matrix_world.translation)]
+    settings.camera_height = 0.0
     told["one camera"] = len([obj for obj in scene.objects if obj.type == "CAMERA"]) == 1
     answer["all"] = told
     bpy.ops.hyoid.choose_lift_person(name="person_02")

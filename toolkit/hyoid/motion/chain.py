@@ -180,8 +180,11 @@ def clean(
     return _finished(clip, _placed(clip.shared(pose), path), camera, found, fly)
 
 
-def common_camera(performances: Sequence[Performance], camera: Camera) -> Camera:
+def common_cameras(performances: Sequence[Performance], camera: Camera) -> list[Camera]:
     """The camera above the one ground on which several people stand, for a second :func:`clean` of each of them.
+
+    It is turned alike for all. Its height is told in the unit of each one's joints, for nobody's size is known: the
+    ground tells how tall people are beside one another.
 
     Args:
         performances: of everybody in the scene, cleaned with ``find_ground``. camera: with which they were cleaned.
@@ -189,16 +192,17 @@ def common_camera(performances: Sequence[Performance], camera: Camera) -> Camera
     Raises:
         InputError: nobody ever stands.
     """
+    camera = replace(camera, height=0.0)
     points = []
     for one in performances:
-        ankles, standing = one.joints[:, [6, 3]], one.standing
-        soles = ankles * [1.0, 0.0, 1.0]
-        # Each performance has a size and a camera of its own; camera space joins them.
-        points.append(cameras.to_world(camera, cameras.to_camera(one.camera, soles[standing]) / one.scale))
+        soles = one.joints[:, [6, 3]] * [1.0, 0.0, 1.0]
+        # Each performance has a camera of its own; camera space joins them.
+        points.append(cameras.to_world(camera, cameras.to_camera(one.camera, soles[one.standing])))
     ups = [cameras.rotation(camera) @ cameras.rotation(one.camera).T @ [0.0, 1.0, 0.0] for one in performances]
-    found = np.concatenate([np.zeros((0, 3)), *points])
-    plane = ground.fit_plane(found, np.mean(ups, axis=0) if ups else None)
-    return cameras.levelled(camera, plane.normal, plane.offset)
+    normal, offsets = ground.fit_parallel(points, np.mean(ups, axis=0))
+    return [
+        cameras.levelled(camera, normal, offset / one.scale) for one, offset in zip(performances, offsets, strict=True)
+    ]
 
 
 def _leg(skeleton: Skeleton) -> float:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _PICTURES = (".mp4", ".png")
 _MARGIN = 0.12  # around people, as a share of their box
 _EYES = 1.5  # metres: a camera's height until the ground is found
+_LOWEST = 0.3  # metres: the ground tells people's sizes only from above
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,18 @@ class Clean:
 
     Attributes:
         person: as lifted, at the frames of the result. performance: of the chain. pose: with feet as firmly planted as
-            asked for, where it is to stand. shift: (3,) metres that this is away from below the camera.
+            asked for, where it is to stand. shift: (3,) metres that this is away from below its camera.
     """
 
     person: Person
     performance: Performance
     pose: Pose
     shift: np.ndarray
+
+    @property
+    def camera(self) -> dict[str, Any]:
+        """The camera that shows this person as the shot did; see :func:`camera_facts`."""
+        return camera_facts(self.performance.camera, self.shift)
 
 
 def performer(job: Job) -> Performer:
@@ -89,8 +95,8 @@ def performer(job: Job) -> Performer:
 def write(job: Job, lifted: Lifted, who: Performer, report: Report) -> dict[str, Any]:
     """Clean everybody and write every output; see ``lift.run``."""
     clip = at_rate(lifted, job.fps or lifted.fps)
-    done, camera = clean(job, clip, who, report.stage(0.0, 0.5))
-    takes = [take_of(job, clip, who, one, camera) for one in done]
+    done = clean(job, clip, who, report.stage(0.0, 0.5))
+    takes = [take_of(job, clip, who, one) for one in done]
     outputs = _write(job, lifted, clip, who, done, takes, report.stage(0.5, 1.0))
     for one in done:
         if one.performance.quality.filled > 0:
@@ -109,7 +115,7 @@ def write(job: Job, lifted: Lifted, who: Performer, report: Report) -> dict[str,
             for one in done
         ],
         "others": list(lifted.facts.get("others", ())), "layout": lifted.facts.get("layout", ""),
-        "reason": lifted.facts.get("reason", ""), "camera": camera_facts(camera, done[0].shift),
+        "reason": lifted.facts.get("reason", ""), "camera": done[0].camera,
         "frames": len(clip.times), "fps": clip.fps, "seconds": len(clip.times) / clip.fps,
     }  # fmt: skip
 
@@ -148,8 +154,8 @@ def _resampled(person: Person, times: np.ndarray, wanted: np.ndarray) -> Person:
 # --- cleaning ---------------------------------------------------------------------------------------------------------
 
 
-def clean(job: Job, clip: Lifted, who: Performer, report: Report) -> tuple[list[Clean], Camera]:
-    """Everybody on one ground, and the camera above it."""
+def clean(job: Job, clip: Lifted, who: Performer, report: Report) -> list[Clean]:
+    """Everybody on one ground, where the camera above the first one sees them."""
     known = job.camera_height is not None
     camera = cameras.from_field_of_view(
         (clip.width, clip.height), np.radians(job.field_of_view),
@@ -174,19 +180,31 @@ def clean(job: Job, clip: Lifted, who: Performer, report: Report) -> tuple[list[
 
     found = [cleaned(number, camera, settings, number) for number in range(count)]
     if rounds == 2:
-        common = chain.common_camera(found, camera)
+        common = chain.common_cameras(found, camera)
         how = replace(settings, find_ground=False)
-        found = [cleaned(number, common, how, count + number) for number in range(count)]
-    shift = np.zeros(3)
+        found = [cleaned(number, common[number], how, count + number) for number in range(count)]
+    start = np.zeros(3)
     if job.place == "origin":
-        first = found[0]
-        start = int(np.flatnonzero(clip.people[0].seen)[0])
-        shift[[0, 2]] = -first.joints[start, 0, [0, 2]]
-    made = [
+        frame = int(np.flatnonzero(clip.people[0].seen)[0])
+        start[[0, 2]] = -found[0].joints[frame, 0, [0, 2]]
+    shifts = [start + beside(found[0], one) for one in found]
+    return [
         Clean(person, one, _firm(one, job.foot_lock, shift), shift)
-        for person, one in zip(clip.people, found, strict=True)
+        for person, one, shift in zip(clip.people, found, shifts, strict=True)
     ]
-    return made, found[0].camera
+
+
+def beside(first: Performance, other: Performance) -> np.ndarray:
+    """(3,) metres along the ground that bring somebody to where the camera above ``first`` sees them stand.
+
+    Every performance is the one scene in the size that makes its person as large as the character. The heights of the
+    cameras tell these sizes; a body cannot follow them, but its place can: the middle of its way is right, its feet
+    stay planted.
+    """
+    own, wanted = other.camera.height, first.camera.height
+    if min(own, wanted) < _LOWEST:
+        return np.zeros(3)
+    return (wanted / own - 1) * np.median(other.joints[other.seen, 0], axis=0) * [1.0, 0.0, 1.0]
 
 
 def _placed(person: Person, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
@@ -215,7 +233,7 @@ def _firm(one: Performance, strength: float, shift: np.ndarray) -> Pose:
 # --- takes ------------------------------------------------------------------------------------------------------------
 
 
-def take_of(job: Job, clip: Lifted, who: Performer, one: Clean, camera: Camera) -> Take:
+def take_of(job: Job, clip: Lifted, who: Performer, one: Clean) -> Take:
     """The take of one person: all joints, confidence 0 where nobody was seen, and an event for each such stretch."""
     frames = len(clip.times)
     hidden = one.performance.hidden
@@ -227,7 +245,7 @@ def take_of(job: Job, clip: Lifted, who: Performer, one: Clean, camera: Camera) 
     facts = {
         "person": one.person.name,
         "quality": one.performance.quality.table(),
-        "camera": camera_facts(camera, one.shift),
+        "camera": one.camera,
         **{name: clip.facts[name] for name in ("layout", "reason", "system") if name in clip.facts},
     }
     return Take(
