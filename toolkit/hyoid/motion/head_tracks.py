@@ -23,7 +23,7 @@ LONGEST_GAP = 1.0
 ROTATION_CUTOFF, BOX_CUTOFF = 2.5, 2.5
 """Hertz at which half of a wave passes, at full strength: nods and shakes of heads are slower."""
 _WORST = 1.6  # cost beyond which a box is not the head
-_TURN, _TURN_SPEED = 60.0, 360.0  # degrees that cost 1, and degrees a second that are nothing unusual
+_TURN, _TURN_SPEED = 60.0, 200.0  # degrees that cost 1, and degrees a second that are nothing unusual
 _REACH, _SPREAD = 0.9, 1.2  # sizes of a box that cost 1, and how many more a second out of sight
 _SIZE = 0.5  # of the logarithm of the size that costs 1
 _GAIN, _LAST = 0.5, 0.35  # of the velocity; seconds after which a prediction stands still
@@ -105,8 +105,8 @@ def _costs(heads: Heads, track: _Live, rows: np.ndarray, now: float) -> np.ndarr
     turned = head_angles.geodesic(heads.apparent[last], heads.apparent[rows])
     turned = np.maximum(turned - _TURN_SPEED * min(away, 0.5), 0) / _TURN
     apart = 1 - overlap(heads.boxes[last][None] + np.tile(shift, 2), heads.boxes[rows])[0]
-    # Beyond reach nothing else helps; the direction is the weakest witness, for it may be wrong.
-    return np.where(far > 2, np.inf, 0.6 * far + 0.4 * grown + 0.2 * np.minimum(turned, 2) + 0.4 * apart)
+    # Beyond reach nothing else helps. The direction counts less than place and size together, for it may be wrong.
+    return np.where(far > 2, np.inf, 0.6 * far + 0.8 * grown + 0.5 * np.minimum(turned, 2) + 0.2 * apart)
 
 
 def _extend(track: _Live, heads: Heads, row: int, now: float) -> None:
