@@ -136,3 +136,27 @@ def test_a_cancel_leaves_nothing(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(footage, "frames", slow)
     assert refused(capsys, shot, out="b.mp4")["exit_code"] == 130
+
+
+def test_damaged_results_are_refused_or_read(tmp_path, capsys):
+    """Bytes turned about in JSON that headpose wrote: our error or a sound shot, nothing else."""
+    from hyoid.errors import InputError
+    from hyoid.formats import heads_json
+
+    shot = files.film(tmp_path / "a.mp4", 4)
+    assert run_command(["headpose", str(shot), "-o", str(tmp_path / "a.json")]) == 0
+    good, random, refusals = (tmp_path / "a.json").read_bytes(), np.random.default_rng(4), 0
+    start = good.index(b'"pictures"')
+    for _ in range(300):
+        data = bytearray(good)
+        place = random.integers(start, len(data))
+        data[place : place + random.integers(0, 3)] = random.choice([b"9", b"null", b"1e999", b"-", b"]", b"NaN"])
+        (tmp_path / "bad.json").write_bytes(data)
+        try:
+            found = heads_json.read(tmp_path / "bad.json")
+        except InputError:
+            refusals += 1
+            continue
+        assert np.isfinite(found.heads.boxes).all()
+        assert (found.heads.ids >= 0).all()
+    assert refusals > 150

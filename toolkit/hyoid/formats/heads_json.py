@@ -22,6 +22,7 @@ from hyoid.take import Source
 FORMAT = "hyoid.heads"
 VERSION = 1
 LARGEST = 1 << 30
+_NOT_TURNED = 1e-2
 _CONVENTION = {
     "rotation": "columns are the head's axes in the camera: x right of the picture, y down, z away; frontal = identity",
     "quaternion": "w, x, y, z of the rotation",
@@ -139,7 +140,7 @@ def read(path: Path) -> HeadShot:
         fps = None if document["fps"] is None else float(document["fps"])
         return HeadShot(tuple(pictures), records.joined(parts), fps, float(document["field_of_view"]),
                         bool(document["perspective"]), sources, dict(document["facts"]))  # fmt: skip
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"its contents do not form heads ({error!r})", path=path) from error
 
 
@@ -153,6 +154,12 @@ def _heads(number: int, rows: list[dict[str, Any]], path: Path) -> Heads:
         )
     except InputError as error:
         raise InputError(f"picture {number}: {error.found}", path=path, expected=error.expected) from error
+    for name in ("apparent", "rotation"):
+        turned = columns[name]
+        if np.abs(turned @ turned.transpose(0, 2, 1) - np.eye(3)).max() > _NOT_TURNED:
+            raise InputError(f"picture {number}: '{name}' is no rotation", path=path, expected="orthonormal matrices")
     ids = np.array([row["id"] or 0 for row in rows], int)
+    if (ids < 0).any():
+        raise InputError(f"picture {number}: an id below 0", path=path, expected="1 or more, or null")
     return Heads(found.picture, found.boxes, found.confidence, found.apparent, found.rotations, found.entropy, ids,
                  np.array([bool(row["seen"]) for row in rows]))  # fmt: skip
