@@ -13,6 +13,7 @@ SUMMARIES: dict[str, str] = {
     "check": "validate a file or a job before work starts",
     "stabilize": "the head's motion taken out of face meshes, and given back as a curve",
     "lift": "2D joints of a detector to an animated armature on the ground",
+    "headpose": "where heads look in pictures and films, and that look on a character",
     "run": "run a job file (TOML or JSON)",
     "schema": "every verb and option as JSON schema, for programs that draw forms",
     "train facestab": "weights for stabilize, learned from made-up people",
@@ -20,6 +21,9 @@ SUMMARIES: dict[str, str] = {
     "train hopfir": "weights for lift of single pictures, learned from motion capture",
     "train semiuhpe": "weights for the direction of a head, learned from our own renders",
     "train directmhp": "weights that find heads and their directions, learned from our own renders",
+    "weights list": "what each system can run with, and where official weights are to be had",
+    "weights add": "keep a checkpoint of yours, so that --weights finds it by name",
+    "weights verify": "read every file of weights again",
     "bench": "measure this installation against named peers",
     "doctor": "what this machine has, what is missing, and the next command to type",
 }

@@ -185,6 +185,7 @@ def find(job: Job, report: Report) -> Found:
     """
     import numpy as np
 
+    from hyoid import weights_store
     from hyoid.characters.fit import face_points
     from hyoid.formats import landmarks
     from hyoid.formats.mesh_sequence import open_sequence
@@ -194,7 +195,8 @@ def find(job: Job, report: Report) -> Found:
     report.progress(0.0, f"opening {job.meshes[0].name}")
     sequence = open_sequence(job.meshes)
     own = "regressor" if job.method == "regressor" else "facestab"
-    model = checkpoint.load(job.weights or checkpoint.find(checkpoint.NAMES[own]))
+    given = None if job.weights is None else weights_store.resolve(job.weights, "facestab")
+    model = checkpoint.load(given or checkpoint.find(checkpoint.NAMES[own]))
     if (model.form == "regress") != (job.method == "regressor") and job.method in ("facestab", "regressor"):
         raise UsageError(f"holds a network for another --method than {job.method}", path=model.path)
     template = _same_human(face_points.human_template(), model)
