@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 RESULT = "files"
 SUFFIXES = (training.SUFFIX,)
 PRESETS: training.Presets = {
-    "cpu": ({"name": "n5"}, {"steps": 9000, "pictures": 8, "rate": 3e-3, "precision": "bfloat16"}),
+    "cpu": ({"name": "n5"}, {"steps": 6500, "pictures": 8, "rate": 3e-3, "precision": "bfloat16"}),
     "gpu": ({"name": "n6"}, {"steps": 20_000, "pictures": 64, "rate": 2e-3, "precision": "bfloat16"}),
 }
 """Size of the network by its name in ``hyoid.systems.directmhp.config``, and numbers of the training."""
 SCENES: dict[str, dict[str, Any]] = {
-    "cpu": {"count": 4200, "judged": 200, "width": 256, "height": 256, "people": (1, 6), "heads": (14.0, 160.0)},
+    "cpu": {"count": 4000, "judged": 200, "width": 320, "height": 320, "people": (1, 7), "heads": (14.0, 240.0)},
     "gpu": {"count": 30_000, "judged": 600, "width": 384, "height": 384, "people": (1, 8), "heads": (14.0, 240.0)},
 }
 """How many scenes are learned from, how many of each domain are for judging, and how they are."""
