@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "toolkit"))
 import _lift_opponents as opponents
 from hyoid.report import Report
 from hyoid.synthetic import lift_pairs
-from hyoid.verbs import lift_training
+from hyoid.verbs import lift_training, training
 
 RECIPES: dict[str, dict[str, Any]] = {
     "simple": {
@@ -61,7 +61,7 @@ def main(words: list[str] | None = None) -> None:
     stream = lift_pairs.Windows(motion, parts.train, recipe["answers"] + 2 * model.margin, given.seed)
     state = given.state or Path(f"out/lift_opponents/{given.name}.unfinished")
     state.parent.mkdir(parents=True, exist_ok=True)
-    with lift_training.threads(given.threads):
+    with training.threads(given.threads):
         opponents.fit(
             model, lambda step, count: stream.at(step).batch(count), steps, windows, rate=recipe["rate"],
             seed=given.seed, precision=recipe["precision"], key=note["data"], state=state, report=told(),

@@ -12,7 +12,7 @@ from hyoid.cli import run_command
 from hyoid.errors import InputError
 from hyoid.report import Report
 from hyoid.synthetic import lift_pairs, motion_clips
-from hyoid.verbs import lift_training, train_hopfir, train_ktpformer
+from hyoid.verbs import lift_training, train_hopfir, train_ktpformer, training
 
 from tests.synthetic.test_lift_pairs import packed as waving
 
@@ -51,7 +51,7 @@ def motion(folder) -> motion_clips.Motion:
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread():
-    with lift_training.threads(1):
+    with training.threads(1):
         yield
 
 

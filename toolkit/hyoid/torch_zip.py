@@ -4,7 +4,8 @@
 Such a file is a zip: ``data.pkl`` says what there is, ``data/0``, ``data/1``, ... hold the numbers. The pickle goes
 through the interpreter of :mod:`hyoid.pickles`, which here knows torch's few names as well: storages are read and
 tensors built from their bytes. What a training leaves beside the weights (the state of a random generator) is passed
-over as something without a value; every other class is refused by name.
+over as something without a value; every other class is refused by name. Where whole networks are saved
+(:func:`read_network`), their modules are bare holders of attributes, of which tensors are read.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from hyoid import pickles
 from hyoid.errors import InputError
 
 _LARGEST_PICKLE = 64 << 20
+_DEEPEST, _MOST_PARTS = 64, 50_000
+_NETWORK_PACKAGES = ("torch.nn.modules.",)
 _TYPES = {
     "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
     "ShortStorage": "<i2", "CharStorage": "|i1", "ByteStorage": "|u1", "BoolStorage": "|b1",
@@ -67,6 +71,13 @@ class _Nothing:
     """What a passed-over name would have made."""
 
 
+@dataclass(eq=False)
+class _Module:
+    """What an object of a network's class is here: its attributes, and nothing that it could do."""
+
+    attributes: dict[str, Any]
+
+
 class _Machine(pickles._Machine):
     """The interpreter of plain data, with torch's names among what it knows."""
 
@@ -98,6 +109,36 @@ class _Machine(pickles._Machine):
             self._pop()
         else:
             super()._build()
+
+
+class _NetworkMachine(_Machine):
+    """The interpreter with the classes of networks among what it knows; their objects hold attributes alone."""
+
+    def __init__(self, data: bytes, packages: tuple[str, ...]) -> None:
+        super().__init__(data)
+        self._packages = packages
+
+    def _global(self, module: Any, name: Any) -> None:
+        if isinstance(module, str) and isinstance(name, str) and f"{module}.".startswith(self._packages):
+            self._stack.append(_Name("module"))
+        else:
+            super()._global(module, name)
+
+    def _new_object(self, made: Any, arguments: Any) -> None:
+        if isinstance(made, _Name) and made.kind == "module":
+            self._stack.append(_Module({}))
+        else:
+            super()._new_object(made, arguments)
+
+    def _build(self) -> None:
+        target = self._stack[-2]
+        if not isinstance(target, _Module):
+            super()._build()
+            return
+        state = self._pop()
+        if not isinstance(state, dict):
+            raise InputError("gives a module a state that is not its attributes")
+        target.attributes = state
 
 
 def _storage(value: Any) -> _Storage:
@@ -135,11 +176,77 @@ def read(path: Path, entry: str) -> dict[str, np.ndarray]:
         InputError: the file is missing, damaged, of another kind, needs a class that is not data (it is named), or has
             no such entry.
     """
-    path = Path(path)
-    expected = f"a file of torch.save with the entry '{entry}'"
+
+    def chosen(content: Any) -> dict[str, Any]:
+        found = content.get(entry) if isinstance(content, dict) else None
+        if not isinstance(found, dict):
+            raise InputError(f"has no entry '{entry}' but {_names(content)}")
+        return found
+
+    return _read(Path(path), f"a file of torch.save with the entry '{entry}'", _Machine, chosen)
+
+
+def read_network(path: Path, entries: tuple[str, ...], packages: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The tensors by dotted name of a network that was saved whole, as ``state_dict`` of it would give them.
+
+    Args:
+        entries: of the saved dict; the first one that is there and not None is read. packages: with a dot at the end;
+            objects of their classes are networks and parts of them (torch's own are known).
+
+    Raises:
+        InputError: as :func:`read`.
+    """
+
+    def machine(data: bytes) -> _Machine:
+        return _NetworkMachine(data, (*packages, *_NETWORK_PACKAGES))
+
+    def chosen(content: Any) -> dict[str, Any]:
+        there = (
+            [content[entry] for entry in entries if content.get(entry) is not None] if isinstance(content, dict) else []
+        )
+        if not there or not isinstance(there[0], dict | _Module):
+            raise InputError(f"has no network under '{' or '.join(entries)}' but {_names(content)}")
+        return there[0] if isinstance(there[0], dict) else dict(_tensors_of(there[0]))
+
+    return _read(Path(path), "a file of torch.save with a whole network", machine, chosen)
+
+
+def _names(content: Any) -> str:
+    names = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__.strip("_")
+    return pickles.printable(names) or "nothing"
+
+
+def _tensors_of(network: _Module) -> Iterator[tuple[str, Any]]:
+    waiting, parts = [("", network, 0)], 0
+    while waiting:
+        prefix, module, depth = waiting.pop()
+        parts += 1
+        # Parts that hold a part twice, or themselves, would go on for ever.
+        if depth > _DEEPEST or parts > _MOST_PARTS:
+            raise InputError(f"holds more than {_MOST_PARTS} modules, or modules nested more than {_DEEPEST} deep")
+        for kind in ("_parameters", "_buffers"):
+            for name, value in _table(module, kind).items():
+                if value is not None:
+                    yield f"{prefix}{name}", value
+        for name, part in _table(module, "_modules").items():
+            if isinstance(part, _Module):
+                waiting.append((f"{prefix}{name}.", part, depth + 1))
+
+
+def _table(module: _Module, kind: str) -> dict[Any, Any]:
+    found = module.attributes.get(kind, {})
+    if not isinstance(found, dict):
+        raise InputError(f"holds a module whose '{kind}' is no table")
+    return found
+
+
+def _read(
+    path: Path, expected: str, machine: Callable[[bytes], _Machine], chosen: Callable[[Any], dict[str, Any]]
+) -> dict[str, np.ndarray]:
+    """The tensors that ``chosen`` takes from the content of a file; whatever is wrong is one error with its path."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read(archive, path.stat().st_size, entry)
+            return _opened(archive, path.stat().st_size, machine, chosen)
     except FileNotFoundError:
         raise InputError("the file does not exist", path=path, expected=expected) from None
     except InputError as error:
@@ -154,7 +261,9 @@ def read(path: Path, entry: str) -> dict[str, np.ndarray]:
         raise InputError(f"is not a sound checkpoint ({error})", path=path, expected=expected) from error
 
 
-def _read(archive: zipfile.ZipFile, size: int, entry: str) -> dict[str, np.ndarray]:
+def _opened(
+    archive: zipfile.ZipFile, size: int, machine: Callable[[bytes], _Machine], chosen: Callable[[Any], dict[str, Any]]
+) -> dict[str, np.ndarray]:
     members = {info.filename: info for info in archive.infolist()}
     found = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(found) != 1:
@@ -165,14 +274,10 @@ def _read(archive: zipfile.ZipFile, size: int, entry: str) -> dict[str, np.ndarr
         raise InputError("was written on a machine of another byte order", expected="little-endian numbers")
     if members[found[0]].file_size > _LARGEST_PICKLE:
         raise InputError(f"its data.pkl has {members[found[0]].file_size} bytes", expected="names and shapes")
-    content = _Machine(_member(archive, members[found[0]], size)).run()
-    chosen = content.get(entry) if isinstance(content, dict) else None
-    if not isinstance(chosen, dict):
-        names = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise InputError(f"has no entry '{entry}' but {pickles.printable(names) or 'nothing'}")
+    content = machine(_member(archive, members[found[0]], size)).run()
     storages: dict[str, np.ndarray] = {}
     arrays = {}
-    for name, value in chosen.items():
+    for name, value in chosen(content).items():
         if not isinstance(value, _Stored):
             raise InputError(f"'{pickles.printable(str(name))}' is no tensor")
         own = value.storage

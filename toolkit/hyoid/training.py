@@ -53,7 +53,7 @@ class Schedule:
 
 
 Loss = Callable[[Mapping[str, Any], int], tuple[Any, Any]]
-"""Of parameters and the number of the step: what is made smaller, and the error in millimetres, both scalars."""
+"""Of parameters and the number of the step: what is made smaller, and the error that is told, both scalars."""
 
 
 def optimise(
@@ -66,6 +66,7 @@ def optimise(
     key: str = "",
     state: Path | None = None,
     device: str = "cpu",
+    unit: str = "mm",
     report: Report = SILENT,
 ) -> dict[str, np.ndarray]:
     """Parameters that make a loss small, averaged over the last steps, float32.
@@ -73,7 +74,7 @@ def optimise(
     Args:
         start: parameters to begin with. buffers: names of those that the loss changes itself (running statistics).
         seed: of torch's draws. key: what else this training depends on, to know an unfinished one by.
-        state: file that holds an unfinished training.
+        state: file that holds an unfinished training. unit: of the error that is told.
 
     Raises:
         MissingToolError: torch is not installed. InputError: ``state`` belongs to another training or is damaged.
@@ -105,7 +106,7 @@ def optimise(
         _add_to(averaged, parameters, min(schedule.average, (step + 1) / (step + 10)))
         if step % _TOLD_EVERY == 0:
             recent = [*recent[-_RECENT // _TOLD_EVERY :], float(error)]
-            report.progress(step / schedule.steps, f"step {step} of {schedule.steps}, {np.mean(recent):.1f} mm")
+            report.progress(step / schedule.steps, f"step {step} of {schedule.steps}, {np.mean(recent):.1f} {unit}")
     return {name: value.detach().float().cpu().numpy().copy() for name, value in averaged.items()}
 
 

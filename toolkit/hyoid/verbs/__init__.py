@@ -19,6 +19,8 @@ SUMMARIES: dict[str, str] = {
     "train facestab": "weights for stabilize, learned from made-up people",
     "train ktpformer": "weights for lift over time, learned from motion capture",
     "train hopfir": "weights for lift of single pictures, learned from motion capture",
+    "train semiuhpe": "weights for the direction of a head, learned from our own renders",
+    "train directmhp": "weights that find heads and their directions, learned from our own renders",
     "weights list": "what each system can run with, and where official weights are to be had",
     "weights add": "keep a checkpoint of yours, so that --weights finds it by name",
     "weights verify": "read every file of weights again",

@@ -33,9 +33,25 @@ class Job(JobModel):
     seed: int | None = Field(
         None,
         ge=0,
-        description="for 'facestab': another seed draws other people and expressions; for 'hopfir': of training",
+        description="for 'facestab': another seed draws other people and expressions; for 'headpose': other renders; "
+        "for 'hopfir': of training",
     )
-    count: int | None = Field(None, ge=10, le=5000, description="for 'facestab': pairs in the table")
+    count: int | None = Field(
+        None,
+        ge=10,
+        le=5000,
+        description="for 'facestab': pairs in the table; for 'headpose': crops, and half as many pictures",
+    )  # fmt: skip
+    images: Path | None = Field(
+        None, description="for 'headpose': folder of photographs whose heads are marked, with --truth",
+        json_schema_extra={CLI: {"file": "folder"}},
+    )  # fmt: skip
+    truth: Path | None = Field(
+        None, description="for 'headpose': marked heads of --images, JSON: "
+        '{"pictures": {"NAME.jpg": [{"box": [x1, y1, x2, y2], "yaw": degrees, "pitch": degrees}]}}; '
+        "yaw > 0 faces left in the picture, 180 is seen from behind, pitch > 0 looks up, roll may be added",
+        json_schema_extra={CLI: {"file": "read"}},
+    )  # fmt: skip
     data: Path | None = Field(
         None, description="for 'lift', 'hopfir': folder of packed motion capture; without it $HYOID_MOCAP",
         json_schema_extra={CLI: {"file": "folder"}},

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from hyoid.errors import InputError, MissingToolError, UsageError
+from hyoid.errors import InputError
 from hyoid.report import Report
-from hyoid.verbs.job import CLI, JobModel, short
+from hyoid.verbs import training
+from hyoid.verbs.job import CLI
+from hyoid.verbs.training import LICENCE, check_outputs, threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from hyoid.synthetic.lift_scores import Lift
     from hyoid.synthetic.motion_clips import Motion, Split
 
-SUFFIX = ".safetensors"
-LICENCE = "Apache-2.0"
 _FREE = ("cc0", "free for all uses")  # how licences begin of motion whose weights may be published under ours
 _CREDITS = {
     "CMU": "The data used in this project was obtained from mocap.cs.cmu.edu. The database was created with funding "
@@ -35,17 +35,13 @@ _CREDITS = {
 }
 _DRAWERS, _AHEAD = 8, 3  # at most so many threads draw batches for a GPU, each so many steps ahead
 
-Presets = dict[str, tuple[dict[str, Any], dict[str, Any]]]
-"""By name: sizes of the network, and numbers of the recipe."""
 Draw = Callable[[int, int, int], tuple[Any, Any]]
 """Of the number of a step, how many windows, and of how many frames: images and joints."""
 
 
-class Job(JobModel):
+class Job(training.Options):
     """A training of a lifter."""
 
-    output: Path = Field(description="weights to write; a card with data and quality lies beside them",
-                         json_schema_extra=short("-o"))  # fmt: skip
     data: Path = Field(
         description="folder of packed motion capture (motion.npz and index.csv)",
         json_schema_extra={CLI: {"file": "folder"}},
@@ -53,20 +49,9 @@ class Job(JobModel):
     preset: Literal["cpu", "gpu"] = Field(
         "cpu", description="cpu: at most three hours on two cores; gpu: larger, about 20 minutes of a large GPU"
     )
-    steps: int | None = Field(None, ge=1, le=10_000_000, description="training steps; without it the preset's")
-    seed: int = Field(0, ge=0, description="of all random numbers")
-    threads: int = Field(2, ge=1, le=256, description="processor threads")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
-    precision: Literal["bfloat16", "float32"] | None = Field(
-        None, description="of the network's products; without it the preset's"
-    )
     unidentified: bool = Field(
         False, description="learn also from clips whose subject is not known; they may show people of the test"
     )
-    state: Path | None = Field(
-        None, description="keep the unfinished training here, and go on from it when it is there",
-        json_schema_extra={CLI: {"file": "write"}},
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,27 +86,6 @@ class Trained:
     size: str
 
 
-def chosen(job: Job, presets: Presets) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sizes of the network and numbers of the recipe: those of the preset, and what the job says otherwise."""
-    sizes, recipe = presets[job.preset]
-    given = {"steps": job.steps, "precision": job.precision, "seed": job.seed}
-    return sizes, {**recipe, **{name: value for name, value in given.items() if value is not None}}
-
-
-def check_outputs(job: Job) -> None:
-    """Refuse outputs that could not be written, before the work and for ``hyoid check``.
-
-    Raises:
-        UsageError: weights of another type. OutputError: a folder cannot be written.
-    """
-    from hyoid.files import check_writable
-
-    if job.output.suffix != SUFFIX:
-        raise UsageError(f"unknown type of weights '{job.output.suffix}'", path=job.output, expected=SUFFIX)
-    for path in (job.output, job.output.with_suffix(".card.md"), *([job.state] if job.state else [])):
-        check_writable(path)
-
-
 def prepare(job: Job, report: Report) -> Lesson:
     """Read the motion and choose the device.
 
@@ -131,7 +95,7 @@ def prepare(job: Job, report: Report) -> Lesson:
     """
     begun = time.monotonic()
     check_outputs(job)
-    device = _device(job.device)
+    device = training.device_of(job.device)
     report.progress(0.0, "reading motion")
     motion, parts, note = lesson_of(job.data, unidentified=job.unidentified, report=report)
     return Lesson(motion, parts, note, device, begun)
@@ -180,30 +144,6 @@ def _counts(motion: Motion, clips: np.ndarray) -> dict[str, int]:
 
     people = {(motion.datasets[clip], motion.subjects[clip]) for clip in clips.tolist()}
     return {"clips": len(clips), "subjects": len(people), "frames": int(frames_of(motion, clips).sum())}
-
-
-def _device(wanted: str) -> str:
-    from hyoid.training import torch_or_error
-
-    there = torch_or_error().cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise MissingToolError("torch finds no GPU", hint="Train with --device cpu, or install torch for CUDA")
-    return "cuda" if there and wanted != "cpu" else "cpu"
-
-
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Let torch and the linear algebra of NumPy use so many threads."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        with threadpool_limits(count, user_api="blas"):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def draws(lesson: Lesson, seed: int) -> Draw:
@@ -267,19 +207,11 @@ def finish(job: Job, lesson: Lesson, trained: Trained, report: Report) -> dict[s
     Raises:
         OutputError: the files cannot be written.
     """
-    from hyoid import files
-
     with threads(job.threads):
         model, quality = judged(trained, lesson, report)
-    card = job.output.with_suffix(".card.md")
-    trained.save(job.output, model)
-    files.write_bytes(card, _card(job, lesson, replace(trained, model=model), quality).encode())
-    if job.state is not None:
-        job.state.unlink(missing_ok=True)
-    return {
-        "outputs": [str(job.output), str(card)], "validation_mm": quality,
-        "seconds": round(time.monotonic() - lesson.begun, 1),
-    }  # fmt: skip
+    card = _card(job, lesson, replace(trained, model=model), quality)
+    outputs = training.write(job, model, trained.save, card)
+    return {"outputs": outputs, "validation_mm": quality, "seconds": round(time.monotonic() - lesson.begun, 1)}
 
 
 def judged(trained: Trained, lesson: Lesson, report: Report) -> tuple[Any, dict[str, Any]]:
@@ -334,10 +266,8 @@ def _card(job: Job, lesson: Lesson, trained: Trained, quality: dict[str, Any]) -
 
 def _command(job: Job, trained: Trained) -> str:
     """The command line that trains the same again, without folders of this machine."""
-    words = [f"hyoid train {trained.name} -o {job.output.name} --data FOLDER --preset {job.preset}"]
-    words.append(f"--steps {trained.model.note['recipe']['steps']} --seed {job.seed} --threads {job.threads}")
-    words.append(f"--precision {trained.model.note['recipe']['precision']}")
-    return " ".join([*words, *(["--unidentified"] if job.unidentified else [])])
+    line = training.command(trained.name, job, trained.model.note["recipe"], "--data FOLDER")
+    return line + " --unidentified" * job.unidentified
 
 
 def show(result: dict[str, Any]) -> str:

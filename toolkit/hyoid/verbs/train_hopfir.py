@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 from hyoid.report import Report
-from hyoid.verbs import lift_training
+from hyoid.verbs import lift_training, training
 
 RESULT = "files"
-SUFFIXES = (lift_training.SUFFIX,)
-PRESETS: lift_training.Presets = {
+SUFFIXES = (training.SUFFIX,)
+PRESETS: training.Presets = {
     "cpu": (
         {"channels": 64, "blocks": 3, "hops": 3, "heads": 4},
         {"steps": 10_125, "pictures": 384, "rate": 1e-3, "precision": "bfloat16"},
@@ -23,7 +23,7 @@ PRESETS: lift_training.Presets = {
 """Sizes of the network, and of the training."""
 
 Job = lift_training.Job
-check_outputs = lift_training.check_outputs
+check_outputs = training.check_outputs
 show = lift_training.show
 
 
@@ -41,7 +41,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     from hyoid.systems.hopfir import train
     from hyoid.systems.hopfir.network import Config
 
-    sizes, chosen = lift_training.chosen(job, PRESETS)
+    sizes, chosen = training.chosen(job, PRESETS)
     config, recipe = Config(**sizes), train.Recipe(**chosen)
     with lift_training.batches(lesson, job, recipe.steps, lambda _: (recipe.pictures, 1)) as batches:
         model = train.train(

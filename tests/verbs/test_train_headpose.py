@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hyoid train semiuhpe and directmhp: they end with weights and a card, go on after a stop, refuse the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hyoid.cli import run_command
+from hyoid.report import Report
+from hyoid.synthetic import heads, render_store
+from hyoid.verbs import headpose_training, train_directmhp, train_semiuhpe
+
+from tests.synthetic import head_paintings
+
+torch = pytest.importorskip("torch")
+
+from hyoid import training  # noqa: E402  it is used with torch
+from hyoid.systems.directmhp import checkpoint as directmhp_checkpoint  # noqa: E402  they need torch
+from hyoid.systems.semiuhpe import checkpoint as semiuhpe_checkpoint  # noqa: E402
+
+SYSTEMS = ("semiuhpe", "directmhp")
+LOAD = {"semiuhpe": semiuhpe_checkpoint.load, "directmhp": directmhp_checkpoint.load}
+STEPS = 12
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    """Paintings for renders, and presets of the size of these tests."""
+    monkeypatch.setattr(heads, "crops", head_paintings.crops)
+    monkeypatch.setattr(heads, "scene", head_paintings.scene, raising=False)
+    monkeypatch.setattr(render_store, "PARTS", {"crops": 8, "scenes": 4})
+    sizes = {"backbone": "plain", "size": 32, "width": 0.1}
+    recipe = {"steps": STEPS, "batch": 4, "precision": "float32", "warm_up": 2}
+    monkeypatch.setitem(train_semiuhpe.PRESETS, "cpu", (sizes, recipe))
+    monkeypatch.setitem(train_semiuhpe.CROPS, "cpu", {"count": 24, "unlabelled": 16, "judged": 20, "size": 46})
+    second = {"share": 1 / 3, "rate": 1e-4, "batch": 4, "ratio": 2, "threshold": None, "asked": 8, "kept_every": 2}
+    monkeypatch.setitem(train_semiuhpe.SECOND, "cpu", second)
+    recipe = {"steps": STEPS, "pictures": 2, "precision": "float32"}
+    monkeypatch.setitem(train_directmhp.PRESETS, "cpu", ({"name": "t5"}, recipe))
+    scenes = {"count": 10, "judged": 4, "width": 64, "height": 64, "people": (1, 2), "heads": (8.0, 60.0)}
+    monkeypatch.setitem(train_directmhp.SCENES, "cpu", scenes)
+
+
+def words(system: str, folder: Path, *more: object) -> list[str]:
+    out = folder / "mine.safetensors"
+    return ["train", system, "-o", str(out), "--threads", "1", "--workers", "0", *map(str, more)]
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> dict:
+    event = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return event.get("result", event)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_command_writes_weights_and_a_card(system, tmp_path, capsys):
+    state = tmp_path / "state"
+    assert run_command([*words(system, tmp_path, "--state", state, "--cache", tmp_path / "kept"), "--json"]) == 0
+    result = told(capsys)
+    made = LOAD[system](tmp_path / "mine.safetensors")
+    assert made.licence == "Apache-2.0"
+    assert made.note["validation"] == result["validation"]
+    assert set(result["validation"]) == {"usual", "shifted"}
+    whole = head_paintings.crops(headpose_training.JUDGES, 0, 20, settings=heads.Settings(size=46, held_out=True))
+    if system == "semiuhpe":
+        assert result["validation"]["usual"]["heads"] == len(whole.rotations)
+        assert made.note["semi_recipe"]["steps"] == STEPS // 3
+        assert made.note["data"]["crops"]["count"] == 24
+        assert result["validation"]["usual"]["mean pose"]["mean"] > 20  # angles are drawn from -60 to 60 degrees
+    else:
+        assert result["validation"]["usual"]["detection"]["ap50"] is not None
+        assert made.size == 64
+    card = (tmp_path / "mine.card.md").read_text()
+    assert "A starter model" in card
+    assert "No photograph was used" in card
+    assert f"--steps {STEPS} " in card
+    assert str(tmp_path) not in card
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "mine.card.md", "mine.safetensors"]
+
+
+class StopError(Exception):
+    """The power goes."""
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_stopped_training_goes_on_to_the_same_weights(system, tmp_path, monkeypatch, capsys):
+    plain = training.Schedule
+    monkeypatch.setattr(training, "Schedule", lambda *given, **more: plain(*given, **{**more, "kept_every": 2}))
+    monkeypatch.setattr(training, "_TOLD_EVERY", 1)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.mkdir(), cut.mkdir()
+    assert run_command(words(system, whole)) == 0
+    verb = {"semiuhpe": train_semiuhpe, "directmhp": train_directmhp}[system]
+    job = verb.Job(output=cut / "mine.safetensors", threads=1, workers=0, state=cut / "state")
+    real, calls, stops = render_store.Renders.rows, [], []
+
+    def rows(self, name, step, *rest):
+        calls.append(step)
+        if len(calls) in stops:
+            raise StopError
+        return real(self, name, step, *rest)
+
+    monkeypatch.setattr(render_store.Renders, "rows", rows)
+    for stop in {"semiuhpe": (6, 5, 8), "directmhp": (6, 5, 3)}[system]:  # 5 and 8 are in the stage without labels
+        calls.clear()
+        stops[:] = [stop]
+        with pytest.raises(StopError):
+            verb.run(job, Report())
+        assert (cut / "state").is_file() or (cut / "state.first").is_file()
+    kept = {path.name: path.read_bytes() for path in cut.iterdir()}
+    stops.clear()
+    changed = job.model_copy(update={"seed": 1})
+    with pytest.raises(Exception, match="holds another training"):
+        verb.run(changed, Report())
+    assert kept == {path.name: path.read_bytes() for path in cut.iterdir()}
+    verb.run(job, Report())
+    assert (cut / "mine.safetensors").read_bytes() == (whole / "mine.safetensors").read_bytes()
+    assert sorted(path.name for path in cut.iterdir()) == ["mine.card.md", "mine.safetensors"]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_weights_follow_from_the_seed(system, tmp_path):
+    found = []
+    for name, more in (("a", ()), ("b", ("--cache", tmp_path / "kept")), ("c", ("--seed", 1))):
+        folder = tmp_path / name
+        folder.mkdir()
+        assert run_command(words(system, folder, "--steps", 3, *more)) == 0
+        found.append(LOAD[system](folder / "mine.safetensors").parameters)
+    assert all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
+    assert not all(np.array_equal(found[0][name], found[2][name]) for name in found[0])
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_cache_of_other_renders_is_refused(system, tmp_path, capsys):
+    more = ["--steps", 3, "--cache", tmp_path / "kept"]
+    assert run_command(words(system, tmp_path, *more)) == 0
+    assert run_command(words(system, tmp_path, *more, "--seed", 1)) == 3
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "holds renders of other seed" in error
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [(["-o", "w.bin"], 2, ".bin"), (["-o", "w.safetensors", "--device", "cuda"], 6, "GPU"),
+     (["-o", "w.safetensors", "--workers", "-1"], 2, "workers")],
+)  # fmt: skip
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_trainings_that_make_no_sense_end_before_the_work(system, more, code, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(heads, "crops", None)
+    assert run_command(["train", system, *more]) == code
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

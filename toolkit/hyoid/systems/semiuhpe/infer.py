@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boxes of heads in a picture to directions: arrays in, arrays out.
+
+The network runs in ONNX Runtime where that is installed and the device is a processor, where it is the faster one, and
+else in torch; neither is needed for the other. Before, BatchNorm becomes part of the convolutions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hyoid.errors import InputError, MissingToolError, UsageError
+from hyoid.files import write_bytes
+from hyoid.systems.semiuhpe import checkpoint, conventions, distribution, fold, onnx_graph
+from hyoid.systems.semiuhpe.checkpoint import Model
+from hyoid.systems.semiuhpe.config import MEAN, SPREAD, Config
+
+ENGINES = ("onnxruntime", "torch")
+_MARGIN = 0.15  # of the box on each side
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A model that is ready to run; see :func:`load` and :func:`ready`.
+
+    Attributes:
+        engine: what runs it. run: images (n, 3, S, S) float32 to parameters (n, 3, 3), the network's own convention.
+    """
+
+    model: Model
+    engine: str
+    run: Callable[[np.ndarray], np.ndarray]
+
+    @property
+    def config(self) -> Config:
+        """Which network."""
+        return self.model.config
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Of n heads, common convention of ``hyoid.geometry.head_angles``, as seen along the ray to the box's middle.
+
+    Attributes:
+        rotations: (n, 3, 3) float32. entropy: (n,) float32: 0 knows nothing, -5.3 is called sure, -7 is very sure.
+        parameters: (n, 3, 3) float32, of the matrix Fisher distribution of each rotation.
+    """
+
+    rotations: np.ndarray
+    entropy: np.ndarray
+    parameters: np.ndarray
+
+
+def load(path: str | Path, device: str = "cpu", *, engine: str | None = None, threads: int | None = None) -> Estimator:
+    """The model of a file (see :func:`hyoid.systems.semiuhpe.checkpoint.load`), ready to run.
+
+    Args:
+        device: of torch. engine, threads: see :func:`ready`.
+
+    Raises:
+        WeightsError: the file is not a sound one. MissingToolError: nothing that runs networks is installed.
+    """
+    return ready(checkpoint.load(path), device, engine=engine, threads=threads)
+
+
+def ready(model: Model, device: str = "cpu", *, engine: str | None = None, threads: int | None = None) -> Estimator:
+    """A model in memory, ready to run.
+
+    Args:
+        engine: one of ``ENGINES``; None takes what is installed, ONNX Runtime first on a processor.
+        threads: of ONNX Runtime; None leaves it to it. Those of torch are torch's own setting.
+
+    Raises:
+        MissingToolError: the engine, or any, is not installed. UsageError: no such engine.
+    """
+    if engine not in (None, *ENGINES):
+        raise UsageError(f"engine '{engine}'", expected=" or ".join(ENGINES))
+    wanted = [engine] if engine else list(ENGINES) if device == "cpu" else ["torch"]
+    for name in wanted:
+        module = _installed(name)
+        if module is not None:
+            run = _in_torch(module, model, device) if name == "torch" else _in_runtime(module, model, threads)
+            return Estimator(model, name, run)
+    hint = "Install one: pip install onnxruntime, or pip install 'hyoid[train]'"
+    found = f"directions of heads are estimated with {' or '.join(wanted)}, which is not installed"
+    raise MissingToolError(found, hint=hint)
+
+
+def estimate(estimator: Estimator, image: np.ndarray, boxes: np.ndarray, *, batch: int = 16) -> Directions:
+    """The directions of the heads in boxes of a picture.
+
+    A box of a part of a pixel is taken as one pixel. What lies outside the picture is black to the network; of a box
+    wholly outside nothing is known: its parameters are 0, its rotation is the identity and its entropy 0.
+
+    Args:
+        image: (H, W, 3) uint8 RGB. boxes: (n, 4) x1, y1, x2, y2 in pixels, any number, also none. batch: crops that run
+            together.
+
+    Raises:
+        InputError: the picture or a box is none; the box is named. UsageError: the batch is none.
+    """
+    image, boxes = _picture(image), _checked(boxes)
+    if batch < 1:
+        raise UsageError(f"batches of {batch} crops", expected="1 or more")
+    height, width = image.shape[:2]
+    seen = (boxes[:, 2] > 0) & (boxes[:, 3] > 0) & (boxes[:, 0] < width) & (boxes[:, 1] < height)
+    parameters = np.zeros((len(boxes), 3, 3), np.float32)
+    rows, size = seen.nonzero()[0], estimator.config.size
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        crops = np.stack([crop(image, boxes[row], size) for row in part])
+        found = estimator.run(normalised(crops))
+        parameters[part] = conventions.to_common(found, estimator.config.convention)
+    return directions(parameters)
+
+
+def directions(parameters: np.ndarray) -> Directions:
+    """Rotations and entropies of parameters (n, 3, 3), common convention."""
+    u, s, v = distribution.proper_svd(parameters)
+    rotations = u @ np.swapaxes(v, -1, -2)
+    rotations[(s == 0).all(-1)] = np.eye(3)
+    kinds = (rotations, distribution.entropy(s), parameters)
+    return Directions(*(np.asarray(array, np.float32) for array in kinds))
+
+
+def crop(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
+    """What the network sees of a head: (size, size, 3) uint8, as the published evaluation cuts it.
+
+    The box grows to a square of 1.3 times its mean side, is cut off at the picture's border, and its shorter side grows
+    again, black outside. The evaluation leaves out the last row and column of the picture, and cuts off fractions of
+    pixels at every step, so the piece may lack a pixel to a square; it is stretched by that.
+
+    Args:
+        image: (H, W, 3) uint8 RGB. box: (4,) x1, y1, x2, y2 in pixels.
+    """
+    height, width = image.shape[:2]
+    left, top, right, bottom = (float(number) for number in box)
+    half = (0.5 + _MARGIN) * (right - left + bottom - top) / 2
+    middle = ((left + right) / 2, (top + bottom) / 2)
+    sides = []
+    for centre, length in zip(middle, (width, height), strict=True):
+        begin = int(min(max(0.0, centre - half), length - 1))
+        sides.append([begin, max(int(max(0.0, min(length - 1, centre + half))), begin + 1)])
+    (x1, x2), (y1, y2) = sides
+    more = abs((x2 - x1) - (y2 - y1)) // 2
+    if x2 - x1 < y2 - y1:
+        x1, x2 = x1 - more, x2 + more
+    else:
+        y1, y2 = y1 - more, y2 + more
+    piece = np.zeros((y2 - y1, x2 - x1, 3), np.uint8)
+    rows = slice(max(0, y1), max(1, min(height - 1, y2)))
+    columns = slice(max(0, x1), max(1, min(width - 1, x2)))
+    part = image[rows, columns]
+    piece[rows.start - y1 :, columns.start - x1 :][: part.shape[0], : part.shape[1]] = part
+    return np.asarray(Image.fromarray(piece).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def normalised(crops: np.ndarray) -> np.ndarray:
+    """Images (n, 3, S, S) float32 of crops (n, S, S, 3) uint8."""
+    mean, spread = (255 * np.array(values, np.float32) for values in (MEAN, SPREAD))
+    return np.ascontiguousarray(np.moveaxis((crops.astype(np.float32) - mean) / spread, -1, 1))
+
+
+def export(model: Model | Estimator, path: str | Path) -> None:
+    """Write the network as an ONNX file, see :func:`hyoid.systems.semiuhpe.onnx_graph.model_bytes`.
+
+    Raises:
+        OutputError: see :func:`hyoid.files.part_file`.
+    """
+    write_bytes(Path(path), onnx_graph.model_bytes(model.model if isinstance(model, Estimator) else model))
+
+
+def _installed(name: str) -> Any:
+    with contextlib.suppress(ImportError):
+        return __import__(name)
+    return None
+
+
+def _in_runtime(runtime: Any, model: Model, threads: int | None) -> Callable[[np.ndarray], np.ndarray]:
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    if threads:
+        options.intra_op_num_threads = threads
+    session = runtime.InferenceSession(onnx_graph.model_bytes(model), options, providers=["CPUExecutionProvider"])
+    return lambda images: session.run([onnx_graph.OUTPUT], {onnx_graph.INPUT: images})[0]
+
+
+def _in_torch(torch: Any, model: Model, device: str) -> Callable[[np.ndarray], np.ndarray]:
+    from hyoid.systems.semiuhpe import network
+
+    def placed(array: np.ndarray) -> Any:
+        value = torch.tensor(array, device=device)
+        return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+
+    parameters = {name: placed(array) for name, array in fold.folded(model.parameters, model.config).items()}
+
+    def run(images: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return network.forward(parameters, model.config, placed(images)).cpu().numpy()
+
+    return run
+
+
+def _picture(image: np.ndarray) -> np.ndarray:
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise InputError(f"the picture is {image.shape} {image.dtype}", expected="(height, width, 3) uint8")
+    return image
+
+
+def _checked(boxes: np.ndarray) -> np.ndarray:
+    boxes = np.asarray(boxes, np.float64)
+    if boxes.size == 0:
+        return boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise InputError(f"boxes are {boxes.shape}", expected="(heads, 4): x1, y1, x2, y2")
+    sound = np.isfinite(boxes).all(-1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    if not sound.all():
+        number = int(np.argmin(sound))
+        found = f"box {number} is {', '.join(f'{side:g}' for side in boxes[number])}"
+        raise InputError(found, expected="finite x1, y1, x2, y2 with x1 < x2 and y1 < y2")
+    return boxes

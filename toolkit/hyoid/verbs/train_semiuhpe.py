@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hyoid train semiuhpe -o my.safetensors``: weights for the direction of a head, from our own renders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from hyoid.errors import InputError
+from hyoid.report import Report
+from hyoid.verbs import headpose_training, training
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hyoid.synthetic.render_store import Part, RenderSet
+
+RESULT = "files"
+SUFFIXES = (training.SUFFIX,)
+PRESETS: training.Presets = {
+    "cpu": (
+        {"backbone": "plain", "size": 64, "width": 1.0},
+        {"steps": 8200, "batch": 64, "rate": 2e-3, "precision": "bfloat16"},
+    ),
+    "gpu": (
+        {"backbone": "mobilenet", "size": 128, "width": 1.0},
+        {"steps": 40_000, "batch": 128, "rate": 2e-3, "precision": "bfloat16"},
+    ),
+}
+"""Sizes of the network, and of the training: ``steps`` are those of both stages."""
+SECOND: dict[str, dict[str, Any]] = {
+    "cpu": {"share": 0.15, "rate": 1e-4, "batch": 16, "ratio": 4, "threshold": None, "asked": 512},
+    "gpu": {"share": 0.25, "rate": 1e-4, "batch": 64, "ratio": 4, "threshold": None, "asked": 2048},
+}
+"""The stage with unlabelled crops: its share of the steps, and other numbers of its recipe."""
+CROPS: dict[str, dict[str, int]] = {
+    "cpu": {"count": 24_000, "unlabelled": 4000, "judged": 600, "size": 96},
+    "gpu": {"count": 300_000, "unlabelled": 100_000, "judged": 2000, "size": 176},
+}
+"""How many crops are learned from with and without labels, how many of each domain are for judging, and their side."""
+_CLOSED = 0.9  # share of the steps of a stage after which all of its crops are seen
+_MARGIN = 1.45  # side of the crops over that of the crop that the network sees of a box
+_OTHERS = 1_000_000  # between the seeds of crops with and without labels: other people, not the same in another light
+_COST = 1.6  # of a step without labels, in steps with them
+
+
+class Job(headpose_training.Options):
+    """A training of SemiUHPE."""
+
+    crops: int | None = Field(
+        None, ge=1, le=10_000_000, description="different heads to learn from with labels; without it the preset's"
+    )
+
+
+check_outputs = training.check_outputs
+show = headpose_training.show
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """Train in two stages, judge on renders of people that were not learned from, write weights and card.
+
+    Returns:
+        See :func:`hyoid.verbs.headpose_training.finish`.
+
+    Raises:
+        InputError: ``state`` is of another training, or the cache of other renders. MissingToolError: torch, OpenGL, or
+        the GPU that was asked for, is not there. OutputError: the files cannot be written.
+    """
+    sizes, numbers = training.chosen(job, PRESETS)
+    steps = numbers["steps"]
+    second = round(SECOND[job.preset]["share"] * steps)
+    learned, judging = _sets(job, steps - second, second)
+    with headpose_training.lesson(job, learned, judging, report) as lesson:
+        model = _trained(job, lesson, sizes, numbers, second)
+        found = judged(model, lesson, learned[0], judging, steps, report.stage(0.97, 1.0))
+        result = headpose_training.finish(job, lesson, found, _save)
+        if job.state is not None:
+            first_stage(job.state).unlink(missing_ok=True)
+        return result
+
+
+def first_stage(state: Path) -> Path:
+    """Where the network lies that has learned with labels, while it learns without."""
+    return state.with_name(f"{state.name}.first")
+
+
+def _sets(job: Job, first: int, second: int) -> tuple[list[RenderSet], list[RenderSet]]:
+    """Crops to learn from, with and without labels, and those to be judged by.
+
+    Args:
+        first, second: steps of the stages.
+    """
+    from hyoid.synthetic.heads import Settings
+    from hyoid.synthetic.render_store import RenderSet
+
+    how = CROPS[job.preset]
+    count = job.crops or how["count"]
+    settings = Settings(size=how["size"])
+    learned = [RenderSet("crops", "crops", job.seed, settings, count, 0, round(_CLOSED * first))]
+    if second:
+        shifted = Settings(size=how["size"], domain="shifted")
+        others = max(round(count * how["unlabelled"] / how["count"]), 1)
+        closes = first + round(_CLOSED * second)
+        learned.append(RenderSet("crops_unlabelled", "crops", job.seed + _OTHERS, shifted, others, first, closes))
+    return learned, headpose_training.judges("crops", settings, how["judged"], first + second)
+
+
+def _trained(
+    job: Job, lesson: headpose_training.Lesson, sizes: dict[str, Any], numbers: dict[str, Any], second: int
+) -> Any:
+    """The network after both stages; ``second`` steps are without labels."""
+    from hyoid.systems.semiuhpe import train
+    from hyoid.systems.semiuhpe.config import Config
+
+    renders, first = lesson.renders, numbers["steps"] - second
+    config, recipe = Config(**sizes), train.Recipe(**{**numbers, "steps": first, "margin": _MARGIN})
+    share = 0.97 * first / (first + _COST * second)
+
+    def labelled(step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        return renders.crops("crops", step, count, (job.seed, step))
+
+    def labelled_again(step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        return renders.crops("crops", first + step, count, (job.seed, first + step))
+
+    def unlabelled(step: int, count: int) -> np.ndarray:
+        seen = first + (step if step < second else 0)  # later numbers are for thresholds: as the stage begins
+        return renders.crops("crops_unlabelled", seen, count, (job.seed, first + step))[0]
+
+    model = None if job.state is None else _kept(first_stage(job.state), config, recipe, lesson.note)
+    if model is None:
+        model = train.train(
+            labelled, config, recipe, note=lesson.note, state=job.state, device=lesson.device,
+            report=lesson.report.stage(0.0, share),
+        )  # fmt: skip
+        if job.state is not None and second:
+            model = _keep(job.state, model)
+    if not second:
+        return model
+    numbers = {name: value for name, value in SECOND[job.preset].items() if name != "share"}
+    semi = train.SemiRecipe(
+        **numbers, steps=second, margin=_MARGIN, unlabelled_margin=_MARGIN, precision=recipe.precision, seed=job.seed
+    )
+    return train.train_semi(
+        model, labelled_again, unlabelled, semi, note=lesson.note, state=job.state, device=lesson.device,
+        report=lesson.report.stage(share, 0.97),
+    )  # fmt: skip
+
+
+def _keep(state: Path, model: Any) -> Any:
+    """Keep the network of the first stage, whose unfinished training is no longer needed."""
+    from hyoid.systems.semiuhpe import checkpoint
+
+    checkpoint.save(first_stage(state), model)
+    state.unlink(missing_ok=True)
+    return checkpoint.load(first_stage(state))
+
+
+def _kept(path: Path, config: Any, recipe: Any, note: dict[str, Any]) -> Any:
+    """The network of a first stage that was finished, or None.
+
+    Raises:
+        InputError: the file holds that of another training. WeightsError: it is damaged.
+    """
+    import json
+
+    from hyoid.systems.semiuhpe import checkpoint
+
+    if not path.is_file():
+        return None
+    model = checkpoint.load(path)
+    wanted = json.loads(json.dumps({**note, "recipe": asdict(recipe)}))
+    if model.config != config or any(model.note.get(name) != value for name, value in wanted.items()):
+        raise InputError(
+            "holds another training", path=path, expected="the same data, recipe and seed",
+            hint="Take another state, or remove it to begin anew",
+        )  # fmt: skip
+    return model
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+def judged(
+    model: Any, lesson: headpose_training.Lesson, learned: RenderSet, sets: Sequence[RenderSet], steps: int,
+    report: Report,
+) -> headpose_training.Judged:  # fmt: skip
+    """A model as its file holds it, and how it does on crops of people that were not learned from."""
+    from hyoid.systems.semiuhpe import checkpoint, infer
+
+    held = training.stored(model, _save, checkpoint.load)
+    ready = infer.ready(held, lesson.device)
+    same = headpose_training.mean_pose(lesson.renders.all_crops(learned.name)["rotations"])
+    quality, remarks = {}, []
+    for number, (domain, own) in enumerate(zip(headpose_training.DOMAINS, sets, strict=True)):
+        stage = report.stage(number / len(sets), (number + 1) / len(sets))
+        crops = lesson.renders.all_crops(own.name, stage.stage(0.0, 0.5))
+        told = scores(ready, crops, same, stage.stage(0.5, 1.0))
+        quality[domain] = told
+        sure = told["certainty"]
+        remarks.append(
+            f"Entropy, {domain} renders: the surest fifth errs by {headpose_training.number(sure['certain'])} degrees "
+            f"(median), the others by {headpose_training.number(sure['others'])}; correlation of the ranks of entropy "
+            f"and error {sure['correlation']}."
+        )
+    size = model.config
+    told = (
+        f"SemiUHPE, {size.backbone} network at {size.width:g} of its width, heads of {size.size} x {size.size} pixels"
+    )
+    seen = model.note["crops_seen"]
+    if "semi_recipe" in model.note:
+        semi = model.note["semi_recipe"]
+        seen += semi["steps"] * semi["batch"] * (1 + semi["ratio"])
+    return headpose_training.Judged("semiuhpe", held, told, steps, seen, quality, remarks)
+
+
+def scores(ready: Any, crops: Part, same: np.ndarray, report: Report) -> dict[str, Any]:
+    """How directions are told, and whether the entropy knows; ``same`` (3, 3) is what the mean pose answers.
+
+    Returns:
+        ``heads``; degrees of ``ours`` and ``mean pose``, see ``headpose_training.degrees``; ``certainty``: ``certain``,
+        ``others``, ``correlation``, see ``head_scores.Calibration``.
+    """
+    import numpy as np
+
+    from hyoid.geometry import head_angles
+    from hyoid.synthetic import head_scores
+    from hyoid.systems.semiuhpe import infer
+
+    truth, found = crops["rotations"], []
+    for row, image in enumerate(crops["images"]):
+        told = infer.estimate(ready, image, crops["boxes"][row : row + 1])
+        found.append((told.rotations, told.entropy))
+        report.progress((row + 1) / len(truth), "judging")
+    rotations, entropies = (np.concatenate(values) for values in zip(*found, strict=True))
+    certainty = head_scores.calibration(entropies, head_angles.geodesic(rotations, truth))
+    numbers = {"certain": certainty.certain, "others": certainty.others, "correlation": certainty.correlation}
+    return {
+        "heads": len(truth), "ours": headpose_training.degrees(rotations, truth),
+        "mean pose": headpose_training.degrees(np.broadcast_to(same, truth.shape), truth),
+        "certainty": headpose_training.rounded(numbers, 2),
+    }  # fmt: skip
+
+
+def _save(path: Path, model: Any) -> None:
+    from hyoid.systems.semiuhpe import checkpoint
+
+    checkpoint.save(path, model, half=True)
