@@ -128,6 +128,9 @@ def _exported(
     written, options = [], OutputOptions.model_validate({"keys": job.keys})
     for place, (number, name) in enumerate(people.items()):
         take = headpose_takes.take_of(job, shot, who, shot.heads[shot.heads.ids == number], name)
+        hidden = float((take.confidence <= 0).mean())
+        if hidden:
+            report.message(f"{name} is not seen in {100 * hidden:.1f} % of the frames")
         named = [named_for(path, name) if job.person == ALL else path for path in _takes(job)]
         first, last = (low + (1 - low) * (place + end) / len(people) for end in (0, 1))
         written += outputs.export(who.character, take, named, report.stage(first, last), options=options)
