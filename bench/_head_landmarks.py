@@ -17,7 +17,7 @@ from PIL import Image
 SIDE, CELL, BINS = 64, 8, 9
 MARGIN = 1.3  # side of the crop in sides of the box
 DISTANCE = 2.0  # metres between camera and head, for the perspective within a head
-_RIDGE = 1e-2
+_RIDGE = 0.1
 _ROUNDS = 12
 _HUBER = 0.04  # sides of the crop
 

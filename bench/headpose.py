@@ -60,8 +60,9 @@ def run(
         return _head_photographs.run(Path(images), Path(truth), networks, report)
     from hyoid.synthetic import heads
 
-    methods = opponents(fitting, seed, report.stage(0, 0.3)) | {CROP: networks.estimate}
-    result: dict[str, Any] = {"seed": seed, **networks.facts}
+    others, learned = opponents(fitting, seed, report.stage(0, 0.3))
+    methods = others | {CROP: networks.estimate}
+    result: dict[str, Any] = {"seed": seed, "heads_that_the_opponent_learned_from": learned, **networks.facts}
     for place, domain in enumerate(("usual", "shifted")):
         stage = report.stage(0.3 + 0.2 * place, 0.5 + 0.2 * place)
         drawn = heads.crops(seed, 0, count, settings=heads.Settings(domain=domain, held_out=True))
@@ -73,8 +74,8 @@ def run(
     return result
 
 
-def opponents(pictures: int, seed: int, report: Report) -> dict[str, Estimate]:
-    """Who always says frontal or the mean, and landmarks with PnP; the last two learn from training renders."""
+def opponents(pictures: int, seed: int, report: Report) -> tuple[dict[str, Estimate], int]:
+    """Who always says frontal or the mean, and landmarks with PnP, and of how many heads these have learned."""
     from hyoid.synthetic import heads
 
     settings = heads.Settings(**_FITTING)
@@ -83,13 +84,14 @@ def opponents(pictures: int, seed: int, report: Report) -> dict[str, Estimate]:
         report.progress(place / pictures, "renders for the opponent")
         scenes.append(heads.scene(seed + 1, place, settings=settings))
     names = spread(scenes[0].landmark_names)
-    opponent = _head_landmarks.fit(_head_landmarks.examples(scenes, names))
+    given = _head_landmarks.examples(scenes, names)
+    opponent = _head_landmarks.fit(given)
 
     def landmarks(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return _head_landmarks.rotations(opponent, image, boxes), np.full(len(boxes), np.nan)
 
     mean = mean_of(np.concatenate([scene.apparent for scene in scenes]))
-    return {FRONTAL: always(np.eye(3)), MEAN: always(mean), LANDMARKS: landmarks}
+    return {FRONTAL: always(np.eye(3)), MEAN: always(mean), LANDMARKS: landmarks}, len(given.features)
 
 
 def spread(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -173,7 +175,7 @@ def show(result: dict[str, Any]) -> str:
         import _head_photographs
 
         return _head_photographs.show(result)
-    lines = []
+    lines = [f"{LANDMARKS} was fitted on {result['heads_that_the_opponent_learned_from']} training heads.", ""]
     for name in ("crops", "crops of another domain", "pictures"):
         part = result[name]
         lines += [f"{part['heads']} heads in {name}; degrees.", "", *table(part["rows"]), ""]

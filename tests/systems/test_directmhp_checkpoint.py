@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,8 @@ class Hostile:
 @pytest.mark.parametrize("entry", ["optimizer", "training_results"])
 def test_a_hostile_pickle_is_refused_and_not_run(tmp_path, model, entry):
     trap = tmp_path / "trap"
-    path = write(tmp_path / "best.pt", model.parameters, **{entry: Hostile(trap)})
+    more: dict[str, Any] = {entry: Hostile(trap)}
+    path = write(tmp_path / "best.pt", model.parameters, **more)
     with pytest.raises(WeightsError, match=r"system', which is not data") as caught:
         checkpoint.load(path)
     assert "Nothing of the file was run" in str(caught.value)
@@ -122,6 +124,17 @@ def test_modules_that_contain_themselves_end(tmp_path):
     outer._modules["0"]._modules["1"] = outer
     torch.save({"model": outer}, tmp_path / "best.pt")
     with pytest.raises(WeightsError, match="nested more than"):
+        checkpoint.load(tmp_path / "best.pt")
+
+
+def test_modules_that_hold_a_part_twice_end(tmp_path):
+    part = torch.nn.Sequential()
+    for _ in range(40):
+        outer = torch.nn.Sequential()
+        outer._modules.update({"0": part, "1": part})
+        part = outer
+    torch.save({"model": part}, tmp_path / "best.pt")
+    with pytest.raises(WeightsError, match="holds more than 50000 modules"):
         checkpoint.load(tmp_path / "best.pt")
 
 
@@ -158,6 +171,8 @@ def test_a_file_of_ours_goes_round(tmp_path, config):
     assert found.config == config
     assert (found.licence, found.size) == ("CC0-1.0", 320)
     assert same(found.parameters, noted.parameters)
+    assert found.note["config"]["rotation"] == config.rotation
+    assert np.shape(found.note["config"]["anchors"]) == (config.levels, 3, 2)
     checkpoint.save(tmp_path / "two.safetensors", found)
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
     checkpoint.save(tmp_path / "half.safetensors", noted, half=True)

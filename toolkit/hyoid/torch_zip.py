@@ -25,7 +25,7 @@ from hyoid import pickles
 from hyoid.errors import InputError
 
 _LARGEST_PICKLE = 64 << 20
-_DEEPEST = 64
+_DEEPEST, _MOST_PARTS = 64, 50_000
 _NETWORK_PACKAGES = ("torch.nn.modules.",)
 _TYPES = {
     "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
@@ -206,7 +206,7 @@ def read_network(path: Path, entries: tuple[str, ...], packages: tuple[str, ...]
         )
         if not there or not isinstance(there[0], dict | _Module):
             raise InputError(f"has no network under '{' or '.join(entries)}' but {_names(content)}")
-        return there[0] if isinstance(there[0], dict) else dict(_tensors_of(there[0], "", 0))
+        return there[0] if isinstance(there[0], dict) else dict(_tensors_of(there[0]))
 
     return _read(Path(path), "a file of torch.save with a whole network", machine, chosen)
 
@@ -216,16 +216,21 @@ def _names(content: Any) -> str:
     return pickles.printable(names) or "nothing"
 
 
-def _tensors_of(module: _Module, prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
-    if depth > _DEEPEST:
-        raise InputError(f"holds modules nested more than {_DEEPEST} deep")
-    for kind in ("_parameters", "_buffers"):
-        for name, value in _table(module, kind).items():
-            if value is not None:
-                yield f"{prefix}{name}", value
-    for name, part in _table(module, "_modules").items():
-        if isinstance(part, _Module):
-            yield from _tensors_of(part, f"{prefix}{name}.", depth + 1)
+def _tensors_of(network: _Module) -> Iterator[tuple[str, Any]]:
+    waiting, parts = [("", network, 0)], 0
+    while waiting:
+        prefix, module, depth = waiting.pop()
+        parts += 1
+        # Parts that hold a part twice, or themselves, would go on for ever.
+        if depth > _DEEPEST or parts > _MOST_PARTS:
+            raise InputError(f"holds more than {_MOST_PARTS} modules, or modules nested more than {_DEEPEST} deep")
+        for kind in ("_parameters", "_buffers"):
+            for name, value in _table(module, kind).items():
+                if value is not None:
+                    yield f"{prefix}{name}", value
+        for name, part in _table(module, "_modules").items():
+            if isinstance(part, _Module):
+                waiting.append((f"{prefix}{name}.", part, depth + 1))
 
 
 def _table(module: _Module, kind: str) -> dict[Any, Any]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backgrounds from nothing: rooms, streets, foliage, skies, clutter. Pictures (H, W, 3) float32 0..1, display values."""
+"""Backgrounds from nothing: rooms, streets, foliage, skies, clutter; (H, W, 3) float32 0..1, display values."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
+from scipy.spatial import KDTree
 
 from hyoid.synthetic.heads.settings import Settings
 
@@ -14,7 +15,7 @@ _SKIN = np.array([0.86, 0.66, 0.55])
 
 
 def background(random: np.random.Generator, width: int, height: int, settings: Settings) -> np.ndarray:
-    """A random background. Kinds with odd numbers are drawn for held-out pictures alone, the colours differ as well."""
+    """A random background; each domain has kinds of its own, and others for what is held out."""
     kinds = _HELD_OUT if settings.held_out else _USUAL
     if settings.domain == "shifted":
         kinds = _SHIFTED_HELD_OUT if settings.held_out else _SHIFTED
@@ -33,6 +34,11 @@ def _colour(random: np.random.Generator, grey: float = 0.5) -> tuple[int, int, i
     values = level + (1 - grey) * random.normal(0, 0.18, 3)
     if random.random() < 0.12:
         values = _SKIN * random.uniform(0.4, 1.1)
+    return _shown(values)
+
+
+def _shown(values: np.ndarray) -> tuple[int, int, int]:
+    """A colour (3,) as bytes."""
     red, green, blue = (int(v) for v in np.clip(255 * values, 0, 255))
     return red, green, blue
 
@@ -134,15 +140,12 @@ def _clutter(random: np.random.Generator, width: int, height: int) -> Image.Imag
 def _foliage(random: np.random.Generator, width: int, height: int) -> Image.Image:
     base = np.array([0.25, 0.42, 0.12]) * random.uniform(0.3, 1.5) + random.normal(0, 0.05, 3)
     share = _noise(random, width, height, random.uniform(5, 25), 5) ** 1.6
-    dark, light = (
-        tuple(int(v) for v in np.clip(255 * base * gain, 0, 255)) for gain in (0.25, random.uniform(1.2, 2.4))
-    )
-    return _blend(dark, light, share)
+    return _blend(_shown(0.25 * base), _shown(random.uniform(1.2, 2.4) * base), share)
 
 
 def _sky(random: np.random.Generator, width: int, height: int) -> Image.Image:
     clouds = _noise(random, width, height, random.uniform(2, 6), 5)
-    blue = tuple(int(v) for v in np.array([90, 140, 215]) * random.uniform(0.5, 1.15))
+    blue = _shown(np.array([0.35, 0.55, 0.84]) * random.uniform(0.5, 1.15))
     image = _blend(blue, (245, 245, 245), np.clip((clouds - random.uniform(0.2, 0.7)) * 3, 0, 1))
     draw = ImageDraw.Draw(image)
     horizon = height * random.uniform(0.4, 1.1)
@@ -196,6 +199,30 @@ def _lights(random: np.random.Generator, width: int, height: int) -> Image.Image
     return dark
 
 
+def _waves(random: np.random.Generator, width: int, height: int) -> Image.Image:
+    """Folds of cloth, water, hills: bands that bend."""
+    y, x = np.mgrid[:height, :width].astype(np.float32) / width
+    bend = _noise(random, width, height, random.uniform(1, 5), 3) * random.uniform(0.5, 4)
+    angle = random.uniform(0, np.pi)
+    share = 0.5 + 0.5 * np.sin((np.cos(angle) * x + np.sin(angle) * y) * random.uniform(10, 90) + 3 * bend)
+    return _blend(_colour(random), _colour(random), share ** random.uniform(0.5, 2))
+
+
+def _cells(random: np.random.Generator, width: int, height: int) -> Image.Image:
+    """Stones, leaves, panes: each pixel has the colour of the nearest of many points."""
+    points = random.uniform(0, 1, (int(random.integers(12, 220)), 2)) * [height, width]
+    grid = np.indices((height, width)).reshape(2, -1).T
+    found = KDTree(points).query(grid, 2)
+    far, near = np.asarray(found[0]), np.asarray(found[1])
+    base, spread = random.uniform(0.1, 0.8, 3), random.uniform(0.03, 0.3)
+    colours = np.clip(
+        base + spread * random.standard_normal((len(points), 1)) + 0.04 * random.standard_normal((len(points), 3)), 0, 1
+    )
+    gap = random.uniform(0, 0.012) * width
+    values = colours[near[:, 0]] * np.where(far[:, 1] - far[:, 0] < gap, 0.35, 1)[:, None]
+    return Image.fromarray((255 * values).astype(np.uint8).reshape(height, width, 3))
+
+
 def _crowd(random: np.random.Generator, width: int, height: int) -> Image.Image:
     """Far blurred people: ovals of skin and hair over blocks of cloth."""
     image = _gradient(random, width, height)
@@ -213,5 +240,5 @@ def _crowd(random: np.random.Generator, width: int, height: int) -> Image.Image:
 _Kind = Callable[[np.random.Generator, int, int], Image.Image]
 _USUAL: tuple[_Kind, ...] = (_wall, _wall, _clutter, _foliage, _sky, _gradient, _plain, _texture)
 _HELD_OUT: tuple[_Kind, ...] = (_stripes, _crowd)
-_SHIFTED: tuple[_Kind, ...] = (_lights, _clutter, _texture)
-_SHIFTED_HELD_OUT: tuple[_Kind, ...] = (_lights, _stripes, _crowd)
+_SHIFTED: tuple[_Kind, ...] = (_lights, _waves)
+_SHIFTED_HELD_OUT: tuple[_Kind, ...] = (_cells,)

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 from scipy import sparse
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from hyoid import characters
 from hyoid.characters import arkit
@@ -25,7 +25,8 @@ ROWS, COLUMNS = 40, 64
 SKIN, EYE, TEETH, TONGUE, BROW, LASHES = range(6)
 _MATERIALS = {"skin": SKIN, "eye": EYE, "teeth": TEETH, "tongue": TONGUE, "brow": BROW, "lashes": LASHES}
 _HEAD = ("oc1", "jaw", "eye.L", "eye.R", "teeth_upper", "teeth_lower")
-_BUST = ("spine01", "spine02", "spine03", "clavicle.", "shoulder01.", "upperarm01.", "upperarm02.", "c7t1", "c6c7", "c5c6",
+_BUST = ("spine01", "spine02", "spine03", "clavicle.", "shoulder01.", "upperarm01.", "upperarm02.", "c7t1", "c6c7",
+    "c5c6",
          "c4c5", "c3c4", "c2c3", "c1c2", *_HEAD, "tongue")  # fmt: skip
 _HEAD_SETTINGS = (
     "head", "forehead", "eyebrows", "neck", "eye", "nose", "mouth", "ear", "chin", "cheek",
@@ -40,7 +41,8 @@ class Layout:
         rows: (V,) vertices of the character that are used. triangles: (T, 3) of them, for normals.
         gather: (T to V) sparse sums of triangle normals. source: (N,) rows of the drawn vertices; uv: (N, 2);
         drawn: (F, 3) triangles of drawn vertices; material: (N,) float32; occlusion: (V,) share of the sky seen.
-        template: (V, 3) rest of the default identity. head: (V,) share of the head joint. box: rows within a head's box.
+        template: (V, 3) rest of the default identity. head: (V,) share of the head joint. box: rows within a head's
+            box.
         weights: (V, J) sparse. shapes: for each curve, rows and offsets. skin: rows of the body's skin.
     """
 
@@ -191,7 +193,8 @@ def identity(number: int, held_out: bool, full: bool) -> Identity:
     centre = np.array([0.0, marks["nasion"][1] + 0.005, 0.5 * (upper[:, 2].min() + upper[:, 2].max())])
     skull, outer = _radii(scalp - centre)
     return Identity(
-        vertices, _smoothed(vertices, full), human.heads.astype(np.float64), centre, skull, outer, float(marks["crown"][1] - marks["menton"][1]),
+        vertices, _smoothed(vertices, full), human.heads.astype(np.float64), centre, skull, outer,
+        float(marks["crown"][1] - marks["menton"][1]),
         float(np.clip((settings["age"] - 0.68) * 3.2, 0, 1)), settings["gender"], settings["age"] < 0.38, settings,
     )  # fmt: skip
 
@@ -224,7 +227,7 @@ def _names() -> tuple[str, ...]:
 def _settings(random: np.random.Generator) -> dict[str, float]:
     """A random identity: a mixture of peoples, any age from six, and many small changes of the face."""
     main = random.dirichlet([0.35, 0.35, 0.35])
-    settings = dict(zip(("african", "asian", "caucasian"), main.tolist(), strict=True))
+    settings: dict[str, float] = dict(zip(("african", "asian", "caucasian"), main.tolist(), strict=True))
     # Values at the anchors of an axis spare half of the targets each.
     gender = float(random.random() < 0.5)
     settings["gender"] = gender if random.random() < 0.75 else float(random.uniform(0.1, 0.9))
@@ -253,7 +256,7 @@ def _radii(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     polar, about = np.meshgrid(*directions(), indexing="ij")
     wanted = np.stack([np.sin(polar) * np.sin(about), np.cos(polar), np.sin(polar) * np.cos(about)], -1)
     length = np.linalg.norm(points, axis=1)
-    _, near = cKDTree(points / length[:, None]).query(wanted.reshape(-1, 3), 9)
+    _, near = KDTree(points / length[:, None]).query(wanted.reshape(-1, 3), 9)
     found = np.sort(length[near], 1)
     skull, outer = found[:, 5].reshape(polar.shape), found[:, 8].reshape(polar.shape)
     for _ in range(2):

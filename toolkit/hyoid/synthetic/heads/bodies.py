@@ -23,7 +23,8 @@ _BONES = (
     ("left_hip", "upperleg01.L", "lowerleg01.L", _DOWN), ("right_hip", "upperleg01.R", "lowerleg01.R", _DOWN),
     ("left_knee", "lowerleg01.L", "foot.L", _DOWN), ("right_knee", "lowerleg01.R", "foot.R", _DOWN),
     ("left_collar", "clavicle.L", None, None), ("right_collar", "clavicle.R", None, None),
-    ("left_shoulder", "upperarm01.L", "lowerarm01.L", _LEFT), ("right_shoulder", "upperarm01.R", "lowerarm01.R", -_LEFT),
+    ("left_shoulder", "upperarm01.L", "lowerarm01.L", _LEFT), ("right_shoulder", "upperarm01.R", "lowerarm01.R",
+    -_LEFT),
     ("left_elbow", "lowerarm01.L", "wrist.L", _LEFT), ("right_elbow", "lowerarm01.R", "wrist.R", -_LEFT),
 )  # fmt: skip
 
@@ -34,19 +35,20 @@ def built_in(random: np.random.Generator) -> dict[str, np.ndarray]:
     aims: dict[str, np.ndarray] = {}
     for side, sign in (("L", 1.0), ("R", -1.0)):
         swing = random.normal(0, 0.12)
-        upper = _DOWN + [sign * random.uniform(0.08, 0.35), 0, swing]
-        lower = _DOWN + [sign * random.normal(0.05, 0.15), random.uniform(0, 0.5), random.uniform(0.1, 0.9)]
+        upper = _DOWN + np.array([sign * random.uniform(0.08, 0.35), 0, swing])
+        lower = _DOWN + np.array([sign * random.normal(0.05, 0.15), random.uniform(0, 0.5), random.uniform(0.1, 0.9)])
         if kind == 3 and random.random() < 0.7:
             upper = np.array([sign * random.uniform(0.3, 1), random.uniform(-0.3, 0.9), random.uniform(0, 0.9)])
             lower = np.array([sign * random.normal(0, 0.5), random.uniform(0.3, 1), random.uniform(-0.2, 0.6)])
-        thigh = _DOWN + [sign * random.uniform(0, 0.15), 0, random.normal(0, 0.05)]
-        shin = _DOWN + [sign * random.uniform(-0.05, 0.1), 0, random.normal(-0.03, 0.03)]
+        thigh = _DOWN + np.array([sign * random.uniform(0, 0.15), 0, random.normal(0, 0.05)])
+        shin = _DOWN + np.array([sign * random.uniform(-0.05, 0.1), 0, random.normal(-0.03, 0.03)])
         if kind == 1:
             step = sign * random.uniform(0.15, 0.5)
-            thigh, shin, upper = thigh + [0, 0, step], shin + [0, 0, step - 0.25], upper - [0, 0, step]
+            ahead = np.array([0, 0, step])
+            thigh, shin, upper = thigh + ahead, shin + ahead - np.array([0, 0, 0.25]), upper - ahead
         if kind == 2:
             thigh = np.array([sign * random.uniform(0.05, 0.4), random.normal(-0.1, 0.1), 1.0])
-            shin = _DOWN + [0, 0, random.normal(0, 0.2)]
+            shin = _DOWN + np.array([0, 0, random.normal(0, 0.2)])
         aims |= {
             f"upperarm01.{side}": upper,
             f"lowerarm01.{side}": lower,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures to pixels: one program, one target of colour, numbers and depth, one shadow map. A GPU or Mesa, the same code."""
+"""Figures to pixels: one program, one target of colour, numbers and depth, one shadow map; on a GPU or in Mesa."""
 # pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SHADOW = 256
 
 @dataclass(frozen=True)
 class Lights:
-    """Three lights: directions (3, 3) towards them and colours (3, 3), camera frame with y up; sky, ground, upwards (3,)."""
+    """Directions (3, 3) towards three lights and colours (3, 3), camera frame with y up; sky, ground, upwards (3,)."""
 
     directions: np.ndarray
     colours: np.ndarray
@@ -39,7 +39,8 @@ class Lights:
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure in the camera frame with y up: rotation (3, 3) and shift (3,) of the model. number: 1 to 255, for masks."""
+    """A figure in the camera frame, y up: rotation (3, 3) and shift (3,) of the model; its number in masks, 1 to
+    255."""
 
     figure: Figure
     rotation: np.ndarray
@@ -49,8 +50,12 @@ class Shown:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What came out, first row on top: colour (H, W, 3) float32 0..1 times coverage, coverage (H, W), number (H, W) uint8
-    (0 nothing), worn (H, W) bool, and depth (H, W) float32 metres (None where it was not asked for)."""
+    """What came out, first row on top.
+
+    Attributes:
+        colour: (H, W, 3) float32 0..1, times coverage. cover: (H, W) float32. number: (H, W) uint8, 0 for nothing.
+        depth: (H, W) float32 metres, None where it was not asked for.
+    """
 
     colour: np.ndarray
     cover: np.ndarray
@@ -93,7 +98,7 @@ class Painter:
         GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, self._frame)
         GL.glViewport(0, 0, 2 * self.width, 2 * self.height)
         GL.glClearColor(0, 0, 0, 0)
-        GL.glClear(GL.GL_COLOR_BUFFER_BIT | GL.GL_DEPTH_BUFFER_BIT)
+        GL.glClear(int(GL.GL_COLOR_BUFFER_BIT) | int(GL.GL_DEPTH_BUFFER_BIT))
         for one in shown:
             vertices = one.figure.vertices.copy()
             turn = one.rotation.astype(np.float32)
@@ -120,7 +125,7 @@ class Painter:
         cloth[:3, :3] = look.cloth
         cloth[:3, 3] = look.pattern, look.pattern_size, float(look.garment == 3)
         for unit, (_, texture) in enumerate(tools.maps):
-            GL.glActiveTexture(GL.GL_TEXTURE0 + unit)
+            GL.glActiveTexture(int(GL.GL_TEXTURE0) + unit)
             GL.glBindTexture(GL.GL_TEXTURE_2D, texture)
         GL.glActiveTexture(GL.GL_TEXTURE4)
         GL.glBindTexture(GL.GL_TEXTURE_2D, tools.shadow.texture)
@@ -129,8 +134,10 @@ class Painter:
         GL.glDisablei(GL.GL_BLEND, 1)
         uniforms = {
             "projection": projection, "shadow_matrix": shadow, "shadow_map": 4, "shadows": float(lights.shadows),
-            "light_direction": lights.directions, "light_colour": lights.colours, "sky": lights.sky, "ground": lights.ground,
-            "up": lights.up, "exposure": float(lights.exposure), "skin": look.skin, "hair": look.hair_colour, "lips": look.lips,
+            "light_direction": lights.directions, "light_colour": lights.colours, "sky": lights.sky, "ground":
+            lights.ground,
+            "up": lights.up, "exposure": float(lights.exposure), "skin": look.skin, "hair": look.hair_colour,
+            "lips": look.lips,
             "iris": look.iris, "looks": [look.cover, 1.0, look.blotches], "cloth": cloth.T, "gloss": float(look.gloss),
             "lapel": 1.25, "identity": one.number / 255, **{name: unit for unit, (name, _) in enumerate(tools.maps)},
         }  # fmt: skip

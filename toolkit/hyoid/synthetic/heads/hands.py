@@ -50,8 +50,9 @@ def hand(random: np.random.Generator, shown: Shown, number: int) -> Shown:
     bend = random.uniform(0, 1.1)
     joints = {
         name: rotations.from_rotation_vector(axis * bend * random.uniform(0.6, 1.2))
-        for name in human.joint_names if name.startswith("finger") and name.endswith(".L") and not name.startswith("finger1")
-    }  # fmt: skip
+        for name in human.joint_names
+        if name.startswith("finger") and name.endswith(".L") and not name.startswith("finger1")
+    }
     _, skin = pose.transforms(someone, joints, rotations.identity())
     posed = person.skinned(someone.vertices, shared.weights, skin)
     rows, triangles = _rows()
@@ -62,8 +63,14 @@ def hand(random: np.random.Generator, shown: Shown, number: int) -> Shown:
     vertices[:, 14], vertices[:, 15] = 0.9, -1.0
     sleeve = np.linalg.norm(someone.vertices[source] - at["wrist.L"], axis=1) - random.uniform(0.02, 0.25)
     vertices[:, 15] = np.where(((someone.vertices[source] - at["wrist.L"]) @ along) < 0, sleeve, -1)
-    made = replace(shown.figure, vertices=vertices, triangles=triangles, runs=((0, 0, len(triangles)),),
-                   look=replace(shown.figure.look, garment=0), centre=at["finger3-1.L"])  # fmt: skip
+    made = replace(
+        shown.figure,
+        vertices=vertices,
+        triangles=triangles,
+        runs=((0, 0, len(triangles)),),
+        look=replace(shown.figure.look, garment=0),
+        centre=at["finger3-1.L"],
+    )
     turn = _aimed(random, along, palm)
     middle = shown.rotation @ shown.figure.centre + shown.shift
     near = 1 - random.uniform(0.11, 0.2) / max(float(-middle[2]), 0.4)

@@ -128,7 +128,9 @@ def _neighbour(random: np.random.Generator, placed: Shown, settings: Settings) -
     turn = FLIP @ apparent @ FLIP @ other.head.T
     middle = placed.rotation @ placed.figure.centre + placed.shift
     side = random.choice([-1.0, 1.0]) * random.uniform(0.8, 1.6) * 0.23
-    depth = random.uniform(0.1, 1.2) if random.random() < 0.75 else -random.uniform(0.0, 0.3)
+    depth = (
+        random.uniform(0.1, 1.2) if random.random() < 0.75 else -random.uniform(0.0, 0.25) * min(1.0, float(-middle[2]))
+    )
     away = np.array([side, random.uniform(-0.25, 0.12), 0.0]) * (middle[2] - depth) / middle[2]
     shift = middle * (middle[2] - depth) / middle[2] + away - turn @ other.centre
     return Shown(other, turn, shift, 2)

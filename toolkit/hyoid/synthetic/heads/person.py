@@ -16,9 +16,20 @@ from hyoid.synthetic.heads.styles import Look
 WIDTH = 18
 """Numbers of a drawn vertex: position, normal, texture, rest, tint (3, 3, 2, 3, 3), then sky, edge, style, material."""
 LANDMARKS = (
-    "crown", "forehead", "nasion", "nose_tip", "lip_upper_outer", "lip_lower_outer", "chin", "menton", "throat", "eye_left",
-    "eye_right", "ear_left", "ear_right",
-)  # fmt: skip
+    "crown",
+    "forehead",
+    "nasion",
+    "nose_tip",
+    "lip_upper_outer",
+    "lip_lower_outer",
+    "chin",
+    "menton",
+    "throat",
+    "eye_left",
+    "eye_right",
+    "ear_left",
+    "ear_right",
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,8 @@ class Figure:
     Attributes:
         vertices: (n, 18) float32, see :data:`WIDTH`. triangles: (m, 3) uint32. runs: kind of program, first and count.
         head: (3, 3) rotation of the head, model axes. centre: (3,) middle of the head.
-        bounds: (b, 3) points whose projection bounds the head. near: (k, 3) points of the head's skin and close hair, and
+        bounds: (b, 3) points whose projection bounds the head. near: (k, 3) points of the head's skin and close
+            hair, and
         out: (k, 3) their normals, to tell what is seen. landmarks: (K, 3). joints: (J, 3).
     """
 
@@ -103,8 +115,20 @@ def figure(
     marks = _landmarks(shared, posed, world[:, :3, 3])
     middle = head_skin[:, :3] @ (person.centre - [0, 0.18 * person.size, 0]) + head_skin[:, 3]
     runs = _runs(kinds, [len(rows) for rows in triangles])
-    return Figure(np.concatenate(parts), np.concatenate(triangles).astype(np.uint32), runs, head, middle, bounds, near, out, marks,
-                  world[:, :3, 3], look, person.size)  # fmt: skip
+    return Figure(
+        np.concatenate(parts),
+        np.concatenate(triangles).astype(np.uint32),
+        runs,
+        head,
+        middle,
+        bounds,
+        near,
+        out,
+        marks,
+        world[:, :3, 3],
+        look,
+        person.size,
+    )
 
 
 def skinned(rest: np.ndarray, weights: sparse.csr_matrix, skin: np.ndarray) -> np.ndarray:
@@ -117,10 +141,16 @@ def mesh_normals(points: np.ndarray, shared: bank.Layout) -> np.ndarray:
     """Unit normals (V, 3) of the vertices of a layout."""
     a, b, c = (points[shared.triangles[:, corner]] for corner in range(3))
     u, v = b - a, c - a
-    faces = np.stack([u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1], u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2],
-                      u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]], 1)  # fmt: skip
+    faces = np.stack(
+        [
+            u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1],
+            u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2],
+            u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0],
+        ],
+        1,
+    )
     total = shared.gather @ faces
-    return total / np.sqrt((total**2).sum(1, keepdims=True)).clip(1e-12)
+    return total / np.sqrt(np.einsum("vi,vi->v", total, total))[:, None].clip(1e-12)
 
 
 def _rigid(piece: Piece, head: np.ndarray, trunk: np.ndarray) -> np.ndarray:
@@ -212,13 +242,29 @@ def _grown(look: Look, shared: bank.Layout, rest: np.ndarray, out: np.ndarray, r
     return found
 
 
-def _lifted(shared: bank.Layout, points: np.ndarray, share: np.ndarray, colour: np.ndarray, material: int, style: float,
-            least: float) -> Piece:  # fmt: skip
+def _lifted(
+    shared: bank.Layout,
+    points: np.ndarray,
+    share: np.ndarray,
+    colour: np.ndarray,
+    material: int,
+    style: float,
+    least: float,
+) -> Piece:
     triangles = shared.triangles[(share[shared.triangles] > least).all(1)]
     rows, local = np.unique(triangles, return_inverse=True)
     uv = shared.template[rows][:, [0, 1]] * [5.0, 4.0]
-    return Piece(points[rows], local.reshape(-1, 3), uv, np.clip(share[rows] * 1.5 - 0.1, 0, 1), colour, material, style,
-                 np.zeros(len(rows)), False)  # fmt: skip
+    return Piece(
+        points[rows],
+        local.reshape(-1, 3),
+        uv,
+        np.clip(share[rows] * 1.5 - 0.1, 0, 1),
+        colour,
+        material,
+        style,
+        np.zeros(len(rows)),
+        False,
+    )
 
 
 @cache

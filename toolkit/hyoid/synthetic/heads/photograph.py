@@ -68,7 +68,7 @@ def _exposure(random: np.random.Generator, made: Lights) -> float:
 
 
 def in_front(random: np.random.Generator, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Things between camera and head, drawn into ``image`` (H, W, 3) 0..1 in place; returns (H, W) bool where they are."""
+    """Draw things before heads into ``image`` (H, W, 3) 0..1 in place; returns (H, W) bool where they are."""
     height, width = image.shape[:2]
     layer = Image.new("L", (width, height), 0)
     draw = ImageDraw.Draw(layer)
@@ -100,7 +100,7 @@ def in_front(random: np.random.Generator, image: np.ndarray, boxes: np.ndarray) 
 
 
 def photograph(random: np.random.Generator, image: np.ndarray, settings: Settings, head: float) -> np.ndarray:
-    """The picture (H, W, 3) uint8 that a camera makes of (H, W, 3) float32 0..1; ``head``: usual size of a head, pixels."""
+    """The picture (H, W, 3) uint8 that a camera makes of (H, W, 3) float32 0..1; ``head``: pixels of a usual head."""
     if settings.clean:
         return (255 * image.clip(0, 1) + 0.5).astype(np.uint8)
     shifted = settings.domain == "shifted"
@@ -109,7 +109,7 @@ def photograph(random: np.random.Generator, image: np.ndarray, settings: Setting
     noise = random.random()
     if noise < 0.7:
         height, width = image.shape[:2]
-        spread = float(random.exponential(0.016 if not shifted else 0.03))
+        spread = float(random.exponential(0.016 if not shifted else 0.022))
         grain = random.standard_normal((height, width, 3), np.float32)
         if random.random() < 0.4:
             grain = np.repeat(grain[..., :1], 3, 2)

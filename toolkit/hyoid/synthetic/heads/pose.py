@@ -75,7 +75,7 @@ def against_trunk(pitch: float, yaw: float, roll: float) -> np.ndarray:
 
 
 def transforms(person: bank.Identity, joints: dict[str, np.ndarray], root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """World transforms (J, 4, 4) and skinning transforms (J, 3, 4) of local rotations by name and a root rotation (4,)."""
+    """World (J, 4, 4) and skinning transforms (J, 3, 4) of local rotations by name and a root rotation (4,)."""
     human = bank.template()
     quaternions = np.tile([1.0, 0.0, 0.0, 0.0], (1, len(human.joint_names), 1))
     for name, value in joints.items():

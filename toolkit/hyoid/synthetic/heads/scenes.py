@@ -12,8 +12,8 @@ from hyoid.geometry import head_angles, rotations
 from hyoid.geometry.head_angles import FLIP
 from hyoid.synthetic.heads import bank, bodies, photograph, pose, styles
 from hyoid.synthetic.heads.backgrounds import background
-from hyoid.synthetic.heads.head_crops import painter, seen
 from hyoid.synthetic.heads.drawing import Shown
+from hyoid.synthetic.heads.head_crops import painter, seen
 from hyoid.synthetic.heads.person import LANDMARKS, Figure, figure
 from hyoid.synthetic.heads.settings import Camera, Scene, Settings
 
@@ -36,7 +36,8 @@ def scene(seed: int, number: int, *, settings: Settings = _DEFAULTS) -> Scene:
     """Picture ``number`` of a seed: people who stand, walk, sit; it depends on the seed, the number and the settings.
 
     Raises:
-        UsageError: a negative number. InputError: ``settings.motion`` holds no packed motion. MissingToolError: there is
+        UsageError: a negative number. InputError: ``settings.motion`` holds no packed motion. MissingToolError:
+            there is
             no OpenGL.
     """
     if seed < 0 or number < 0:
@@ -64,7 +65,8 @@ def scene(seed: int, number: int, *, settings: Settings = _DEFAULTS) -> Scene:
         np.array([seen(one, drawn, hidden, camera.focal, camera.centre) for one in shown], np.float32),
         camera.project(marks).astype(np.float32), marks.astype(np.float32), LANDMARKS,
         np.stack([_in_camera(one, one.figure.joints) for one in shown]).astype(np.float32), bank.joint_names(),
-        np.where(hidden, np.float32(0), drawn.depth), np.where(hidden, -1, drawn.number.astype(np.int16) - 1).astype(np.int16),
+        np.where(hidden, np.float32(0), drawn.depth), np.where(hidden, -1, drawn.number.astype(np.int16) -
+        1).astype(np.int16),
         camera,
     )  # fmt: skip
 

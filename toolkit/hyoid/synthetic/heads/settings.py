@@ -17,7 +17,8 @@ class Settings:
     """What to draw; every field is part of what makes a picture what it is.
 
     Attributes:
-        size: pixels of a side of a crop. domain: ``usual``, or ``shifted`` for other backgrounds, lights, colours, lenses
+        size: pixels of a side of a crop. domain: ``usual``, or ``shifted`` for other backgrounds, lights, colours,
+            lenses
             and shares of hair styles. held_out: identities, hair, garments and backgrounds that training never shows.
         width, height: pixels of a scene. people: fewest and most people in it. heads: smallest and largest head in it,
             pixels.
@@ -62,7 +63,8 @@ class Crops:
 
     Attributes:
         images: (n, S, S, 3) uint8 RGB. rotations: (n, 3, 3) float32, heads as seen along the ray of the crop's centre
-            (:mod:`hyoid.geometry.head_angles`). boxes: (n, 4) float32 x1, y1, x2, y2 of the heads in pixels of the crop.
+            (:mod:`hyoid.geometry.head_angles`). boxes: (n, 4) float32 x1, y1, x2, y2 of the heads in pixels of the
+            crop.
         visible: (n,) float32 share of the head's near side that nothing hides.
     """
 

@@ -12,7 +12,8 @@ _COLOURS = ((230, 40, 40), (40, 200, 60), (60, 110, 255))
 
 
 def drawn_axes(image: np.ndarray, rotations: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """A copy of a picture (H, W, 3) uint8 with boxes and heads' axes: red to the head's x, green to the chin, blue the nose."""
+    """A copy of a picture (H, W, 3) uint8 with boxes and axes of heads: red x, green to the chin, blue out of the
+    nose."""
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     for rotation, box in zip(rotations, boxes, strict=True):
@@ -33,5 +34,4 @@ def contact_sheet(path: Path | str, images: np.ndarray, columns: int = 10, quali
     for number, image in enumerate(images):
         row, column = divmod(number, columns)
         whole[row * height : (row + 1) * height, column * width : (column + 1) * width] = image
-    options = {"quality": quality} if Path(path).suffix.lower() in (".jpg", ".jpeg") else {}
-    Image.fromarray(whole).save(path, **options)
+    Image.fromarray(whole).save(path, quality=quality)  # formats without a quality pass it over

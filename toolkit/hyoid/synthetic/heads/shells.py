@@ -24,9 +24,11 @@ class Piece:
     """A surface that a person wears.
 
     Attributes:
-        points: (n, 3) rest of the identity. triangles: (m, 3). uv: (n, 2). edge: (n,) from 0 at the rim to 1 well inside.
+        points: (n, 3) rest of the identity. triangles: (m, 3). uv: (n, 2). edge: (n,) from 0 at the rim to 1 well
+            inside.
         colour: (3,) linear. material: :data:`HAIR` and the like. style: what the shader needs (curls, pattern).
-        trunk: (n,) share of the trunk in how a point moves, the rest is the head's. close: it counts for the head's box.
+        trunk: (n,) share of the trunk in how a point moves, the rest is the head's. close: it counts for the head's
+            box.
     """
 
     points: np.ndarray
@@ -45,7 +47,8 @@ class Shell:
     """A grid around the head.
 
     Attributes:
-        line: (9,) degrees from the crown down to the rim at 0, 30, 50, 68, 80, 92, 112, 140 and 180 degrees from the face.
+        line: (9,) degrees from the crown down to the rim at 0, 30, 50, 68, 80, 92, 112, 140 and 180 degrees from
+            the face.
         thick: metres at crown, front, sides and back. taper: degrees over which it thins out towards the rim.
         fall: metres that it hangs below the rim at the back and at the sides, 0 for none. flare: metres that it widens.
         over_ears: whether it covers them. bumps: share of the thickness that is uneven. bump_size: waves per radian.
@@ -80,9 +83,9 @@ def around(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return at
 
 
-def grid(person: bank.Identity, shell: Shell, random: np.random.Generator, rows: int = 20, columns: int = 56) -> tuple[
-    np.ndarray, np.ndarray, np.ndarray, np.ndarray
-]:  # fmt: skip
+def grid(
+    person: bank.Identity, shell: Shell, random: np.random.Generator, rows: int = 20, columns: int = 56
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Points (rows, columns + 1, 3), edge and trunk share (rows, columns + 1), uv of a shell; the seam is doubled."""
     about = np.linspace(0, 2 * np.pi, columns + 1)
     rim = np.radians(around(shell.line)(about))
@@ -123,8 +126,9 @@ def grid(person: bank.Identity, shell: Shell, random: np.random.Generator, rows:
     return points, edge, trunk, uv
 
 
-def _hang(person: bank.Identity, shell: Shell, points: np.ndarray, hangs: np.ndarray, uneven: np.ndarray,
-          trunk: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+def _hang(
+    person: bank.Identity, shell: Shell, points: np.ndarray, hangs: np.ndarray, uneven: np.ndarray, trunk: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Eight more rows that hang down from the last one where ``hangs``; elsewhere they stay at the rim."""
     end = points[-1]
     steps = np.linspace(0, 1, 9)[1:, None, None]
@@ -172,20 +176,38 @@ def grid_triangles(rows: int, columns: int) -> np.ndarray:
     return np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
 
 
-def sheet(points: np.ndarray, colour: np.ndarray, material: int, *, style: float = 0.0, trunk: float | np.ndarray = 0.0,
-          edge: float | np.ndarray = 1.0, uv: np.ndarray | None = None, close: bool = True) -> Piece:  # fmt: skip
+def sheet(
+    points: np.ndarray,
+    colour: np.ndarray,
+    material: int,
+    *,
+    style: float = 0.0,
+    trunk: float | np.ndarray = 0.0,
+    edge: float | np.ndarray = 1.0,
+    uv: np.ndarray | None = None,
+    close: bool = True,
+) -> Piece:
     """A piece of a grid of points (rows, columns, 3)."""
     rows, columns = points.shape[:2]
     if uv is None:
         u, v = np.meshgrid(np.linspace(0, 1, columns), np.linspace(0, 1, rows))
         uv = np.stack([u, v], -1)
     fill = [np.broadcast_to(value, (rows, columns)).ravel() for value in (edge, trunk)]
-    return Piece(points.reshape(-1, 3), grid_triangles(rows, columns), uv.reshape(-1, 2), fill[0],
-                 np.asarray(colour, float), material, style, fill[1], close)  # fmt: skip
+    return Piece(
+        points.reshape(-1, 3),
+        grid_triangles(rows, columns),
+        uv.reshape(-1, 2),
+        fill[0],
+        np.asarray(colour, float),
+        material,
+        style,
+        fill[1],
+        close,
+    )
 
 
 def tube(path: np.ndarray, radii: np.ndarray, flatten: float = 1.0, sides: int = 9) -> np.ndarray:
-    """A grid (n, sides + 1, 3) around a path (n, 3) of radii (n,); ``flatten`` scales the second axis of the section."""
+    """A grid (n, sides + 1, 3) around a path (n, 3) of radii (n,); ``flatten`` scales one axis of the section."""
     along = np.gradient(path, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True).clip(1e-9)
     helper = np.array([1.0, 0.2, 0.1])

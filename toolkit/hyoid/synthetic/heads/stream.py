@@ -7,16 +7,18 @@ from the crops that have been *due* by then, ``capacity`` at most and the newest
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import queue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from hyoid.errors import HyoidError, InputError, UsageError
 from hyoid.synthetic.heads.settings import Crops, Settings
@@ -28,7 +30,7 @@ _WAIT = 600.0  # seconds without one crop after which the drawing processes are 
 
 @dataclass(frozen=True)
 class Rule:
-    """Which crops are there at a step: ``first + rate * step`` have been due, the newest ``capacity`` of them are kept."""
+    """Which crops a step may use: ``first + rate * step`` have been due, the newest ``capacity`` of them are kept."""
 
     first: int = 2000
     rate: float = 8.0
@@ -50,6 +52,7 @@ class Stream:
     Args:
         seed, settings: as for :func:`hyoid.synthetic.heads.crops`. rule: which crops a step may draw from.
         workers: processes that draw. cache: a folder that keeps chunks for later runs, or None.
+        quality: keep pictures as JPEG of this quality, some 10 kB instead of 77 kB a crop; None keeps them as they are.
         produce: what draws crops ``(seed, first, count, settings)``; one that can be sent to other processes.
 
     Raises:
@@ -57,13 +60,20 @@ class Stream:
     """
 
     def __init__(
-        self, seed: int, settings: Settings, *, rule: Rule = Rule(), workers: int = 1, cache: Path | None = None,
+        self,
+        seed: int,
+        settings: Settings,
+        *,
+        rule: Rule = Rule(),
+        workers: int = 1,
+        cache: Path | None = None,
+        quality: int | None = None,
         produce: Callable[[int, int, int, Settings], Crops] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if workers < 1 or rule.capacity < 2 * CHUNK or rule.first < 1 or rule.rate < 0:
             raise UsageError(f"{workers} workers with {rule}", expected=f"a worker and at least {2 * CHUNK} crops")
         self.seed, self.settings, self.rule = seed, settings, rule
-        self._workers, self._cache, self._produce = workers, cache, produce or drawn
+        self._workers, self._cache, self._quality, self._produce = workers, cache, quality, produce or drawn
         self._chunks: dict[int, Crops] = {}
         self._asked = 0
         self._processes: list[Any] = []
@@ -73,7 +83,7 @@ class Stream:
         self._tasks, self._results = context.Queue(), context.Queue(2 * self._workers)
         with _one_thread():
             for _ in range(self._workers):
-                task = (self._produce, self.seed, self.settings, self._cache, self._tasks, self._results)
+                task = (self._produce, self.seed, self.settings, self._cache, self._quality, self._tasks, self._results)
                 process = context.Process(target=_work, args=task, daemon=True)
                 process.start()
                 self._processes.append(process)
@@ -99,8 +109,9 @@ class Stream:
         self._ask(self.rule.window(step + max(1, int(4 * CHUNK / max(self.rule.rate, 0.1))))[1])
         numbers = np.random.default_rng([0x57, self.seed, step]).integers(low, high, count)
         rows = [(self._chunks[number // CHUNK], number % CHUNK) for number in numbers.tolist()]
-        return Crops(*(np.stack([getattr(chunk, name)[row] for chunk, row in rows])
-                       for name in ("images", "rotations", "boxes", "visible")))  # fmt: skip
+        parts = ("rotations", "boxes", "visible")
+        images = np.stack([_picture(chunk.images[row]) for chunk, row in rows])
+        return Crops(images, *(np.stack([getattr(chunk, name)[row] for chunk, row in rows]) for name in parts))
 
     def _ask(self, high: int) -> None:
         for chunk in range(self._asked, high // CHUNK):
@@ -128,9 +139,10 @@ class Stream:
                 waited += 5.0
                 if waited >= _WAIT or not any(process.is_alive() for process in self._processes):
                     raise HyoidError(
-                        "the processes that draw heads ended or stand still", expected="crops",
+                        "the processes that draw heads ended or stand still",
+                        expected="crops",
                         hint="Draw some here to see why: hyoid.synthetic.heads.crops(0, 0, 1)",
-                    ) from None  # fmt: skip
+                    ) from None
         if isinstance(made, str):
             raise HyoidError(f"heads cannot be drawn: {made}", expected="crops")
         self._chunks[chunk] = made
@@ -159,20 +171,45 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _work(produce: Callable[[int, int, int, Settings], Crops], seed: int, settings: Settings, cache: Path | None, tasks: Any,
-          results: Any) -> None:  # fmt: skip
+def _work(
+    produce: Callable[[int, int, int, Settings], Crops],
+    seed: int,
+    settings: Settings,
+    cache: Path | None,
+    quality: int | None,
+    tasks: Any,
+    results: Any,
+) -> None:
     """Draw chunks until the parent ends; what goes wrong is sent as text."""
     while True:
         chunk = tasks.get()
         try:
-            results.put((chunk, _kept(produce, seed, settings, cache, chunk)))
-        except Exception as error:  # the parent raises it
+            made = _kept(produce, seed, settings, cache, chunk)
+            if quality is not None:
+                made = replace(made, images=_packed(made.images, quality))
+            results.put((chunk, made))
+        except (HyoidError, ArithmeticError, AssertionError, LookupError, OSError, TypeError, ValueError) as error:
             results.put((chunk, f"{type(error).__name__}: {error}"))
             return
 
 
-def _kept(produce: Callable[[int, int, int, Settings], Crops], seed: int, settings: Settings, cache: Path | None,
-          chunk: int) -> Crops:  # fmt: skip
+def _packed(images: np.ndarray, quality: int) -> np.ndarray:
+    """Pictures (n, H, W, 3) as JPEG files, (n,) objects; colours at full resolution."""
+    packed = np.empty(len(images), object)
+    for row, image in enumerate(images):
+        store = io.BytesIO()
+        Image.fromarray(image).save(store, "JPEG", quality=quality, subsampling=0)
+        packed[row] = store.getvalue()
+    return packed
+
+
+def _picture(kept: np.ndarray | bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(kept))) if isinstance(kept, bytes) else kept
+
+
+def _kept(
+    produce: Callable[[int, int, int, Settings], Crops], seed: int, settings: Settings, cache: Path | None, chunk: int
+) -> Crops:
     """A chunk from the cache, or drawn and then kept there."""
     names = ("images", "rotations", "boxes", "visible")
     if cache is None:

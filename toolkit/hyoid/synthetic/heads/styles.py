@@ -12,22 +12,58 @@ from hyoid.synthetic.heads.settings import Settings
 
 STYLES = 4096
 """Numbers of hair styles and garments; the number is the seed of the style's own parameters."""
-HAIR_KINDS = ("bald", "crew", "short", "fringe", "quiff", "medium", "bob", "long", "curly", "afro", "bun", "ponytail", "braids",
-              "receding")  # fmt: skip
+HAIR_KINDS = (
+    "bald",
+    "crew",
+    "short",
+    "fringe",
+    "quiff",
+    "medium",
+    "bob",
+    "long",
+    "curly",
+    "afro",
+    "bun",
+    "ponytail",
+    "braids",
+    "receding",
+)
 HATS = ("cap", "beanie", "helmet", "brimmed", "headscarf", "hood", "turban")
 _MALE = np.array([7, 16, 20, 10, 10, 7, 1, 5, 6, 4, 1, 1.5, 1, 9], float)
 _FEMALE = np.array([1, 2, 5, 7, 3, 12, 13, 22, 8, 4, 9, 12, 5, 0.3], float)
-_HAIR_COLOURS = np.array([
-    [0.012, 0.010, 0.009], [0.022, 0.016, 0.012], [0.045, 0.026, 0.016], [0.085, 0.048, 0.026], [0.16, 0.095, 0.05],
-    [0.30, 0.20, 0.10], [0.48, 0.36, 0.21], [0.19, 0.055, 0.022], [0.26, 0.10, 0.04],
-])  # fmt: skip
+_HAIR_COLOURS = np.array(
+    [
+        [0.012, 0.010, 0.009],
+        [0.022, 0.016, 0.012],
+        [0.045, 0.026, 0.016],
+        [0.085, 0.048, 0.026],
+        [0.16, 0.095, 0.05],
+        [0.30, 0.20, 0.10],
+        [0.48, 0.36, 0.21],
+        [0.19, 0.055, 0.022],
+        [0.26, 0.10, 0.04],
+    ]
+)
 _GREYS = np.array([[0.16, 0.155, 0.15], [0.36, 0.35, 0.34], [0.66, 0.65, 0.63]])
 _TONES = np.array([[0.16, 0.085, 0.055], [0.85, 0.80, 0.70], [1.0, 0.96, 0.94]])
-_CLOTH = np.array([
-    [0.02, 0.02, 0.022], [0.75, 0.75, 0.74], [0.18, 0.18, 0.19], [0.02, 0.03, 0.10], [0.35, 0.02, 0.03], [0.03, 0.12, 0.05],
-    [0.30, 0.22, 0.12], [0.10, 0.20, 0.42], [0.55, 0.40, 0.35], [0.6, 0.5, 0.08], [0.25, 0.06, 0.25], [0.6, 0.2, 0.05],
-    [0.45, 0.47, 0.5], [0.5, 0.33, 0.2],
-])  # fmt: skip
+_CLOTH = np.array(
+    [
+        [0.02, 0.02, 0.022],
+        [0.75, 0.75, 0.74],
+        [0.18, 0.18, 0.19],
+        [0.02, 0.03, 0.10],
+        [0.35, 0.02, 0.03],
+        [0.03, 0.12, 0.05],
+        [0.30, 0.22, 0.12],
+        [0.10, 0.20, 0.42],
+        [0.55, 0.40, 0.35],
+        [0.6, 0.5, 0.08],
+        [0.25, 0.06, 0.25],
+        [0.6, 0.2, 0.05],
+        [0.45, 0.47, 0.5],
+        [0.5, 0.33, 0.2],
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +75,9 @@ class Look:
         hair_colour, skin, lips, iris: (3,) linear colours. cover: 0 to 1 share of painted stubble on the scalp.
         beard: length 0 to 1; stubble: darkness 0 to 1; moustache alone: ``beard_kind`` 1, goatee 2, full 0.
         hat: one of :data:`HATS` or None. glasses: 0 none, 1 clear, 2 dark. mask, headphones: whether worn.
-        garment: neckline kind 0 crew, 1 V, 2 turtleneck, 3 suit, 4 wide, 5 collar. cloth: (3, 3) colours of the garment,
-        its pattern and the shirt below. pattern: 0 plain, 1 stripes, 2 checks, 3 dots, 4 blotches. sleeves: whether they are long.
+        garment: neckline kind 0 crew, 1 V, 2 turtleneck, 3 suit, 4 wide, 5 collar. cloth: (3, 3) colours of the
+            garment, its pattern and the shirt below. pattern: 0 plain, 1 stripes, 2 checks, 3 dots, 4 blotches.
+            sleeves: whether they are long.
     """
 
     identity: int
@@ -112,19 +149,36 @@ def look(random: np.random.Generator, settings: Settings) -> Look:
     glasses = random.random()
     cover = random.random()
     return Look(
-        identity=number, held_out=held, hair=hair, hair_seed=style_number(random, held), hair_colour=colour,
-        cover={"bald": float(cover > 0.6) * 0.8, "receding": 0.15 * cover, "crew": 0.5 + 0.5 * cover}.get(hair, 1.0),
-        skin=skin, blotches=float(random.uniform(0, 1)),
-        lips=np.array([1.0, 1.0, 1.0]) if random.random() < 0.7 else np.array([0.9, 0.35, 0.4]) * random.uniform(0.5, 1.1),
-        iris=_iris(random, person), beard=beard, beard_kind=int(random.choice(3, p=[0.55, 0.2, 0.25])),
+        identity=number,
+        held_out=held,
+        hair=hair,
+        hair_seed=style_number(random, held),
+        hair_colour=colour,
+        cover={"bald": float(cover > 0.6) * 0.8, "receding": 0.15 * cover, "crew": 0.8 + 0.2 * cover}.get(hair, 1.0),
+        skin=skin,
+        blotches=float(random.uniform(0, 1)),
+        lips=np.array([1.0, 1.0, 1.0])
+        if random.random() < 0.7
+        else np.array([0.9, 0.35, 0.4]) * random.uniform(0.5, 1.1),
+        iris=_iris(random, person),
+        beard=beard,
+        beard_kind=int(random.choice(3, p=[0.55, 0.2, 0.25])),
         stubble=float(random.uniform(0, 0.75)) if male and random.random() < 0.6 else 0.0,
-        hat=hat, hat_seed=style_number(random, held), hat_colour=cloth_colour(random),
-        glasses=0 if glasses < 0.72 else 1 if glasses < 0.9 else 2, glasses_seed=style_number(random, held),
-        mask=bool(random.random() < 0.045), headphones=bool(hat in (None, "beanie") and random.random() < 0.05),
-        garment=int(random.choice(6, p=[0.3, 0.14, 0.1, 0.2, 0.1, 0.16])), cloth=np.stack([cloth_colour(random) for _ in range(3)]),
-        pattern=int(random.choice(5, p=[0.55, 0.13, 0.12, 0.06, 0.14])), pattern_size=float(random.uniform(0.6, 2.0)),
-        scarf=bool(random.random() < 0.07), gloss=float(random.uniform(0.05, 0.6)), sleeves=bool(random.random() < 0.6),
-    )  # fmt: skip
+        hat=hat,
+        hat_seed=style_number(random, held),
+        hat_colour=cloth_colour(random),
+        glasses=0 if glasses < 0.72 else 1 if glasses < 0.9 else 2,
+        glasses_seed=style_number(random, held),
+        mask=bool(random.random() < 0.045),
+        headphones=bool(hat in (None, "beanie") and random.random() < 0.05),
+        garment=int(random.choice(6, p=[0.3, 0.14, 0.1, 0.2, 0.1, 0.16])),
+        cloth=np.stack([cloth_colour(random) for _ in range(3)]),
+        pattern=int(random.choice(5, p=[0.55, 0.13, 0.12, 0.06, 0.14])),
+        pattern_size=float(random.uniform(0.6, 2.0)),
+        scarf=bool(random.random() < 0.07),
+        gloss=float(random.uniform(0.05, 0.6)),
+        sleeves=bool(random.random() < 0.6),
+    )
 
 
 def _hair_colour(random: np.random.Generator, person: bank.Identity) -> np.ndarray:

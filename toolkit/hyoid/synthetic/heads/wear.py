@@ -48,8 +48,16 @@ def _hair(look: Look, person: bank.Identity) -> list[Piece]:
     thick = np.array(shell.thick) * scale * random.uniform(0.8, 1.25)
     if covered:
         thick = np.minimum(thick, 0.008)
-    shell = Shell(shell.line, tuple(thick.tolist()), shell.taper, shell.fall * scale, shell.flare * scale, shell.over_ears,
-                  shell.bumps, shell.bump_size)  # fmt: skip
+    shell = Shell(
+        shell.line,
+        tuple(thick.tolist()),
+        shell.taper,
+        shell.fall * scale,
+        shell.flare * scale,
+        shell.over_ears,
+        shell.bumps,
+        shell.bump_size,
+    )
     points, edge, trunk, uv = grid(person, shell, random)
     tints = np.clip(colour * np.exp(random.normal(0, 0.06)), 0.004, 0.9)
     found = [sheet(points, tints, HAIR, style=curls, trunk=trunk, edge=edge, uv=uv)]
@@ -64,10 +72,10 @@ def _shell(kind: str, line: np.ndarray, random: np.random.Generator) -> tuple[Sh
     over = bool(random.random() < 0.6)
     slick = Shell(line, (0.010, 0.007, 0.007, 0.009), 10, bumps=0.12)
     if kind == "crew":
-        return Shell(line, (0.006, 0.005, 0.004, 0.004), 10, bumps=0.15), ""
+        return Shell(line, (0.009, 0.008, 0.007, 0.007), 10, bumps=0.1), ""
     if kind == "receding":
         bare = line - np.array([22, 16, 6, 0, 0, 0, 0, 0, 0.0])
-        return Shell(bare, (0.005, 0.004, 0.010, 0.009), 12, bumps=0.25), ""
+        return Shell(bare, (0.008, 0.007, 0.011, 0.010), 12, bumps=0.2), ""
     if kind == "quiff":
         return Shell(line, (0.026, 0.045, 0.008, 0.010), 9, bumps=0.22, bump_size=3), ""
     if kind == "fringe":
@@ -80,12 +88,27 @@ def _shell(kind: str, line: np.ndarray, random: np.random.Generator) -> tuple[Sh
         fringe = np.array([22, 22, 18, 0, 0, 0, 0, 0, 0]) * (random.random() < 0.4)
         wide = np.maximum(line + fringe, [0, 0, 66, 92, 100, 104, 120, 130, 130])
         fall = random.uniform(0.05, 0.13) if kind == "bob" else long
-        return Shell(wide, (0.020, 0.014, 0.024, 0.024), 10, fall=fall, flare=random.uniform(-0.02, 0.02), over_ears=True,
-                     bumps=0.15), ""  # fmt: skip
+        return Shell(
+            wide,
+            (0.020, 0.014, 0.024, 0.024),
+            10,
+            fall=fall,
+            flare=random.uniform(-0.02, 0.02),
+            over_ears=True,
+            bumps=0.15,
+        ), ""
     if kind == "curly":
         wide = np.maximum(line, [0, 0, 0, 80, 96, 98, 118, 130, 132])
-        return Shell(wide, (0.045, 0.035, 0.040, 0.040), 10, fall=long * (random.random() < 0.5), flare=0.05, over_ears=over,
-                     bumps=0.3, bump_size=9), ""  # fmt: skip
+        return Shell(
+            wide,
+            (0.045, 0.035, 0.040, 0.040),
+            10,
+            fall=long * (random.random() < 0.5),
+            flare=0.05,
+            over_ears=over,
+            bumps=0.3,
+            bump_size=9,
+        ), ""
     if kind == "afro":
         size = random.uniform(0.03, 0.09)
         return Shell(line, (size, 0.8 * size, 0.9 * size, 0.9 * size), 16, over_ears=True, bumps=0.1, bump_size=9), ""
@@ -142,7 +165,7 @@ def _hat(look: Look, person: bank.Identity) -> list[Piece]:
         )
         found = [_shell_piece(shell, person, colour, CLOTH, max(pattern, 1.0), random)]
         if random.random() < 0.25:
-            top = person.centre + [0, person.skull[0, 0] + tall + 0.01, 0]
+            top = person.centre + np.array([0, person.skull[0, 0] + tall + 0.01, 0])
             found.append(sheet(ball(top, 0.028), cloth_like(random, colour), HAIR, style=1.0))
         return found
     if kind == "helmet":
@@ -156,8 +179,16 @@ def _hat(look: Look, person: bank.Identity) -> list[Piece]:
         return _headscarf(person, colour, pattern, random)
     if kind == "hood":
         line = np.array([150.0] * 9)
-        shell = Shell(line, (0.035, 0.03, 0.035, 0.045), 1, fall=0.08, flare=0.05, over_ears=True, bumps=0.12,
-                      opening=(random.uniform(50, 62), random.uniform(62, 72)))  # fmt: skip
+        shell = Shell(
+            line,
+            (0.035, 0.03, 0.035, 0.045),
+            1,
+            fall=0.08,
+            flare=0.05,
+            over_ears=True,
+            bumps=0.12,
+            opening=(random.uniform(50, 62), random.uniform(62, 72)),
+        )
         return [_shell_piece(shell, person, look.cloth[0], CLOTH, 0.0, random)]
     if kind == "turban":
         shell = Shell(rim, (0.06, 0.05, 0.045, 0.05), 6, over_ears=bool(random.random() < 0.5), bumps=0.16, bump_size=5)
@@ -179,8 +210,9 @@ def cloth_like(random: np.random.Generator, colour: np.ndarray) -> np.ndarray:
     return np.clip(colour[random.permutation(3)] * np.exp(random.normal(0, 0.5)), 0.01, 0.85)
 
 
-def _shell_piece(shell: Shell, person: bank.Identity, colour: np.ndarray, material: int, style: float,
-                 random: np.random.Generator) -> Piece:  # fmt: skip
+def _shell_piece(
+    shell: Shell, person: bank.Identity, colour: np.ndarray, material: int, style: float, random: np.random.Generator
+) -> Piece:
     points, edge, trunk, uv = grid(person, shell, random)
     if shell.opening is None:
         edge = np.ones_like(edge)
@@ -189,13 +221,30 @@ def _shell_piece(shell: Shell, person: bank.Identity, colour: np.ndarray, materi
 
 def _headscarf(person: bank.Identity, colour: np.ndarray, pattern: float, random: np.random.Generator) -> list[Piece]:
     line = np.array([150.0] * 9)
-    shell = Shell(line, (0.016, 0.012, 0.016, 0.02), 1, fall=random.uniform(0.08, 0.16), flare=random.uniform(0.04, 0.10),
-                  over_ears=True, bumps=0.25, bump_size=5, opening=(random.uniform(42, 50), random.uniform(54, 60)))  # fmt: skip
+    shell = Shell(
+        line,
+        (0.016, 0.012, 0.016, 0.02),
+        1,
+        fall=random.uniform(0.08, 0.16),
+        flare=random.uniform(0.04, 0.10),
+        over_ears=True,
+        bumps=0.25,
+        bump_size=5,
+        opening=(random.uniform(42, 50), random.uniform(54, 60)),
+    )
     return [_shell_piece(shell, person, colour, CLOTH, pattern, random)]
 
 
-def _brim(person: bank.Identity, rim: np.ndarray, lift: float, reach: float, half: float, colour: np.ndarray, material: int,
-          backwards: bool = False) -> Piece:  # fmt: skip
+def _brim(
+    person: bank.Identity,
+    rim: np.ndarray,
+    lift: float,
+    reach: float,
+    half: float,
+    colour: np.ndarray,
+    material: int,
+    backwards: bool = False,
+) -> Piece:
     """A brim that starts at the rim of a shell and goes out, over ``half`` degrees to either side."""
     full = half >= 180
     about = np.radians(np.linspace(-half, half, 33))
@@ -253,7 +302,7 @@ def _glasses(look: Look, person: bank.Identity) -> list[Piece]:
         lenses.append(sheet(inner, tint, LENS, style=opacity, close=False))
         side = np.sign(eye[0])
         ear = np.array([side * float(person.outer[20:26].max() * 0.86), eye[1] - 0.006, person.centre[2] - 0.01])
-        hinge = middle + [side * wide, 0.3 * high, -0.012]
+        hinge = middle + np.array([side * wide, 0.3 * high, -0.012])
         path = (
             hinge
             + (ear - hinge) * np.linspace(0, 1, 6)[:, None]
@@ -273,7 +322,7 @@ def _headphones(look: Look, person: bank.Identity) -> list[Piece]:
     path = person.centre + np.stack([wide * np.sin(angle), tall * np.cos(angle) - 0.02, 0 * angle - 0.005], -1)
     found = [sheet(tube(path, np.full(21, 0.009), 0.7), look.hat_colour, HARD)]
     for side in (-1.0, 1.0):
-        cup = person.centre + [side * wide, -0.025, -0.005]
+        cup = person.centre + np.array([side * wide, -0.025, -0.005])
         found.append(sheet(ball(cup, np.array([0.02, 0.038, 0.034])), look.hat_colour * 0.6, HARD))
     return found
 
@@ -311,7 +360,7 @@ def _collar(look: Look, person: bank.Identity, random: np.random.Generator) -> P
 
 @cache
 def regions(full: bool) -> dict[str, np.ndarray]:
-    """Shares (V,) of the rows of a layout: ``beard``, ``moustache``, ``goatee`` and ``mask`` (see the default identity)."""
+    """Shares (V,) of the rows of a layout: ``beard``, ``moustache``, ``goatee`` and ``mask``."""
     shared = bank.layout(full)
     x, y, z = shared.template.T
     x = np.abs(x)
@@ -325,7 +374,7 @@ def regions(full: bool) -> dict[str, np.ndarray]:
     beard *= skin & ~lips & (shared.head > 0.3) & (x < 0.082)
     above = np.clip((0.036 - x) / 0.008, 0, 1) * (y > 1.682) * np.clip((1.704 - y) / 0.004, 0, 1) * (z > 0.14)
     low = np.clip((0.03 - x) / 0.01, 0, 1) * (y < 1.672)
-    mask = skin & (y < 1.722 - 0.2 * np.clip(x - 0.02, 0, 1) * 0) & (y > 1.622) & (z > 0.075) & (x < 0.072)
+    mask = skin & (y < 1.722) & (y > 1.622) & (z > 0.075) & (x < 0.072)
     return {
         "beard": beard,
         "moustache": beard * above,

@@ -120,7 +120,10 @@ def save(path: Path, model: Model, *, half: bool = False) -> None:
         )
         for name, array in sorted(model.parameters.items())
     }
-    weights.write(path, arrays, {**model.note, "rotation": model.config.rotation}, FORMAT, VERSION)
+    config = model.config
+    sizes = {"channels": list(config.channels), "short": config.short, "long": config.long}
+    told = {**sizes, "rotation": config.rotation, "anchors": model.anchors.tolist()}
+    weights.write(path, arrays, {**model.note, "config": told}, FORMAT, VERSION)
 
 
 def _official(path: Path) -> dict[str, np.ndarray]:

@@ -236,11 +236,11 @@ class Recipe:
 
     steps: int = 6000
     pictures: int = 16
-    rate: float = 3e-3
+    rate: float = 6e-3
     decay: float = 0.02
     average: float = 0.998
-    box: float = 1.0
-    objectness: float = 4.0
+    box: float = 3.0
+    objectness: float = 8.0
     angle: float = 0.4
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     precision: str = "float32"

@@ -87,7 +87,7 @@ def view(
         size: S. margin: side of the crops over that of the crop of a box that fits.
     """
     drawn = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
-    pixels = torch.as_tensor(crops).to(device).permute(0, 3, 1, 2).contiguous().float().mul_(1 / 255)
+    pixels = torch.as_tensor(crops).to(device).float().permute(0, 3, 1, 2)
     found = _moved(pixels, size, settings, margin, drawn)
     x = found.images
     if settings.colour:
@@ -156,9 +156,13 @@ def _moved(x: Tensor, size: int, settings: Settings, margin: float, drawn: torch
     c, s = turns.cos() * scale, turns.sin() * scale
     sign = torch.where(mirrored, -1.0, 1.0)
     # Where each place of the view lies in the crop: turned back, then mirrored; y is down.
-    rows = [torch.stack([sign * c, -sign * s, move[:, 0]], -1), torch.stack([s, c, move[:, 1]], -1)]
-    grid = functional.affine_grid(torch.stack(rows, 1).to(x), [count, 3, size, size], align_corners=False)
+    across, down, offset = (
+        torch.stack(pair, -1)[:, None, None].to(x) for pair in ((sign * c, s), (-sign * s, c), move.unbind(-1))
+    )
+    line = (2 * torch.arange(size, device=x.device) + 1) / size - 1
+    grid = line[:, None] * across + (line[:, None, None] * down + offset)
     images = functional.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    images = images.contiguous().mul_(1 / 255)
     return View(images, mirrored.to(x.device), turns.to(x))
 
 
@@ -166,16 +170,17 @@ def _coloured(x: Tensor, settings: Settings, drawn: torch.Generator) -> Tensor:
     count, much = len(x), settings.colour
     grey = (torch.rand(count, generator=drawn) < settings.grey)[:, None, None]
     luma = torch.tensor(_LUMA).expand(3, 3)
-    saturation = _uniform(drawn, count, 1 - 0.8 * much, 1 + 0.8 * much, 1, 1)
+    saturation = _uniform(drawn, count, 1 - 0.7 * much, 1 + 0.5 * much, 1, 1)
     saturation = torch.where(grey, 0.0, saturation)
-    hue = _about_grey(_uniform(drawn, count, -0.6, 0.6) * much * (torch.rand(count, generator=drawn) < 0.5))
+    hue = _about_grey(_uniform(drawn, count, -0.4, 0.4) * much * (torch.rand(count, generator=drawn) < 0.5))
     gains = (_uniform(drawn, count, -0.25, 0.25, 3, 1) * much).exp()
     matrices = gains * (hue @ (saturation * torch.eye(3) + (1 - saturation) * luma))
-    x = torch.einsum("bij,bjhw->bihw", matrices.to(x), x)
-    contrast = _column((_uniform(drawn, count, -0.6, 0.5) * much).exp(), x)
-    brightness = _column(_uniform(drawn, count, -0.2, 0.2) * much, x)
-    middle = x.mean((1, 2, 3), keepdim=True)
-    x = ((x - middle) * contrast + middle + brightness + _ramp(x, 0.25 * much, drawn)).clamp_(0, 1)
+    contrast = (_uniform(drawn, count, -0.6, 0.5, 1, 1) * much).exp()
+    brightness = _uniform(drawn, count, -0.15, 0.15, 1, 1) * much
+    middle = (matrices @ x.mean((2, 3)).cpu()[..., None]).mean(1, keepdim=True)
+    offset = middle * (1 - contrast) + brightness
+    x = torch.baddbmm(offset.to(x), (contrast * matrices).to(x), x.flatten(2)).view_as(x)
+    x = x.add_(_ramp(x, 0.25 * much, drawn)).clamp_(0, 1)
     rows = _some(drawn, count, 0.6 * much)
     gamma = _column((_uniform(drawn, len(rows), -0.6, 0.6) * much).exp(), x)
     x[rows] = (x[rows] + 1e-4).pow_(gamma)
@@ -200,7 +205,7 @@ def _ramp(x: Tensor, much: float, drawn: torch.Generator) -> Tensor:
 def _textured(x: Tensor, share: float, drawn: torch.Generator) -> Tensor:
     rows = _some(drawn, len(x), share)
     if len(rows):
-        spots = torch.randn((len(rows), 3, 6, 6), generator=drawn) * _uniform(drawn, len(rows), 0, 0.15, 1, 1, 1)
+        spots = torch.randn((len(rows), 3, 6, 6), generator=drawn) * _uniform(drawn, len(rows), 0, 0.1, 1, 1, 1)
         soft = functional.interpolate(spots.to(x), x.shape[-2:], mode="bicubic")
         x[rows] += soft
     # A random filter for a third of these (Xu et al., "Robust and Generalizable Visual Representation Learning via
@@ -225,13 +230,23 @@ def _sharpness(x: Tensor, settings: Settings, drawn: torch.Generator) -> Tensor:
     amounts = torch.where(chance[rows] < settings.blur, amounts, -1.2 * amounts)
     for part, much in zip(rows.tensor_split(4), amounts.tensor_split(4), strict=True):
         side = 2 * int(torch.randint(1, 4, (1,), generator=drawn)) + 1
-        kernel = ((1, side), (side, 1), (side, side), (side, side))[int(torch.randint(0, 4, (1,), generator=drawn))]
+        across, down = ((True, False), (False, True), (True, True), (True, True))[
+            int(torch.randint(0, 4, (1,), generator=drawn))
+        ]
         if len(part):
-            soft = x[part]
-            for _ in range(2):
-                soft = functional.avg_pool2d(soft, kernel, 1, (kernel[0] // 2, kernel[1] // 2), count_include_pad=False)
-            x[part] = torch.lerp(x[part], soft, _column(much, x))
+            blur = _averaging(x.shape[-1], side).to(x)
+            soft = x[part] @ blur.T if across else x[part]
+            x[part] = torch.lerp(x[part], blur @ soft if down else soft, _column(much, x))
     return x.clamp_(0, 1)
+
+
+@cache
+def _averaging(size: int, side: int) -> Tensor:
+    """(size, size) what takes means of so many pixels along a line, twice."""
+    line = torch.arange(size)
+    near = ((line[:, None] - line).abs() <= side // 2).float()
+    near /= near.sum(1, keepdim=True)
+    return near @ near
 
 
 def _coarse(x: Tensor, settings: Settings, drawn: torch.Generator) -> Tensor:
@@ -249,7 +264,7 @@ def _coarse(x: Tensor, settings: Settings, drawn: torch.Generator) -> Tensor:
 
 def _noisy(x: Tensor, share: float, drawn: torch.Generator) -> Tensor:
     rows = _some(drawn, len(x), share)
-    much = _column(_uniform(drawn, len(rows), 0, 0.08), x)
+    much = _column(_uniform(drawn, len(rows), 0, 0.06), x)
     grains = torch.randn((len(rows), *x.shape[1:]), generator=drawn).to(x)
     x[rows] += much * grains
     return x
