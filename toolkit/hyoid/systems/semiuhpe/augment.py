@@ -170,13 +170,13 @@ def _coloured(x: Tensor, settings: Settings, drawn: torch.Generator) -> Tensor:
     count, much = len(x), settings.colour
     grey = (torch.rand(count, generator=drawn) < settings.grey)[:, None, None]
     luma = torch.tensor(_LUMA).expand(3, 3)
-    saturation = _uniform(drawn, count, 1 - 0.8 * much, 1 + 0.8 * much, 1, 1)
+    saturation = _uniform(drawn, count, 1 - 0.7 * much, 1 + 0.5 * much, 1, 1)
     saturation = torch.where(grey, 0.0, saturation)
-    hue = _about_grey(_uniform(drawn, count, -0.6, 0.6) * much * (torch.rand(count, generator=drawn) < 0.5))
+    hue = _about_grey(_uniform(drawn, count, -0.4, 0.4) * much * (torch.rand(count, generator=drawn) < 0.5))
     gains = (_uniform(drawn, count, -0.25, 0.25, 3, 1) * much).exp()
     matrices = gains * (hue @ (saturation * torch.eye(3) + (1 - saturation) * luma))
     contrast = (_uniform(drawn, count, -0.6, 0.5, 1, 1) * much).exp()
-    brightness = _uniform(drawn, count, -0.2, 0.2, 1, 1) * much
+    brightness = _uniform(drawn, count, -0.15, 0.15, 1, 1) * much
     middle = (matrices @ x.mean((2, 3)).cpu()[..., None]).mean(1, keepdim=True)
     offset = middle * (1 - contrast) + brightness
     x = torch.baddbmm(offset.to(x), (contrast * matrices).to(x), x.flatten(2)).view_as(x)
@@ -205,7 +205,7 @@ def _ramp(x: Tensor, much: float, drawn: torch.Generator) -> Tensor:
 def _textured(x: Tensor, share: float, drawn: torch.Generator) -> Tensor:
     rows = _some(drawn, len(x), share)
     if len(rows):
-        spots = torch.randn((len(rows), 3, 6, 6), generator=drawn) * _uniform(drawn, len(rows), 0, 0.15, 1, 1, 1)
+        spots = torch.randn((len(rows), 3, 6, 6), generator=drawn) * _uniform(drawn, len(rows), 0, 0.1, 1, 1, 1)
         soft = functional.interpolate(spots.to(x), x.shape[-2:], mode="bicubic")
         x[rows] += soft
     # A random filter for a third of these (Xu et al., "Robust and Generalizable Visual Representation Learning via
@@ -264,7 +264,7 @@ def _coarse(x: Tensor, settings: Settings, drawn: torch.Generator) -> Tensor:
 
 def _noisy(x: Tensor, share: float, drawn: torch.Generator) -> Tensor:
     rows = _some(drawn, len(x), share)
-    much = _column(_uniform(drawn, len(rows), 0, 0.08), x)
+    much = _column(_uniform(drawn, len(rows), 0, 0.06), x)
     grains = torch.randn((len(rows), *x.shape[1:]), generator=drawn).to(x)
     x[rows] += much * grains
     return x
