@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 RESULT = "files"
 SUFFIXES = (training.SUFFIX,)
 PRESETS: training.Presets = {
-    "cpu": ({"name": "n5"}, {"steps": 9000, "pictures": 8, "rate": 3e-3, "precision": "bfloat16"}),
-    "gpu": ({"name": "n6"}, {"steps": 20_000, "pictures": 64, "rate": 2e-3, "precision": "bfloat16"}),
+    "cpu": ({"name": "n5"}, {"steps": 9000, "pictures": 8, "precision": "bfloat16"}),
+    "gpu": ({"name": "n6"}, {"steps": 20_000, "pictures": 64, "precision": "bfloat16"}),
 }
 """Size of the network by its name in ``hyoid.systems.directmhp.config``, and numbers of the training."""
 SCENES: dict[str, dict[str, Any]] = {
