@@ -22,7 +22,7 @@ RESULT = "files"
 SUFFIXES = (training.SUFFIX,)
 PRESETS: training.Presets = {
     "cpu": ({"name": "n5"}, {"steps": 4000, "pictures": 16, "rate": 4e-3, "precision": "bfloat16"}),
-    "gpu": ({"name": "n6"}, {"steps": 20_000, "pictures": 64, "rate": 2e-3, "precision": "bfloat16"}),
+    "gpu": ({"name": "n6"}, {"steps": 20_000, "pictures": 64, "precision": "bfloat16"}),
 }
 """Size of the network by its name in ``hyoid.systems.directmhp.config``, and numbers of the training."""
 SCENES: dict[str, dict[str, Any]] = {
