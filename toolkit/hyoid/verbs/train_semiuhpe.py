@@ -23,8 +23,8 @@ RESULT = "files"
 SUFFIXES = (training.SUFFIX,)
 PRESETS: training.Presets = {
     "cpu": (
-        {"backbone": "plain", "size": 64, "width": 1.0},
-        {"steps": 8200, "batch": 64, "rate": 2e-3, "precision": "bfloat16"},
+        {"backbone": "plain", "size": 96, "width": 1.0},
+        {"steps": 6600, "batch": 64, "rate": 2e-3, "precision": "bfloat16"},
     ),
     "gpu": (
         {"backbone": "mobilenet", "size": 128, "width": 1.0},
@@ -33,12 +33,12 @@ PRESETS: training.Presets = {
 }
 """Sizes of the network, and of the training: ``steps`` are those of both stages."""
 SECOND: dict[str, dict[str, Any]] = {
-    "cpu": {"share": 0.15, "rate": 1e-4, "batch": 16, "ratio": 4, "threshold": None, "asked": 512},
+    "cpu": {"share": 0.08, "rate": 1e-4, "batch": 16, "ratio": 4, "threshold": None, "asked": 512},
     "gpu": {"share": 0.25, "rate": 1e-4, "batch": 64, "ratio": 4, "threshold": None, "asked": 2048},
 }
 """The stage with unlabelled crops: its share of the steps, and other numbers of its recipe."""
 CROPS: dict[str, dict[str, int]] = {
-    "cpu": {"count": 24_000, "unlabelled": 4000, "judged": 600, "size": 96},
+    "cpu": {"count": 21_000, "unlabelled": 3000, "judged": 600, "size": 140},
     "gpu": {"count": 300_000, "unlabelled": 100_000, "judged": 2000, "size": 176},
 }
 """How many crops are learned from with and without labels, how many of each domain are for judging, and their side."""
