@@ -31,12 +31,14 @@ class Placed:
 
 
 def letterbox(
-    picture: np.ndarray, shape: tuple[int, int], stride: int = 64, *, least: bool = True, enlarge: bool = True
-) -> tuple[np.ndarray, Placed]:
+    picture: np.ndarray, shape: tuple[int, int], stride: int = 64, *, least: bool = True, enlarge: bool = True,
+    smooth: bool = False,
+) -> tuple[np.ndarray, Placed]:  # fmt: skip
     """The picture (H, W, 3) uint8 scaled into a shape (height, width) with grey around it, and how it lies there.
 
     Args:
-        least: pad to multiples of the stride only, not to the whole shape. enlarge: small pictures grow.
+        least: pad to multiples of the stride only, not to the whole shape. enlarge: small pictures grow. smooth:
+            average where pictures shrink.
     """
     height, width = picture.shape[:2]
     gain = min(shape[0] / height, shape[1] / width)
@@ -48,7 +50,7 @@ def letterbox(
         spare = [space % stride for space in spare]
     top, left = (round(space / 2 - 0.1) for space in spare)
     padded = np.full((inner[0] + spare[0], inner[1] + spare[1], 3), GREY, np.uint8)
-    padded[top : top + inner[0], left : left + inner[1]] = resized(picture, inner)
+    padded[top : top + inner[0], left : left + inner[1]] = (averaged if smooth else resized)(picture, inner)
     return padded, Placed(gain, left, top, (spare[1] / 2, spare[0] / 2))
 
 
@@ -70,6 +72,23 @@ def resized(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         rows.append(first + (np.take(line, after, 1) - first) * across)
     found = rows[0] + (rows[1] - rows[0]) * down[:, None, None]
     return (found + 0.5).astype(np.uint8)
+
+
+def averaged(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The picture (h, w, 3) uint8 at another height and width: bilinear, averaged where it shrinks."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).resize(shape[::-1], Image.Resampling.BILINEAR, reducing_gap=2.0))
+
+
+def merged(rows: np.ndarray, overlap: float) -> np.ndarray:
+    """Rows (n, fields), x1 y1 x2 y2 and confidence first, without those that share more with a surer one; sorted."""
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+    kept: list[int] = []
+    for row in range(len(rows)):
+        if not kept or overlaps(rows[row, :4], rows[kept, :4]).max() <= overlap:
+            kept.append(row)
+    return rows[kept]
 
 
 def to_picture(boxes: np.ndarray, padded: Sequence[int], original: Sequence[int]) -> np.ndarray:

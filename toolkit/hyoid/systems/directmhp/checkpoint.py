@@ -57,6 +57,16 @@ class Model:
         return int(self.note.get("size", _SIZE))
 
     @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides at which a picture is searched: networks of ours, which are small, look twice, for small heads too."""
+        return (self.size, 2 * self.size) if self.smooth else (self.size,)
+
+    @property
+    def smooth(self) -> bool:
+        """Whether pictures are averaged where they shrink; the published networks take single pixels."""
+        return self.config.rotation == "matrix"
+
+    @property
     def anchors(self) -> np.ndarray:
         """(levels, 3, 2) float32 width and height in pixels."""
         return self.parameters[f"{self.config.head}.anchor_grid"].reshape(self.config.levels, 3, 2)

@@ -108,8 +108,9 @@ def detect(
     """All heads of a picture (H, W, 3) uint8 RGB.
 
     Args:
-        size: longer side in pixels that the picture is brought to; None is what the model knows best. Larger ones find
-            smaller heads. confidence: heads less sure are left out; lower it where heads are missed.
+        size: longer side in pixels that the picture is brought to; None is what the model knows best (ours looks at
+            two sizes). Larger ones find smaller heads. confidence: heads less sure are left out; lower it where heads
+            are missed.
         overlap: boxes that share more (intersection over union) are one head; raise it for crowds.
 
     Raises:
@@ -118,22 +119,27 @@ def detect(
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise InputError(f"a picture is {image.shape} {image.dtype}", expected="(H, W, 3) uint8, RGB")
-    side = detector.model.size if size is None else size
-    if not 1 <= side <= _LARGEST_SIDE:
-        raise UsageError(f"a size of {side} pixels", expected=f"1 to {_LARGEST_SIDE}")
+    sides = detector.model.sizes if size is None else (size,)
+    if size is not None and not 1 <= size <= _LARGEST_SIDE:
+        raise UsageError(f"a size of {size} pixels", expected=f"1 to {_LARGEST_SIDE}")
     for name, value in (("confidence", confidence), ("overlap", overlap)):
         if not 0 <= value <= 1:
             raise UsageError(f"{name} {value}", expected="0 to 1")
+    found = [_searched(detector, image, side, confidence, overlap) for side in sides]
+    rows = found[0] if len(found) == 1 else boxes.merged(np.concatenate(found), overlap)
+    return Heads(rows[:, :4], rows[:, 4], boxes.rotations_of(rows[:, BOX_FIELDS:], detector.config.rotation))
+
+
+def _searched(detector: Detector, image: np.ndarray, side: int, confidence: float, overlap: float) -> np.ndarray:
+    """Heads (n, fields) of a picture at one size, boxes in pixels of the picture."""
     coarsest = detector.config.strides[-1]
     side = -(-side // coarsest) * coarsest
-    padded, _ = boxes.letterbox(image, (side, side), coarsest)
+    padded, _ = boxes.letterbox(image, (side, side), coarsest, smooth=detector.model.smooth)
     outputs = [output[0] for output in detector.run(padded[None])]
     rows = boxes.decoded(outputs, detector.model.anchors, detector.config.strides, confidence)
     found = boxes.suppressed(rows, confidence, overlap)
-    return Heads(
-        boxes.to_picture(found[:, :4], padded.shape, image.shape), found[:, 4],
-        boxes.rotations_of(found[:, BOX_FIELDS:], detector.config.rotation),
-    )  # fmt: skip
+    found[:, :4] = boxes.to_picture(found[:, :4], padded.shape, image.shape)
+    return found
 
 
 def _through_onnxruntime(model: Model, threads: int | None) -> Run | None:
