@@ -159,6 +159,7 @@ def test_held_out_people_share_no_identity_style_or_background() -> None:
     for held_out in (False, True):
         for look in looks(held_out):
             assert look.held_out == held_out
+            assert (look.pattern_size >= 1.3) == held_out
             assert {look.hair_seed % 2, look.hat_seed % 2, look.glasses_seed % 2} == {int(held_out)}
     assert bank.identity(0, False, False).settings != bank.identity(0, True, False).settings
     kinds = (backgrounds._USUAL, backgrounds._HELD_OUT, backgrounds._SHIFTED, backgrounds._SHIFTED_HELD_OUT)

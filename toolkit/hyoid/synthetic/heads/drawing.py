@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -244,6 +247,13 @@ class _Kind(gl.Program):
             GL.glDeleteShader(shader)
         GL.glLinkProgram(self.handle)
         assert GL.glGetProgramiv(self.handle, GL.GL_LINK_STATUS), GL.glGetProgramInfoLog(self.handle)
+        count = int(GL.glGetProgramiv(self.handle, GL.GL_ACTIVE_UNIFORMS))
+        names = (GL.glGetActiveUniform(self.handle, index)[0] for index in range(count))
+        self._active = {bytes(name).split(b"\0")[0].decode().removesuffix("[0]") for name in names}
+
+    def use(self, uniforms: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """As its parent does, without what this kind does not need."""
+        super().use({name: value for name, value in uniforms.items() if name in self._active})
 
 
 @cache

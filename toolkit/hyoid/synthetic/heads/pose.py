@@ -7,7 +7,8 @@ from functools import cache
 
 import numpy as np
 
-from hyoid.characters import bundled, neck
+from hyoid.characters import neck
+from hyoid.characters.character import NeckLimits
 from hyoid.geometry import rotations, skinning
 from hyoid.synthetic import expressions
 from hyoid.synthetic.heads import bank
@@ -51,14 +52,21 @@ def bust(random: np.random.Generator, head: np.ndarray, lowered: tuple[float, fl
 
     head: (4,) rotation of the head against the trunk, model axes. lowered: degrees that the left and right arm go down.
     """
-    limits = bundled.neck_limits()
-    joints = dict(zip(neck.JOINTS, neck.distribute(limits, head), strict=True))
+    limits = bank.template().neck
+    joints = dict(zip(neck.JOINTS, _shared(limits, head), strict=True))
     for side, sign, angle in (("L", -1.0, lowered[0]), ("R", 1.0, lowered[1])):
         joints[f"upperarm01.{side}"] = _turn([0.0, 0.0, sign], angle)
         joints[f"clavicle.{side}"] = _turn([0.0, 0.0, -sign], random.normal(0, 3))
     up, across = random.normal(0, 8), random.normal(0, 14)
     for side in ("L", "R"):
         joints[f"eye.{side}"] = rotations.multiply(_turn([1.0, 0.0, 0.0], up), _turn([0.0, 1.0, 0.0], across))
+    return joints
+
+
+def _shared(limits: NeckLimits, head: np.ndarray) -> np.ndarray:
+    """Joint rotations (8, 4) whose product is ``head``: one round of :func:`hyoid.characters.neck.distribute`."""
+    joints = rotations.from_rotation_vector(neck.shares(limits, rotations.to_rotation_vector(head)))
+    joints[7] = rotations.multiply(rotations.inverse(neck.collapse(joints[:7])), head)
     return joints
 
 

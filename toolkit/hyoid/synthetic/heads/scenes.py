@@ -21,6 +21,9 @@ _DEFAULTS = Settings()
 _HEAD = 0.22  # metres, mean of the sides of a head's box
 _MOST_OVERLAP = 0.45
 _TRIES = 12
+_PATIENCE = 40
+_LARGEST = 0.62  # side of a head over the smaller side of the picture
+_NEAREST = 0.5  # distance of anything of a person over that of its head
 
 
 @dataclass(frozen=True)
@@ -98,29 +101,30 @@ def _view(random: np.random.Generator, settings: Settings) -> _View:
 def _people(random: np.random.Generator, view: _View, settings: Settings) -> list[Shown]:
     """People in the picture, nearest first, whose heads do not hide each other much."""
     most = random.integers(settings.people[0], settings.people[1] + 1)
-    low, high = np.log(settings.heads)
+    largest = max(min(settings.heads[1], _LARGEST * min(settings.width, settings.height)), settings.heads[0])
+    low, high = np.log(settings.heads[0]), np.log(largest)
     middle, spread = random.uniform(low, high), random.uniform(0.1, 0.6)
     room = settings.width * settings.height / (6 * float(np.exp(middle)) ** 2)
     most = max(settings.people[0], min(int(most), int(room)))
     found: list[Shown] = []
     boxes: list[np.ndarray] = []
-    for _ in range(most * 3):
-        if len(found) == most:
+    for attempt in range(3 * most + _PATIENCE):
+        if len(found) == most or (found and attempt >= 3 * most):
             break
-        size = float(np.exp(np.clip(random.normal(middle, spread), low + 0.05, high - 0.05)))
-        one = _placed(random, view, settings, size, boxes)
+        size = float(np.exp(np.clip(random.normal(middle, spread), low, high)))
+        # What comes much nearer to the camera than the head would fill the picture; at the very end that is taken too.
+        nearest = _NEAREST if attempt < 3 * most + _PATIENCE - 1 else -np.inf
+        one = _placed(random, view, settings, size, boxes, nearest)
         if one is not None:
             found.append(one)
             boxes.append(_box(one, view.camera))
-    if not found:
-        raise AssertionError("the first person always finds a place")
     depth = [-float((one.rotation @ one.figure.centre + one.shift)[2]) for one in found]
     order = np.argsort(depth, kind="stable").tolist()
     return [replace(found[index], number=place + 1) for place, index in enumerate(order)]
 
 
 def _placed(
-    random: np.random.Generator, view: _View, settings: Settings, size: float, boxes: list[np.ndarray]
+    random: np.random.Generator, view: _View, settings: Settings, size: float, boxes: list[np.ndarray], nearest: float
 ) -> Shown | None:
     """A person with a head of ``size`` pixels, on the floor if its head is then in the picture, where there is room."""
     camera = view.camera
@@ -134,8 +138,9 @@ def _placed(
         else np.eye(3)
     )
     turn = view.turn @ lying
+    margin = max(0.05 * camera.width, 0.25 * size)
     for attempt in range(_TRIES):
-        x = random.uniform(0.06, 0.94) * camera.width
+        x = random.uniform(margin, camera.width - margin)
         # Where the head is if the feet are on the floor; else anywhere.
         over = view.turn.T @ np.array([(x - camera.centre[0]) / camera.focal, 0, -1.0]) * distance
         over[1] = (person.centre[1] - lowest) - view.height
@@ -146,12 +151,12 @@ def _placed(
             y = random.uniform(0.1, 0.75) * camera.height
         at = distance * np.array([(x - camera.centre[0]) / camera.focal, -(y - camera.centre[1]) / camera.focal, -1.0])
         one = Shown(person, turn, at - turn @ person.centre, 1)
-        if -(person.vertices[:, :3] @ turn.T + one.shift)[:, 2].max() < 0.12:
+        if -(person.vertices[:, :3] @ turn.T + one.shift)[:, 2].max() < nearest * distance:
             continue
         box = _box(one, camera)
         if all(_overlap(box, other) < _MOST_OVERLAP for other in boxes):
             return one
-    return one if not boxes else None
+    return None
 
 
 def _overlap(first: np.ndarray, second: np.ndarray) -> float:

@@ -174,7 +174,7 @@ def look(random: np.random.Generator, settings: Settings) -> Look:
         garment=int(random.choice(6, p=[0.3, 0.14, 0.1, 0.2, 0.1, 0.16])),
         cloth=np.stack([cloth_colour(random) for _ in range(3)]),
         pattern=int(random.choice(5, p=[0.55, 0.13, 0.12, 0.06, 0.14])),
-        pattern_size=float(random.uniform(0.6, 2.0)),
+        pattern_size=float(random.uniform(1.3, 2.0) if held else random.uniform(0.6, 1.3)),
         scarf=bool(random.random() < 0.07),
         gloss=float(random.uniform(0.05, 0.6)),
         sleeves=bool(random.random() < 0.6),
