@@ -257,8 +257,8 @@ def test_the_page_names_what_is_there():
 
 
 def test_films_are_known_as_the_toolkit_knows_them():
-    from hyoid.verbs import lift_people
+    from hyoid.media import footage
 
     source = (tools.ROOT / "addon" / "hyoid" / "lift" / "operators.py").read_text(encoding="utf-8")
     line = next(line for line in source.splitlines() if line.startswith("VIDEOS = "))
-    assert tuple(re.findall(r'"(\.\w+)"', line)) == lift_people.VIDEOS
+    assert tuple(re.findall(r'"(\.\w+)"', line)) == footage.SUFFIXES

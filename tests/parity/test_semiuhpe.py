@@ -14,6 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from hyoid.engines import ENGINES  # noqa: E402
 from hyoid.geometry import head_angles  # noqa: E402
 from hyoid.systems.semiuhpe import checkpoint, conventions, distribution, infer, losses, network  # noqa: E402
 
@@ -92,7 +93,7 @@ def test_the_plain_network(case):
     _degrees(conventions.dad_angles(distribution.mode(found)), outputs["pitch_yaw_roll"])
 
 
-@pytest.mark.parametrize("engine", infer.ENGINES)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_folded_network(case, engine):
     pytest.importorskip(engine)
     model, crops, outputs = case

@@ -111,7 +111,7 @@ def test_engines_that_are_not_there(monkeypatch):
     with pytest.raises(MissingToolError, match="with onnxruntime, which is not installed"):
         infer.ready(model, engine="onnxruntime")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingToolError, match="torch or onnxruntime, which is not installed"):
+    with pytest.raises(MissingToolError, match="DirectMHP is evaluated with onnxruntime or torch"):
         infer.ready(model)
 
 

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from hyoid.engines import ENGINES
 from hyoid.errors import InputError, MissingToolError, UsageError
 from hyoid.systems.semiuhpe import checkpoint, infer, onnx_graph
 from hyoid.systems.semiuhpe.config import Config
@@ -17,7 +18,7 @@ from tests.systems.semiuhpe_files import SMALL, drawn
 PICTURE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 
 
-@pytest.fixture(scope="module", params=infer.ENGINES)
+@pytest.fixture(scope="module", params=ENGINES)
 def estimator(request):
     pytest.importorskip(request.param)
     return infer.ready(drawn(), engine=request.param, threads=1)
@@ -109,10 +110,12 @@ def test_engines_agree_and_the_export_says_what_it_is(tmp_path, backbone):
 def test_neither_engine_is_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingToolError, match="onnxruntime or torch, which is not installed"):
+    with pytest.raises(MissingToolError, match="SemiUHPE is evaluated with onnxruntime or torch"):
         infer.ready(drawn())
     with pytest.raises(UsageError, match="tensorrt"):
         infer.ready(drawn(), engine="tensorrt")
+    with pytest.raises(UsageError, match="'onnxruntime' on 'cuda'"):
+        infer.ready(drawn(), "cuda", engine="onnxruntime")
 
 
 def test_torch_is_not_needed(tmp_path):

@@ -168,7 +168,7 @@ def _top_parser() -> argparse.ArgumentParser:
         prog="hyoid",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="hyoid VERB [options]",
-        description="Hyoid turns speech into performances on a rigged human: ARKit face, eight-joint neck, larynx.",
+        description="Hyoid turns speech, scans and footage into performances on a rigged human, headless.",
         epilog=f"verbs:\n{verbs}\n\nhyoid VERB --help tells a verb's options.\n\n{EPILOG}",
     )
     parser.add_argument("--version", action="version", version=f"hyoid {__version__}")

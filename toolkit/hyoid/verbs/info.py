@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 READER_SECONDS = 120.0
 _PICTURES = (".png", ".jpg", ".jpeg")
-_VIDEOS = (".mp4", ".mov", ".mkv", ".webm")
 _SCENES = (".blend", ".fbx", ".abc")
 _MESHES = (".obj", ".ply", ".stl")
 _USD = (".usdc", ".usda", ".usd", ".usdz")
@@ -79,6 +78,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
 def _reader(path: Path, events: bool) -> tuple[str, Callable[[Path], dict[str, Any]]]:
     """The type of a file and what looks into it."""
+    from hyoid.media.footage import is_film
+
     name = path.name.lower()
     if name.endswith(".character.npz"):
         return "character", _character
@@ -100,7 +101,7 @@ def _reader(path: Path, events: bool) -> tuple[str, Callable[[Path], dict[str, A
         return "mesh", _mesh
     if name.endswith(_PICTURES):
         return "picture", _picture
-    if name.endswith(_VIDEOS):
+    if is_film(path):
         return "video", _video
     return "sound", _sound
 

@@ -18,6 +18,7 @@ from hyoid.errors import InputError, UsageError
 from hyoid.files import sha256_of
 from hyoid.formats import keypoints as keypoint_files
 from hyoid.formats.keypoints import Keypoints
+from hyoid.media.footage import is_film
 from hyoid.motion import cameras, gap_filling, identities, time_bases, trajectory
 from hyoid.motion.lifted import Lifted, Person
 from hyoid.report import Report
@@ -26,7 +27,6 @@ from hyoid.take import Source
 if TYPE_CHECKING:
     from hyoid.verbs.lift import Job
 
-VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 DEFAULT_FPS = 30.0
 OFFICIAL_FPS = 50.0
 """Frames a second of Human3.6M, which the published weights of KTPFormer have learned from."""
@@ -71,7 +71,7 @@ def lift(job: Job, report: Report) -> Lifted:
         InputError: keypoints that cannot be used. UsageError: no such person, or weights for another system.
         WeightsError: weights that are missing or not sound. MissingToolError: torch or the detector is not installed.
     """
-    found = detected(job, report.stage(0.0, 0.4)) if is_video(job.keypoints) else read(job, report.stage(0.0, 0.2))
+    found = detected(job, report.stage(0.0, 0.4)) if is_film(job.keypoints) else read(job, report.stage(0.0, 0.2))
     clip = clip_of(job, found, report)
     report.progress(0.4, "following people")
     tracks, dropped = follow(job, clip)
@@ -92,11 +92,6 @@ def lift(job: Job, report: Report) -> Lifted:
     }  # fmt: skip
     own = Source("input", job.keypoints.name, digest(job.keypoints), "LicenseRef-own")
     return Lifted(tuple(made), clip.times, clip.fps, *clip.size, (own, *sources), facts)
-
-
-def is_video(path: Path) -> bool:
-    """Whether a path names a film instead of keypoints."""
-    return path.suffix.lower() in VIDEOS
 
 
 def read(job: Job, report: Report) -> Keypoints:
@@ -163,7 +158,7 @@ def clip_of(job: Job, found: Keypoints, report: Report) -> Clip:
 
 def _times(job: Job, found: Keypoints, report: Report) -> tuple[np.ndarray, float]:
     """Seconds (F,) from the first frame, and frames a second."""
-    film = job.footage or (job.keypoints if is_video(job.keypoints) else None)
+    film = job.footage or (job.keypoints if is_film(job.keypoints) else None)
     if job.source_fps is not None:
         return time_bases.frame_times(found.frames, job.source_fps), job.source_fps
     if found.times is not None:

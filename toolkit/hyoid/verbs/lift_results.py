@@ -356,9 +356,9 @@ def _cut_out(people: list[lift_preview.Person], size: tuple[int, int]) -> tuple[
 def _footage(job: Job, lifted: Lifted, clip: Lifted) -> Iterator[np.ndarray] | None:
     """The picture of each frame of the result, the one that is nearest in time."""
     from hyoid.media import video
-    from hyoid.verbs.lift_people import is_video
+    from hyoid.media.footage import is_film
 
-    film = job.footage or (job.keypoints if is_video(job.keypoints) else None)
+    film = job.footage or (job.keypoints if is_film(job.keypoints) else None)
     if film is None:
         return None
     nearest = time_bases.resample_nearest(lifted.times, np.arange(len(lifted.times)), clip.times).tolist()

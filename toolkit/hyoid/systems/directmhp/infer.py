@@ -7,7 +7,6 @@ torch otherwise; both give the same numbers to 1e-3. On a GPU it is torch.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from hyoid.errors import InputError, MissingToolError, UsageError
+from hyoid import engines
+from hyoid.engines import AUTO
+from hyoid.errors import InputError, UsageError
 from hyoid.systems.directmhp import boxes, checkpoint, onnx
 from hyoid.systems.directmhp.checkpoint import Model
 from hyoid.systems.directmhp.config import BOX_FIELDS, Config
 
-ENGINES = ("auto", "onnxruntime", "torch")
 CONFIDENCE, OVERLAP = 0.4, 0.45
 _LARGEST_SIDE = 8192
 
@@ -64,7 +64,7 @@ class Heads:
         return len(self.boxes)
 
 
-def load(path: str | Path, *, device: str = "cpu", engine: str = "auto") -> Detector:
+def load(path: str | Path, *, device: str = "cpu", engine: str = AUTO) -> Detector:
     """The model of a file (see :func:`hyoid.systems.directmhp.checkpoint.load`), ready to find heads.
 
     Raises:
@@ -73,32 +73,19 @@ def load(path: str | Path, *, device: str = "cpu", engine: str = "auto") -> Dete
     return ready(checkpoint.load(Path(path)), device=device, engine=engine)
 
 
-def ready(model: Model, *, device: str = "cpu", engine: str = "auto", threads: int | None = None) -> Detector:
+def ready(model: Model, *, device: str = "cpu", engine: str = AUTO, threads: int | None = None) -> Detector:
     """A model in memory, ready to find heads.
 
     Args:
-        device: as torch names it. engine: one of :data:`ENGINES`; ``auto`` is ONNX Runtime on a processor where it is
-            installed, and torch otherwise. threads: of ONNX Runtime; None is what OMP_NUM_THREADS says, or all cores.
+        device: as torch names it. engine: see :func:`hyoid.engines.choose`.
+        threads: of ONNX Runtime; None is what OMP_NUM_THREADS says, or all cores.
 
     Raises:
         MissingToolError: what it needs is not installed. UsageError: an engine that is not known or not for the device.
     """
-    if engine not in ENGINES:
-        raise UsageError(f"engine '{engine}'", expected=" or ".join(ENGINES))
-    on_processor = str(device) == "cpu"
-    if engine == "onnxruntime" and not on_processor:
-        raise UsageError(f"engine 'onnxruntime' on '{device}'", expected="the device cpu, or engine 'torch'")
-    if on_processor and engine != "torch":
-        run = _through_onnxruntime(model, threads)
-        if run is not None:
-            return Detector(model, "onnxruntime", run)
-    run = None if engine == "onnxruntime" else _through_torch(model, str(device))
-    if run is None:
-        tool = "torch or onnxruntime" if engine == "auto" else engine
-        raise MissingToolError(
-            f"DirectMHP is evaluated with {tool}, which is not installed", hint="Install it: pip install onnxruntime"
-        )
-    return Detector(model, "torch", run)
+    chosen = engines.choose(engine, str(device), "DirectMHP")
+    run = _in_torch(model, str(device)) if chosen == "torch" else _in_runtime(model, threads)
+    return Detector(model, chosen, run)
 
 
 def detect(
@@ -142,21 +129,9 @@ def _searched(detector: Detector, image: np.ndarray, side: int, confidence: floa
     return found
 
 
-def _through_onnxruntime(model: Model, threads: int | None) -> Run | None:
-    try:
-        import onnxruntime
-    except ImportError:
-        return None
-    options = onnxruntime.SessionOptions()
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    # It does not look at this variable, which the rest of the toolkit obeys.
-    options.intra_op_num_threads = threads or (int(told) if told.isdecimal() else 0)
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        onnx.graph_of(model), options, providers=["CPUExecutionProvider"],
-        # Apart, sigmoid and product keep the blocked layout of the convolutions around them, which is faster.
-        disabled_optimizers=["QuickGeluFusion"],
-    )  # fmt: skip
+def _in_runtime(model: Model, threads: int | None) -> Run:
+    # Apart, sigmoid and product keep the blocked layout of the convolutions around them, which is faster.
+    session = engines.session(onnx.graph_of(model), threads, disabled_optimizers=["QuickGeluFusion"])
 
     def run(pictures: np.ndarray) -> list[Any]:
         return list(session.run(None, {"pictures": pictures}))
@@ -164,18 +139,12 @@ def _through_onnxruntime(model: Model, threads: int | None) -> Run | None:
     return run
 
 
-def _through_torch(model: Model, device: str) -> Run | None:
-    try:
-        import torch
+def _in_torch(model: Model, device: str) -> Run:
+    import torch
 
-        from hyoid.systems.directmhp import network
-    except ImportError:
-        return None
-    parameters = {
-        name: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
-        for name, array in onnx.folded(model.parameters).items()
-        for value in [torch.tensor(array, device=device)]
-    }
+    from hyoid.systems.directmhp import network
+
+    parameters = {name: engines.tensor(array, device) for name, array in onnx.folded(model.parameters).items()}
 
     def run(pictures: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():

@@ -3,24 +3,25 @@
 
 The graph takes ``pictures`` (B, H, W, 3) uint8 RGB, sides multiples of the largest stride, and gives ``level0``,
 ``level1``, ...: the raw outputs (B, 3, rows, columns, fields) that :func:`hyoid.systems.directmhp.network.forward`
-gives. The file is written by hand in the wire format of protocol buffers, with the numbers of fields of ONNX 1.x.
+gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from hyoid import onnx_file
 from hyoid.errors import UsageError
 from hyoid.files import write_bytes
 from hyoid.systems.directmhp.checkpoint import Model
 from hyoid.systems.directmhp.config import Config, Layer, layers_of
 
 EPS = 1e-3
-_IR, _OPSET = 8, 13
-_TYPES = {"float32": 1, "uint8": 2, "int64": 7}
+_OPSET = 13
 _FOCUS = (0, 1, 2, 6, 7, 8, 3, 4, 5, 9, 10, 11)  # SpaceToDepth gives columns of a row before the next row
 
 
@@ -42,24 +43,20 @@ def graph_of(model: Model, size: int | None = None) -> bytes:
     coarsest = model.config.strides[-1]
     if size is not None and (size < 1 or size % coarsest):
         raise UsageError(f"a side of {size} pixels", expected=f"a multiple of {coarsest}")
-    graph = _Graph(folded(model.parameters))
+    graph = _Graph(parameters=folded(model.parameters))
     graph.add("Cast", ["pictures"], "as_numbers", to=1)
     graph.add("Transpose", ["as_numbers"], "channels_first", perm=[0, 3, 1, 2])
-    graph.constant("scale", np.array(1 / 255, np.float32))
+    graph.constant(np.float32(1 / 255), "scale")
     graph.add("Mul", ["channels_first", "scale"], "scaled")
     outputs = _layers(graph, model.config, "scaled")
-    sides = ["height", "width"] if size is None else [size, size]
-    given = [_value("pictures", "uint8", ["count" if size is None else 1, *sides, 3])]
-    leaving = []
+    count = "count" if size is None else 1
+    sides = ("height", "width") if size is None else (size, size)
+    leaving: dict[str, onnx_file.Shape] = {}
     for level, (name, stride) in enumerate(zip(outputs, model.config.strides, strict=True)):
-        cells = [f"rows{level}", f"columns{level}"] if size is None else [size // stride] * 2
-        leaving.append(_value(name, "float32", ["count" if size is None else 1, 3, *cells, model.config.fields]))
-    body = b"".join([
-        *(_block(1, node) for node in graph.nodes), _text(2, "directmhp"), *(_block(5, t) for t in graph.tensors),
-        *(_block(11, value) for value in given), *(_block(12, value) for value in leaving),
-    ])  # fmt: skip
-    opset = _block(8, _text(1, "") + _number(2, _OPSET))
-    return _number(1, _IR) + _text(2, "hyoid") + _block(7, body) + opset
+        cells = (f"rows{level}", f"columns{level}") if size is None else (size // stride,) * 2
+        leaving[name] = (count, 3, *cells, model.config.fields)
+    given = {"pictures": (count, *sides, 3)}
+    return onnx_file.model_bytes(graph, "directmhp", given, leaving, opset=_OPSET, inputs_type="uint8")
 
 
 def folded(parameters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -80,33 +77,19 @@ def folded(parameters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return found
 
 
-class _Graph:
-    """Nodes and constants as they are collected."""
+@dataclass
+class _Graph(onnx_file.Graph):
+    """With the numbers of the network that it is of."""
 
-    def __init__(self, parameters: Mapping[str, np.ndarray]) -> None:
-        self.parameters = parameters
-        self.nodes: list[bytes] = []
-        self.tensors: list[bytes] = []
-
-    def add(
-        self, kind: str, inputs: Iterable[str], output: str, **attributes: int | str | list[int] | list[float]
-    ) -> str:
-        node = b"".join(_text(1, name) for name in inputs) + _text(2, output) + _text(3, output) + _text(4, kind)
-        self.nodes.append(node + b"".join(_block(5, _attribute(*item)) for item in attributes.items()))
-        return output
-
-    def constant(self, name: str, array: np.ndarray) -> str:
-        told = b"".join(_number(1, side) for side in array.shape) + _number(2, _TYPES[array.dtype.name])
-        self.tensors.append(told + _text(8, name) + _block(9, np.ascontiguousarray(array).tobytes()))
-        return name
+    parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def convolution(self, name: str, x: str, *, stride: int = 1, focus: bool = False, plain: bool = False) -> str:
         place = name if plain else f"{name}.conv"
         weight = self.parameters[f"{place}.weight"]
         kernel = weight.shape[-1]
         names = [
-            x, self.constant(f"{place}.weight", weight[:, list(_FOCUS)] if focus else weight),
-            self.constant(f"{place}.bias", self.parameters[f"{place}.bias"]),
+            x, self.constant(weight[:, list(_FOCUS)] if focus else weight, f"{place}.weight"),
+            self.constant(self.parameters[f"{place}.bias"], f"{place}.bias"),
         ]  # fmt: skip
         sides = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [kernel // 2] * 4}
         found = self.add("Conv", names, f"{name}.out", **sides)
@@ -118,7 +101,7 @@ class _Graph:
 def _layers(graph: _Graph, config: Config, x: str) -> list[str]:
     """The names of the outputs of all levels."""
     given: list[str] = []
-    graph.constant("twice", np.array([1, 1, 2, 2], np.float32))
+    graph.constant(np.array([1.0, 1, 2, 2]), "twice")
     for number, layer in enumerate(layers_of(config)):
         name = f"model.{number}"
         if layer.kind == "detect":
@@ -158,48 +141,10 @@ def _detect(graph: _Graph, name: str, level: int, config: Config, x: str) -> str
     found = graph.convolution(name, x, plain=True)
     # (B, 3 * fields, rows, columns) -> (B, rows, columns, 3, fields) -> (B, 3, rows, columns, fields)
     last = graph.add("Transpose", [found], f"{name}.last", perm=[0, 2, 3, 1])
-    parts = graph.constant(f"{name}.parts", np.array([3, config.fields], np.int64))
+    parts = graph.constant(np.array([3, config.fields]), f"{name}.parts")
     sides = graph.add("Shape", [last], f"{name}.shape")
-    first = graph.constant(f"{name}.first", np.array([0, 1, 2], np.int64))
+    first = graph.constant(np.array([0, 1, 2]), f"{name}.first")
     kept = graph.add("Gather", [sides, first], f"{name}.kept", axis=0)
     shape = graph.add("Concat", [kept, parts], f"{name}.shaped", axis=0)
     split = graph.add("Reshape", [last, shape], f"{name}.split")
     return graph.add("Transpose", [split], f"level{level}", perm=[0, 3, 1, 2, 4])
-
-
-# --- wire format ------------------------------------------------------------------------------------------------------
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _block(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def _text(field: int, content: str) -> bytes:
-    return _block(field, content.encode())
-
-
-def _attribute(name: str, value: int | str | list[int] | list[float]) -> bytes:
-    if isinstance(value, int):
-        return _text(1, name) + _number(3, value) + _number(20, 2)
-    if isinstance(value, str):
-        return _text(1, name) + _text(4, value) + _number(20, 3)
-    return _text(1, name) + b"".join(_number(8, int(entry)) for entry in value) + _number(20, 7)
-
-
-def _value(name: str, kind: str, shape: list[int | str]) -> bytes:
-    sides = b"".join(_block(1, _number(1, side) if isinstance(side, int) else _text(2, side)) for side in shape)
-    tensor = _number(1, _TYPES[kind]) + _block(2, sides)
-    return _text(1, name) + _block(2, _block(1, tensor))

@@ -7,22 +7,21 @@ else in torch; neither is needed for the other. Before, BatchNorm becomes part o
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from hyoid.errors import InputError, MissingToolError, UsageError
+from hyoid import engines
+from hyoid.engines import AUTO
+from hyoid.errors import InputError, UsageError
 from hyoid.files import write_bytes
 from hyoid.systems.semiuhpe import checkpoint, conventions, distribution, fold, onnx_graph
 from hyoid.systems.semiuhpe.checkpoint import Model
 from hyoid.systems.semiuhpe.config import MEAN, SPREAD, Config
 
-ENGINES = ("onnxruntime", "torch")
 _MARGIN = 0.15  # of the box on each side
 
 
@@ -58,39 +57,31 @@ class Directions:
     parameters: np.ndarray
 
 
-def load(path: str | Path, device: str = "cpu", *, engine: str | None = None, threads: int | None = None) -> Estimator:
+def load(path: str | Path, device: str = "cpu", *, engine: str = AUTO, threads: int | None = None) -> Estimator:
     """The model of a file (see :func:`hyoid.systems.semiuhpe.checkpoint.load`), ready to run.
 
     Args:
         device: of torch. engine, threads: see :func:`ready`.
 
     Raises:
-        WeightsError: the file is not a sound one. MissingToolError: nothing that runs networks is installed.
+        WeightsError: the file is not a sound one. MissingToolError, UsageError: see :func:`ready`.
     """
     return ready(checkpoint.load(path), device, engine=engine, threads=threads)
 
 
-def ready(model: Model, device: str = "cpu", *, engine: str | None = None, threads: int | None = None) -> Estimator:
+def ready(model: Model, device: str = "cpu", *, engine: str = AUTO, threads: int | None = None) -> Estimator:
     """A model in memory, ready to run.
 
     Args:
-        engine: one of ``ENGINES``; None takes what is installed, ONNX Runtime first on a processor.
-        threads: of ONNX Runtime; None leaves it to it. Those of torch are torch's own setting.
+        device: of torch. engine: see :func:`hyoid.engines.choose`.
+        threads: of ONNX Runtime; None is what OMP_NUM_THREADS says, or all cores. Those of torch are its own setting.
 
     Raises:
-        MissingToolError: the engine, or any, is not installed. UsageError: no such engine.
+        MissingToolError: what it needs is not installed. UsageError: an engine that is not known or not for the device.
     """
-    if engine not in (None, *ENGINES):
-        raise UsageError(f"engine '{engine}'", expected=" or ".join(ENGINES))
-    wanted = [engine] if engine else list(ENGINES) if device == "cpu" else ["torch"]
-    for name in wanted:
-        module = _installed(name)
-        if module is not None:
-            run = _in_torch(module, model, device) if name == "torch" else _in_runtime(module, model, threads)
-            return Estimator(model, name, run)
-    hint = "Install one: pip install onnxruntime, or pip install 'hyoid[train]'"
-    found = f"directions of heads are estimated with {' or '.join(wanted)}, which is not installed"
-    raise MissingToolError(found, hint=hint)
+    chosen = engines.choose(engine, str(device), "SemiUHPE")
+    run = _in_torch(model, str(device)) if chosen == "torch" else _in_runtime(model, threads)
+    return Estimator(model, chosen, run)
 
 
 def estimate(estimator: Estimator, image: np.ndarray, boxes: np.ndarray, *, batch: int = 16) -> Directions:
@@ -177,33 +168,22 @@ def export(model: Model | Estimator, path: str | Path) -> None:
     write_bytes(Path(path), onnx_graph.model_bytes(model.model if isinstance(model, Estimator) else model))
 
 
-def _installed(name: str) -> Any:
-    with contextlib.suppress(ImportError):
-        return __import__(name)
-    return None
-
-
-def _in_runtime(runtime: Any, model: Model, threads: int | None) -> Callable[[np.ndarray], np.ndarray]:
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    if threads:
-        options.intra_op_num_threads = threads
-    session = runtime.InferenceSession(onnx_graph.model_bytes(model), options, providers=["CPUExecutionProvider"])
+def _in_runtime(model: Model, threads: int | None) -> Callable[[np.ndarray], np.ndarray]:
+    session = engines.session(onnx_graph.model_bytes(model), threads)
     return lambda images: session.run([onnx_graph.OUTPUT], {onnx_graph.INPUT: images})[0]
 
 
-def _in_torch(torch: Any, model: Model, device: str) -> Callable[[np.ndarray], np.ndarray]:
+def _in_torch(model: Model, device: str) -> Callable[[np.ndarray], np.ndarray]:
+    import torch
+
     from hyoid.systems.semiuhpe import network
 
-    def placed(array: np.ndarray) -> Any:
-        value = torch.tensor(array, device=device)
-        return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
-
-    parameters = {name: placed(array) for name, array in fold.folded(model.parameters, model.config).items()}
+    folded = fold.folded(model.parameters, model.config)
+    parameters = {name: engines.tensor(array, device) for name, array in folded.items()}
 
     def run(images: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return network.forward(parameters, model.config, placed(images)).cpu().numpy()
+            return network.forward(parameters, model.config, engines.tensor(images, device)).cpu().numpy()
 
     return run
 

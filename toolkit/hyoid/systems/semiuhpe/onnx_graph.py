@@ -9,15 +9,16 @@ from dataclasses import asdict
 
 import numpy as np
 
-from hyoid.systems.semiuhpe import onnx_file
+from hyoid import onnx_file
+from hyoid.onnx_file import Graph
 from hyoid.systems.semiuhpe.checkpoint import Model
 from hyoid.systems.semiuhpe.config import Config
 from hyoid.systems.semiuhpe.fold import folded
-from hyoid.systems.semiuhpe.onnx_file import Graph
 from hyoid.systems.semiuhpe.plans import POOLED, TINYVIT, Block, Convolution, Plan, offsets, plan_of
 
 INPUT, OUTPUT = "images", "parameters"
 _EPS = 1e-5
+_OPSET = 20  # the first with Gelu
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -40,10 +41,11 @@ def model_bytes(model: Model) -> bytes:
         names = [graph.constant(arrays[f"{plan.head}.{place}.{leaf}"]) for leaf in ("weight", "bias")]
         x = graph.add("Gemm", [x, *names], transB=1)
         x = _active(graph, "relu6", x) if place < 7 else x
-    x = graph.add("Reshape", [x, graph.constant(np.array([-1, 3, 3]))])
+    graph.add("Reshape", [x, graph.constant(np.array([-1, 3, 3]))], OUTPUT)
     note = json.dumps({"config": asdict(config), "licence": model.licence}, sort_keys=True)
-    shape = ("crops", 3, config.size, config.size)
-    return onnx_file.model(graph, {INPUT: shape}, {OUTPUT: (x, ("crops", 3, 3))}, {"hyoid.semiuhpe": note})
+    inputs, outputs = {INPUT: ("crops", 3, config.size, config.size)}, {OUTPUT: ("crops", 3, 3)}
+    metadata = {"hyoid.semiuhpe": note}
+    return onnx_file.model_bytes(graph, "semiuhpe", inputs, outputs, opset=_OPSET, metadata=metadata)
 
 
 def _convolve(graph: Graph, arrays: Arrays, c: Convolution, x: str) -> str:
