@@ -86,6 +86,8 @@ def merged(rows: np.ndarray, overlap: float) -> np.ndarray:
     rows = rows[np.argsort(-rows[:, 4], kind="stable")]
     kept: list[int] = []
     for row in range(len(rows)):
+        if len(kept) == MOST:
+            break
         if not kept or overlaps(rows[row, :4], rows[kept, :4]).max() <= overlap:
             kept.append(row)
     return rows[kept]
