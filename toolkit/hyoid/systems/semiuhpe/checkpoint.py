@@ -67,7 +67,7 @@ def find() -> Path:
     """
     path = data_folder("models") / "semiuhpe" / "semiuhpe.safetensors"
     if not path.is_file():
-        hint = "Install hyoid again, or train them: hyoid train semiuhpe --data FOLDER"
+        hint = "Install hyoid again, or train them: hyoid train semiuhpe -o FILE"
         raise WeightsError("the weights are not there", path=path, hint=hint)
     return path
 
