@@ -114,8 +114,8 @@ class Album:
             chosen = chosen[np.argsort(-errors[chosen], kind="stable")][:_EACH]
             kept[region] = [
                 case(
-                    _same(images[row].copy()), boxes[row], found[row], truth[row], errors[row], entropy[row],
-                    {"domain": domain, "region": region, "crop": int(row), "yaw": number(float(yaws[row]))},
+                    _same(images[row].copy()), boxes[row], found[row], truth[row], float(errors[row]),
+                    float(entropy[row]), {"domain": domain, "region": region, "crop": int(row), "yaw": number(float(yaws[row]))},
                 )
                 for row in chosen.tolist()
             ]  # fmt: skip
@@ -169,7 +169,7 @@ def failures(rows: Sequence[tuple[str, Sequence[Case]]]) -> np.ndarray:
     pencil = ImageDraw.Draw(sheet)
     for place, (heading, cases) in enumerate(rows):
         top = place * (high + 4)
-        write(pencil, (4, top + _LINE), plain(heading), 13, _INK)
+        write(pencil, (4, top + _LINE), heading, 13, _INK)
         for column, one in enumerate(cases):
             left = column * (_TILE + 4)
             sheet.paste(Image.fromarray(tile(one)), (left, top + _LINE + 6))
@@ -209,8 +209,8 @@ def axes(pencil, box: np.ndarray, rotation: np.ndarray, *, thin: bool, nose: boo
     for axis in [2] if nose else np.argsort(-ends[:, 2], kind="stable").tolist():
         tip, ink = middle + reach * ends[axis, :2], head_overlay.AXES[axis]
         if thin:
-            pencil.line([tuple(middle), tuple(tip)], fill=(255, 255, 255), width=3)
-            pencil.line([tuple(middle), tuple(tip)], fill=ink, width=1)
+            pencil.line([tuple(middle), tuple(tip)], fill=_PAPER, width=3)
+            pencil.line([tuple(middle), tuple(tip)], fill=tuple((255 + value) // 2 for value in ink), width=1)
         else:
             pencil.line([tuple(middle), tuple(tip)], fill=ink, width=4)
         if axis == 2:
@@ -233,7 +233,9 @@ def overlay(view: View, *, truth: bool = True) -> np.ndarray:
     found = found_heads.of_picture(
         0, view.boxes, view.confidence, view.rotations, head_angles.in_camera(view.rotations, rays), view.entropy
     )
-    drawn = head_overlay.draw(image, found_heads.by_size(found), {}, title=view.name)
+    found = found_heads.by_size(found)
+    names = {number: str(number) for number in found.ids.tolist()}
+    drawn = head_overlay.draw(image, found, names, title=view.name)
     if not truth:
         return drawn
     sheet = Image.fromarray(drawn)
@@ -274,20 +276,26 @@ def _named(view: View, kind: str) -> View:
 
 
 def with_hats(seed: int, count: int, settings: Any) -> int | None:
-    """The number of the scene, of the first ones, in which most people wear hats; None where nobody does.
-
-    The truth of a scene does not tell hats, so the people are dressed once more, without being drawn.
-    """
-    from hyoid.synthetic.heads import scenes
-
+    """The number of the scene, of the first ones, in which most people wear hats; None where nobody does."""
     best, most = None, 0
     for place in range(min(count, _HATS_AMONG)):
-        random = np.random.default_rng([0x5C, seed, place])  # as scenes.scene begins
-        people = scenes._people(random, scenes._view(random, settings), settings)
-        worn = sum(one.figure.look.hat is not None for one in people)
+        worn = sum(hat is not None for hat in dressed(seed, place, settings)[0])
         if worn > most:
             best, most = place, worn
     return best
+
+
+def dressed(seed: int, place: int, settings: Any) -> tuple[list[str | None], np.ndarray]:
+    """Hats of the people of a scene, and the boxes (n, 4) of their heads.
+
+    The truth of a scene does not tell hats, so its people are dressed once more, without being drawn.
+    """
+    from hyoid.synthetic.heads import scenes
+
+    random = np.random.default_rng([0x5C, seed, place])  # as scenes.scene begins
+    view = scenes._view(random, settings)
+    people = scenes._people(random, view, settings)
+    return [one.figure.look.hat for one in people], np.array([scenes._box(one, view.camera) for one in people])
 
 
 def view_of(name: str, picture: Callable[[], np.ndarray], image: np.ndarray, networks: Networks) -> View:
@@ -322,7 +330,7 @@ def of_renders(album: Album, seed: int, networks: Networks, folder: Path) -> dic
     files = [_saved(folder / SCENES, head_overlay.sheet(map(overlay, views), 2, _WIDE))]
     missed, false = lost(album.views)
     regions = [
-        (f"{region}: true axes thin, told axes thick; usual renders, then another domain",
+        (f"{region}: crops of the usual domain, then of another; axes told thick, true ones thin",
          [one for kept in album.crops.values() for one in kept[region]])
         for region in REGIONS
     ]  # fmt: skip
@@ -347,7 +355,7 @@ def of_photographs(views: Sequence[View], worst: dict[str, list[Case]], folder: 
     order = sorted(range(len(views)), key=lambda row: -int(views[row].must.sum()))[:_PHOTOGRAPHS]
     files = [_saved(folder / PHOTOGRAPHS, head_overlay.sheet((overlay(views[row]) for row in order), 2, _WIDE))]
     missed, false = lost(views)
-    rows = [(f"{part}: marked noses thin, told axes thick", cases) for part, cases in worst.items()]
+    rows = [(f"{part}: axes told thick, marked noses thin", cases) for part, cases in worst.items()]
     rows += [("missed heads", missed[:_BOXES]), ("boxes on what nobody marked", false[:_BOXES])]
     files.append(_saved(folder / PHOTOGRAPH_FAILURES, failures(rows)))
     return _told(files, [one for cases in worst.values() for one in cases], missed, false)
