@@ -115,7 +115,8 @@ class Album:
             kept[region] = [
                 case(
                     _same(images[row].copy()), boxes[row], found[row], truth[row], float(errors[row]),
-                    float(entropy[row]), {"domain": domain, "region": region, "crop": int(row), "yaw": number(float(yaws[row]))},
+                    float(entropy[row]),
+                    {"domain": domain, "region": region, "crop": int(row), "yaw": number(float(yaws[row]))},
                 )
                 for row in chosen.tolist()
             ]  # fmt: skip
