@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from hyoid.errors import MissingToolError
+from hyoid.files import sha256_of
 from hyoid.synthetic import head_scores
 
 Estimate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -27,6 +28,11 @@ class Heads:
     boxes: np.ndarray
     confidence: np.ndarray
     rotations: np.ndarray
+
+    def sure(self, threshold: float = THRESHOLD) -> Heads:
+        """Those of at least this confidence."""
+        rows = self.confidence >= threshold
+        return Heads(self.boxes[rows], self.confidence[rows], self.rotations[rows])
 
 
 @dataclass(frozen=True)
@@ -57,9 +63,14 @@ class Answers:
         self.truth.append(truth)
         self.entropy.append(entropy)
 
+    def joined(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rotations (n, 3, 3) told and true, and entropy (n,)."""
+        found, truth, entropy = (np.concatenate(rows) for rows in (self.found, self.truth, self.entropy))
+        return found, truth, entropy
+
     def figures(self) -> dict[str, Any]:
         """Errors by region, and how the entropy tells them where there is one."""
-        found, truth, entropy = (np.concatenate(rows) for rows in (self.found, self.truth, self.entropy))
+        found, truth, entropy = self.joined()
         result = {name: plain(errors) for name, errors in head_scores.by_region(found, truth).items()}
         if len(entropy) > 1 and np.isfinite(entropy).all():
             away = head_scores.head_angles.geodesic(found, truth)
@@ -91,7 +102,8 @@ def ours() -> Networks:
         told = detection.detect(detector, image, confidence=_LEAST)
         return Heads(told.boxes, told.confidence, told.rotations)
 
-    return Networks(estimate, detect, {name: {"weights": path.name} for name, path in paths.items()})
+    facts = {name: {"weights": path.name, "sha256": sha256_of(path)} for name, path in paths.items()}
+    return Networks(estimate, detect, facts)
 
 
 def always(rotation: np.ndarray) -> Estimate:

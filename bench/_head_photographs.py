@@ -8,12 +8,15 @@ yaw is within 90 degrees are judged together, heads seen from behind by themselv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import _head_pictures
 import numpy as np
 from _head_methods import THRESHOLD, Networks, always, number, plain, turned
+from _head_pictures import Case, View
 from _head_text import certainty, text
 from hyoid.errors import InputError
 from hyoid.formats import heads_truth
@@ -41,8 +44,13 @@ class _Row:
     entropy: list[np.ndarray]
 
 
-def run(images: Path, truth: Path, networks: Networks, report: Report = SILENT) -> dict[str, Any]:
+def run(
+    images: Path, truth: Path, networks: Networks, report: Report = SILENT, pictures: Path | None = None
+) -> dict[str, Any]:
     """The table of faces and of backs, the detector's boxes, what was left out, and the goal.
+
+    Args:
+        pictures: folder for drawings; they show the photographs, so they are as private as these.
 
     Raises:
         InputError: the folder or the file cannot be used, or none of the pictures is there.
@@ -60,15 +68,19 @@ def run(images: Path, truth: Path, networks: Networks, report: Report = SILENT) 
     changes: list[np.ndarray] = []
     outside: list[str] = []
     there = [name for name in known if name not in missing]
+    views: list[View] = []
     for place, name in enumerate(there):
         report.progress(place / len(there), name)
         image = opened(known[name])
         heads, away = within(marked.pictures[name], image.shape)
         outside += [f"head {number + 1} of {name}" for number in away]
-        found.append(_judge(image, heads, networks, rows))
+        picture, view = _judge(image, heads, networks, rows)
+        found.append(picture)
+        true = rotations_of(heads.angles, marked.order == "eye")
+        views.append(replace(view, name=name, picture=partial(opened, known[name]), true_rotations=true))
         changes.append(_turn(image, heads.boxes, networks))
     tell(missing, outside, report)
-    result = {
+    result: dict[str, Any] = {
         "photographs": len(there), "heads": sum(len(picture.truth) for picture in found),
         "angles": marked.order, "missing_pictures": missing, "heads_outside": outside,
         "rows": {name: figures(row, marked.order == "eye") for name, row in rows.items()},
@@ -76,6 +88,8 @@ def run(images: Path, truth: Path, networks: Networks, report: Report = SILENT) 
         "turned": number(float(np.median(np.concatenate(changes)))) if any(map(len, changes)) else None,
         **networks.facts,
     }  # fmt: skip
+    if pictures is not None:
+        result["drawn"] = _head_pictures.of_photographs(views, worst(views, rows[GIVEN]), Path(pictures))
     return {**result, "goals": goals(result["rows"])}
 
 
@@ -117,16 +131,57 @@ def tell(missing: list[str], outside: list[str], report: Report) -> None:
             report.message(f"left out {len(names)} {what}: {', '.join(names[:_SHOWN])}{more}", "warning")
 
 
-def _judge(image: np.ndarray, heads: heads_truth.Marked, networks: Networks, rows: dict[str, _Row]) -> Found:
+def _judge(
+    image: np.ndarray, heads: heads_truth.Marked, networks: Networks, rows: dict[str, _Row]
+) -> tuple[Found, View]:
     told = ~np.isnan(heads.angles[:, :2]).any(1)  # the others have a box alone
     for name, estimate in ((FRONTAL, always(np.eye(3))), (GIVEN, networks.estimate)):
         _add(rows[name], estimate(image, heads.boxes[told]), heads.angles[told])
-    own = networks.detect(image)
+    every = networks.detect(image)
+    own = every.sure()
     places = head_scores.match(own.boxes, own.confidence, heads.boxes[told], THRESHOLD)
     angles, places = heads.angles[told][places >= 0], places[places >= 0]
+    rotations, entropy = networks.estimate(image, own.boxes)
     _add(rows[DETECTOR], (own.rotations[places], np.full(len(places), np.nan)), angles)
-    _add(rows[BOTH], networks.estimate(image, own.boxes[places]), angles)
-    return Found(own.boxes, own.confidence, heads.boxes)
+    _add(rows[BOTH], (rotations[places], entropy[places]), angles)
+    must, light = np.ones(len(heads.boxes), bool), float(image.mean())
+    untold = np.full((len(heads.boxes), 3, 3), np.nan)
+    view = View(
+        "", lambda: image, light, own.boxes, own.confidence, rotations, entropy, heads.boxes, untold, must, nose=True
+    )
+    return Found(every.boxes, every.confidence, heads.boxes), view
+
+
+def rotations_of(angles: np.ndarray, eye: bool) -> np.ndarray:
+    """Rotations (n, 3, 3) of marked angles (n, 3); no roll counts as 0, NaN where pitch or yaw were not told."""
+    angles = np.where(np.isnan(angles) & [False, False, True], 0, angles)
+    if not eye:
+        return head_angles.matrices(angles)
+    pitch, yaw, roll = (head_angles.matrices(angles * np.eye(3)[axis]) for axis in range(3))
+    return yaw @ pitch @ roll
+
+
+def worst(views: list[View], row: _Row) -> dict[str, list[Case]]:
+    """The heads of each of PARTS on marked boxes whose noses are told worst; ``row`` holds the answers in order."""
+    rotations, angles, entropy = (np.concatenate(part) for part in (row.rotations, row.angles, row.entropy))
+    heads = [(view, head) for view in views for head in np.flatnonzero(np.isfinite(view.true_rotations).all((1, 2)))]
+    truth = np.array([view.true_rotations[head] for view, head in heads]).reshape(-1, 3, 3)
+    errors = head_scores.nose_errors(-rotations[..., :, 2], -truth[..., :, 2])
+    cases = [
+        _head_pictures.case(
+            view.picture, view.truth[head], rotations[place], truth[place], errors[place], entropy[place],
+            {"picture": view.name, "head": int(head) + 1, "yaw": number(float(angles[place, 1]))}, nose=True,
+        )
+        for place, (view, head) in enumerate(heads)
+    ]  # fmt: skip
+    return _head_pictures.worst_noses(cases, parts_of(angles, -truth[..., :, 2]))
+
+
+def parts_of(angles: np.ndarray, noses: np.ndarray) -> dict[str, np.ndarray]:
+    """(n,) bool of each of PARTS, of marked angles (n, 3) and noses (n, 3)."""
+    face = np.abs(angles[:, 1]) <= _FACE
+    away = face & (head_scores.nose_errors(noses, np.array([0.0, 0, -1])) > _TURNED)
+    return dict(zip(PARTS, (face, away, ~face), strict=True))
 
 
 def _add(row: _Row, told: tuple[np.ndarray, np.ndarray], angles: np.ndarray) -> None:
@@ -167,10 +222,8 @@ def figures(row: _Row, eye: bool) -> dict[str, Any]:
     true_noses = head_scores.noses(angles, eye=eye)
     noses = head_scores.nose_errors(-rotations[..., :, 2], true_noses)
     each = head_scores.angle_errors(read(rotations), angles)
-    face = np.abs(angles[:, 1]) <= _FACE
-    away = face & (head_scores.nose_errors(true_noses, np.array([0.0, 0, -1])) > _TURNED)
-    parts = zip(PARTS, (face, away, ~face), strict=True)
-    result: dict[str, Any] = {name: _part(noses[heads], each[heads]) for name, heads in parts}
+    parts = parts_of(angles, true_noses)
+    result: dict[str, Any] = {name: _part(noses[heads], each[heads]) for name, heads in parts.items()}
     if len(entropy) > 1 and np.isfinite(entropy).all():
         result["calibration"] = plain(head_scores.calibration(entropy, noses))
     return result
@@ -228,4 +281,6 @@ def show(result: dict[str, Any]) -> str:
     for what, label in (("missing_pictures", "pictures that are not there"), ("heads_outside", "heads outside")):
         if result[what]:
             lines.append(f"Left out, {label}: {', '.join(result[what])}.")
+    if "drawn" in result:
+        lines.append(f"Drawn: {', '.join(result['drawn']['files'])}.")
     return "\n".join([*lines, "", *verdicts(result)])

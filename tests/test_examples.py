@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hyoid import characters
 from hyoid.cli import load_verb, verb_parser
 from hyoid.errors import WeightsError
 from hyoid.formats import character_npz, take_npz
+from hyoid.geometry import head_angles
 from hyoid.verbs import SUMMARIES
 from PIL import Image
 
@@ -87,7 +89,7 @@ def test_the_example_stabilises_meshes(tmp_path):
 
 
 def test_the_example_says_where_heads_look(tmp_path):
-    """An empty picture where no head is to be found, with our own weights."""
+    """Five people who look different ways, with our own weights."""
     pytest.importorskip("torch")
     for system in ("directmhp", "semiuhpe"):
         checkpoint = pytest.importorskip(f"hyoid.systems.{system}.checkpoint")
@@ -95,12 +97,23 @@ def test_the_example_says_where_heads_look(tmp_path):
             checkpoint.find()
         except WeightsError as error:
             pytest.skip(str(error))
-    Image.fromarray(np.full((120, 160, 3), 90, np.uint8)).save(tmp_path / "a.png")
-    said = _run("headpose.py", tmp_path / "a.png", tmp_path / "a.npy")
+    said = _run("headpose.py", ROOT / "examples/headpose/people.jpg", tmp_path / "a.npy")
     found = np.load(tmp_path / "a.npy")
     assert found.shape[1:] == (3, 3)
-    assert said.count("\n") == max(len(found), 1)
+    assert said.count("\n") == len(found)
+    assert 4 <= len(found) <= 7
     np.testing.assert_allclose(np.linalg.det(found), 1, atol=1e-4)
+    yaws = np.abs(head_angles.angles(found)[:, 1])
+    assert yaws.min() < 60  # the one in front
+    assert yaws.max() > 120  # and the backs
+
+
+def test_the_people_to_try_are_small_and_of_the_size_that_their_script_draws():
+    path = ROOT / "examples/headpose/people.jpg"
+    assert path.stat().st_size <= 150_000
+    script = runpy.run_path(str(path.with_name("make_people.py")))
+    with Image.open(path) as picture:
+        assert picture.size == (script["SETTINGS"].width, script["SETTINGS"].height)
 
 
 @pytest.mark.slow

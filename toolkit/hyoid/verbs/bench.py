@@ -57,7 +57,11 @@ class Job(JobModel):
         json_schema_extra={CLI: {"file": "folder"}},
     )  # fmt: skip
     steps: int | None = Field(None, ge=1, le=1_000_000, description="for 'hopfir': training steps of each network")
-    pictures: Path | None = Field(None, description="for 'facestab': folder for pictures of the worst cases")
+    pictures: Path | None = Field(
+        None,
+        description="for 'facestab': folder for pictures of the worst cases; for 'headpose': folder for drawings of "
+        "what was found and of the worst cases",
+    )  # fmt: skip
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
