@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from hyoid import characters
 from hyoid.cli import load_verb, verb_parser
+from hyoid.errors import WeightsError
 from hyoid.formats import character_npz, take_npz
 from hyoid.verbs import SUMMARIES
+from PIL import Image
 
 from tests import toy
 from tests.systems import hack_files
@@ -82,6 +84,23 @@ def test_the_example_stabilises_meshes(tmp_path):
     still = np.load(tmp_path / "still.npy")
     high = still[0, :, 1] > np.quantile(still[0, :, 1], 0.9)  # the crown is skull
     assert np.linalg.norm(still - still[0], axis=-1)[:, high].mean() < 5e-4  # metres
+
+
+def test_the_example_says_where_heads_look(tmp_path):
+    """An empty picture where no head is to be found, with our own weights."""
+    pytest.importorskip("torch")
+    for system in ("directmhp", "semiuhpe"):
+        checkpoint = pytest.importorskip(f"hyoid.systems.{system}.checkpoint")
+        try:
+            checkpoint.find()
+        except WeightsError as error:
+            pytest.skip(str(error))
+    Image.fromarray(np.full((120, 160, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    said = _run("headpose.py", tmp_path / "a.png", tmp_path / "a.npy")
+    found = np.load(tmp_path / "a.npy")
+    assert found.shape[1:] == (3, 3)
+    assert said.count("\n") == max(len(found), 1)
+    np.testing.assert_allclose(np.linalg.det(found), 1, atol=1e-4)
 
 
 @pytest.mark.slow

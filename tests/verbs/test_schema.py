@@ -41,7 +41,7 @@ def test_a_program_learns_which_verbs_are_jobs_and_what_they_give():
     verbs = schema()["verbs"]
     assert {name: verb["result"] for name, verb in verbs.items() if verb["outputs"]} == {
         "talk": "take", "rig": "files", "rig fit": "files", "convert": "files",
-        "stabilize": "files", "lift": "files", "train facestab": "files",
+        "stabilize": "files", "lift": "files", "headpose": "files", "train facestab": "files",
         "train ktpformer": "files", "train hopfir": "files",
     }  # fmt: skip
     assert {verb["result"] for name, verb in verbs.items() if not verb["outputs"]} == {"none"}

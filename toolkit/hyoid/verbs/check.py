@@ -83,6 +83,13 @@ def _check(path: Path, problems: list[str], warnings: list[str]) -> str:
     from hyoid.verbs import info
 
     name = path.name.lower()
+    if name.endswith(".json") and info.is_heads(path):
+        from hyoid.formats import heads_json
+
+        failed = [picture for picture in heads_json.read(path).pictures if picture.error]
+        if failed:
+            warnings.append(f"{len(failed)} pictures failed, the first is '{failed[0].name}': {failed[0].error}")
+        return "heads"
     if name.endswith(".json") and info.sidecar(path.with_name(path.name.removesuffix(".json"))):
         return "provenance"
     if name.endswith((".toml", ".json")):
@@ -141,6 +148,7 @@ def _check_take(path: Path, problems: list[str], warnings: list[str]) -> None:
 
 
 def _check_job(path: Path, problems: list[str], warnings: list[str]) -> None:
+    from hyoid import weights_store
     from hyoid.cli import load_verb
     from hyoid.files import check_writable
     from hyoid.formats import format_of
@@ -171,6 +179,8 @@ def _check_job(path: Path, problems: list[str], warnings: list[str]) -> None:
                     check_writable(item)
                 elif role == "write":
                     check_writable(item)
+                elif not item.exists() and name.endswith("weights") and weights_store.is_kept(item):
+                    continue
                 elif not item.exists():
                     problems.append(f"{name}: {item} does not exist")
                 elif item.is_dir() and role not in ("folder", "any"):

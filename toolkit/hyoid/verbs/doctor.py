@@ -88,6 +88,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         ("libraries", _libraries),
         ("bundled data", _bundled),
         ("models", lambda: _models(job.quick)),
+        ("weights", lambda: _weights(job.quick)),
         ("folders", _folders),
         ("films", lambda: [_film()]),
     ]
@@ -176,6 +177,22 @@ def _models(quick: bool) -> list[dict[str, Any]]:
             checks.append(_entry(name, OK, found, core=False))
         except HyoidError as error:
             checks.append(_entry(name, BROKEN, str(error), advice, core=False))
+    return checks
+
+
+def _weights(quick: bool) -> list[dict[str, Any]]:
+    """Weights that a user has added: are they there, and still what they were?"""
+    from hyoid import weights_store
+
+    checks = []
+    for entry in weights_store.entries():
+        problem = ("" if entry.path.is_file() else "the file is gone") if quick else weights_store.verify(entry)
+        found = problem or f"{entry.path}: {entry.licence or 'no licence stated'}"
+        advice = f"hyoid weights add {entry.name} --replace" if problem else ""
+        checks.append(_entry(f"weights '{entry.name}'", BROKEN if problem else OK, found, advice, core=False))
+    for path in weights_store.damaged():
+        checks.append(_entry(f"weights '{path.name}'", BROKEN, "its record cannot be read", "rm it, add the file again",
+                             core=False))  # fmt: skip
     return checks
 
 

@@ -32,7 +32,7 @@ class Job(JobModel):
 
     file: Path = Field(
         description="take, character, mesh (obj, ply, stl), bvh, csv, glb, usd, blend, fbx, abc, mp4, png, sound, "
-        "keypoints (json, npz) or .lifted.npz",
+        "keypoints (json, npz), .lifted.npz, or heads (json)",
         json_schema_extra=positional(),
     )
     events: bool = Field(default=False, description="also list every event of a take (phonemes, words, blinks)")
@@ -86,6 +86,8 @@ def _reader(path: Path, events: bool) -> tuple[str, Callable[[Path], dict[str, A
         return name.rsplit(".", 1)[1].replace("npz", "take"), lambda path: _take(path, events)
     if name.endswith(".lifted.npz"):
         return "lifted", _lifted
+    if name.endswith(".json") and is_heads(path):
+        return "heads", _heads
     if name.endswith((".npz", ".npy", ".json")):
         return "keypoints", _keypoints
     if name.endswith(".glb"):
@@ -155,6 +157,31 @@ def _lifted(path: Path) -> dict[str, Any]:
         "people": {person.name: f"seen in {int(person.seen.sum())} frames" for person in found.people},
         **{name: value for name, value in found.facts.items() if name != "others"},
         "provenance": {"verb": "lift", "version": "", "settings": {},
+                       "sources": [dataclasses.asdict(source) for source in found.sources]},
+    }  # fmt: skip
+
+
+def is_heads(path: Path) -> bool:
+    """Whether a JSON file holds heads, by its first lines."""
+    from hyoid.formats import heads_json
+
+    return heads_json.is_heads(path)
+
+
+def _heads(path: Path) -> dict[str, Any]:
+    import dataclasses
+
+    from hyoid.formats import heads_json
+
+    found = heads_json.read(path)
+    failed = [picture.name for picture in found.pictures if picture.error]
+    return {
+        "pictures": len(found.pictures), "heads": int(found.heads.seen.sum()), "fps": found.fps,
+        "people": {name: f"seen in {int(((found.heads.ids == number) & found.heads.seen).sum())} pictures"
+                   for number, name in found.names.items()},
+        "failed": failed, "field_of_view": found.field_of_view, "perspective": found.perspective,
+        "system": found.facts.get("system", ""),
+        "provenance": {"verb": "headpose", "version": "", "settings": {},
                        "sources": [dataclasses.asdict(source) for source in found.sources]},
     }  # fmt: skip
 

@@ -42,7 +42,7 @@ class Job(JobModel):
         "ktpformer", description="ktpformer sees many frames at once; hopfir each frame on its own"
     )
     weights: Path | None = Field(
-        None, description="weights of the system, official or your own; without it Hyoid's own",
+        None, description="weights of the system, a file or a name of hyoid weights list; without it Hyoid's own",
         json_schema_extra={CLI: {"file": "read"}},
     )  # fmt: skip
     layout: str | None = Field(None, description="what the joints are (coco17, body25, ...); without it that is found")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyoid import weights_store
 from hyoid.errors import InputError, UsageError
 from hyoid.files import sha256_of
 from hyoid.formats import keypoints as keypoint_files
@@ -329,7 +330,7 @@ def _system(job: Job) -> tuple[_System, tuple[Source, ...]]:
         from hyoid.systems.hopfir import checkpoint
         from hyoid.systems.hopfir import infer as single
 
-        lifter = single.load(job.weights or checkpoint.find(), device=device_of(job))
+        lifter = single.load(_weights(job, "hopfir") or checkpoint.find(), device=device_of(job))
 
         def of_pictures(points: np.ndarray, size: tuple[int, int], report: Report) -> np.ndarray:
             return single.lift(lifter, points, *size, report=report)
@@ -338,13 +339,18 @@ def _system(job: Job) -> tuple[_System, tuple[Source, ...]]:
     from hyoid.systems.ktpformer import checkpoint
     from hyoid.systems.ktpformer import infer as temporal
 
-    lifter = temporal.load(job.weights or checkpoint.find(), device=device_of(job))
+    lifter = temporal.load(_weights(job, "ktpformer") or checkpoint.find(), device=device_of(job))
 
     def of_clips(points: np.ndarray, size: tuple[int, int], report: Report) -> np.ndarray:
         return temporal.lift(lifter, points, *size, report=report)
 
     fps = float(lifter.model.note.get("fps", DEFAULT_FPS)) if lifter.model.note else OFFICIAL_FPS
     return _System(of_clips, fps, lifter.config.channels), (_weights_source(lifter.model),)
+
+
+def _weights(job: Job, system: str) -> Path | None:
+    """The weights that a job names: a file, or a name of ``hyoid weights list``."""
+    return None if job.weights is None else weights_store.resolve(job.weights, system)
 
 
 @contextlib.contextmanager
