@@ -41,6 +41,8 @@ TABLE: dict[str, Terms] = {
     "LicenseRef-FLAME-2020": Terms(NO),
     "LicenseRef-FLAME-2023": Terms(ASK, "read the licence that came with the file (its publisher names CC-BY-4.0)"),
     "LicenseRef-HACK": Terms(ASK, "its authors publish no licence: ask them"),
+    "LicenseRef-DirectMHP": Terms(ASK, "its authors say MIT, but it learned from data for research only: ask them"),
+    "LicenseRef-SemiUHPE": Terms(ASK, "its authors say Apache-2.0, but it learned from non-commercial data: ask them"),
     "LicenseRef-own": Terms(ASK, "it is yours or your client's: make sure that you may use it"),
 }
 """Licences by SPDX identifier; a ``LicenseRef-`` is our name for a text that SPDX does not list."""

@@ -20,6 +20,7 @@ RESULT = "files"
 TAKES = (".take.npz", ".bvh", ".fbx", ".glb", ".usdc", ".usda", ".blend")
 SUFFIXES = (*TAKES, ".json", ".csv", ".mp4", ".png")
 ALL, MAIN = "all", "main"
+_SHOWN = 12  # people on the terminal
 
 
 class Job(JobModel):
@@ -166,10 +167,12 @@ def show(result: dict[str, Any]) -> str:
     if result["frames_per_second"]:
         line += f", {result['frames_per_second']:.1f} a second"
     lines = [line, *(f"note: {text}" for text in result["notes"])]
-    for person in result["people"]:
+    for person in result["people"][:_SHOWN]:
         text = f"{person['name']}: seen in {_counted(person['seen_frames'], what)}"
-        angles = person["angles"]
-        lines.append(f"{text}, pitch {angles[0]:.0f} yaw {angles[1]:.0f} roll {angles[2]:.0f}" if angles else text)
+        angles = [round(angle) for angle in person["angles"] or ()]
+        lines.append(f"{text}, pitch {angles[0]} yaw {angles[1]} roll {angles[2]}" if angles else text)
+    if len(result["people"]) > _SHOWN:
+        lines.append(f"and {len(result['people']) - _SHOWN} more")
     lines += [f"failed: {entry['name']}: {entry['error']}" for entry in result["failed"]]
     return "\n".join([*lines, *result["outputs"]])
 

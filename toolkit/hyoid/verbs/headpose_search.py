@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -111,7 +112,6 @@ def find(job: Job, report: Report) -> tuple[HeadShot, float]:
     }  # fmt: skip
     own = Source("input", job.footage.name, _digest(job.footage), "LicenseRef-own")
     shot = HeadShot(tuple(pictures), heads, fps, job.field_of_view, job.perspective, (own, *finder.sources), facts)
-    report.message(f"{len(pictures)} pictures in {spent:.1f} s, {len(pictures) / max(spent, 1e-9):.1f} a second")
     return shot, len(pictures) / max(spent, 1e-9)
 
 
@@ -277,9 +277,10 @@ def _source(path: Path, model: Any) -> Source:
 
 def _device(job: Job) -> str:
     """The torch device of a job: ``auto`` is a GPU where there is one."""
-    from hyoid.training import torch_or_error
-
-    torch = torch_or_error()
     if job.device != "auto":
         return job.device
+    if importlib.util.find_spec("torch") is None:  # processors do without, through ONNX Runtime
+        return "cpu"
+    import torch
+
     return "cuda" if torch.cuda.is_available() else "cpu"
