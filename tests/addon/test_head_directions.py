@@ -72,7 +72,7 @@ def place(tmp_path):
     (folder / "frames").mkdir()
     for number in range(1, 5):
         images.write_png(folder / "frames" / f"{number:04d}.png", head_files.picture(*CROWD))
-    head_files.film(folder / "shot.mp4", hidden=HIDDEN)
+    head_files.film(folder / "shot.mp4", hidden=HIDDEN, yaw=[40 + 9 * (-1) ** frame for frame in range(40)])
     return folder
 
 
@@ -106,27 +106,27 @@ def of_frame(shot, frame, number):
 @pytest.mark.parametrize("version", tools.VERSIONS)
 def test_empties_lie_where_the_picture_has_the_heads(version, tmp_path, place, toolkit):
     answer = tools.run(
-        version, "heads_core", tmp_path, place=str(place), toolkit=str(toolkit), cameras=CAMERAS, size=SIZE
+        version, "heads_core", tmp_path, timeout=400, place=str(place), toolkit=str(toolkit), cameras=CAMERAS, size=SIZE
     )
     assert answer["faults"] == {}
     assert answer["drawn"]["after"] > answer["drawn"]["before"] > 15
     shot = heads_json.read(place / "out" / "crowd-heads-001.heads.json")
+    job = answer["job"]
+    assert (job["verb"], job["system"], job["confidence"], job["smoothing"]) == ("headpose", "semiuhpe", 0.3, 0.0)
     for told in answer["shots"]:
         assert told["result"] == ["FINISHED"]
-        job = told["job"]
-        assert (job["verb"], job["system"], job["confidence"], job["smoothing"]) == ("headpose", "semiuhpe", 0.3, 0.0)
         assert len(told["shown"]) == len(CROWD)
         for number, name in shot.names.items():
             middle, larger, heads = of_frame(shot, 0, number)
-            focal = head_angles.focal_length(*SIZE, job["field_of_view"])
-            ray = head_angles.rays(middle, focal, (160.0, 120.0))
-            turned = head_angles.in_camera(heads.apparent[0], ray)
-            check(told["shown"][f"head.{name}"], seen_by(job["field_of_view"], middle, larger, turned))
+            focal = head_angles.focal_length(*SIZE, told["degrees"])
+            turned = head_angles.in_camera(heads.apparent[0], head_angles.rays(middle, focal, (160.0, 120.0)))
+            check(told["shown"][f"head.{name}"], seen_by(told["degrees"], middle, larger, turned))
     # The JSON's own rotation, where it was made for this lens
     first = answer["shots"][0]
-    assert first["job"]["field_of_view"] == pytest.approx(2 * np.degrees(np.arctan(18 / 42)), abs=1e-3)
+    assert job["field_of_view"] == pytest.approx(first["degrees"], rel=1e-5)
+    assert first["degrees"] == pytest.approx(2 * np.degrees(np.arctan(18 / 42)), abs=1e-3)
     middle, larger, heads = of_frame(shot, 0, 1)
-    wanted = seen_by(first["job"]["field_of_view"], middle, larger, heads.rotations[0])
+    wanted = seen_by(first["degrees"], middle, larger, heads.rotations[0])
     check(first["shown"]["head.person_01"], wanted)
     assert "3 heads before 'Eye'" in answer["said"]
     assert answer["people"] == [["person_01", 1], ["person_02", 1], ["person_03", 1]]
@@ -142,26 +142,26 @@ def film(told, shot):
     assert told["names"] == ["head.person_01", "head.person_02"]
     assert told["jobs"] == 0  # nothing was looked for
     assert told["objects"] == told["objects redone"] == 5  # camera, two heads, two arrows
-    assert told["actions"] == told["actions redone"] == ["head.person_01", "head.person_02"]
+    assert told["actions"] == told["actions redone"]
+    assert told["actions"][1].startswith("head.person_01")
     hidden = next(number for number in (1, 2) if (~shot.heads.seen & (shot.heads.ids == number)).any())
     assert hidden == 2  # seen longest is the first
-    assert told["seen"][0] == [FIRST - 1, 0.0]
-    assert told["seen"][-1] == [FIRST + 40, 0.0]
-    assert all(value == 1.0 for _, value in told["seen"][1:-1])
+    frames, seen = np.array(told["seen"]).T
+    assert frames.tolist() == list(range(FIRST - 1, FIRST + 41))
+    gaps = frames[seen == 0].astype(int).tolist()
+    assert gaps == [FIRST - 1, *(FIRST + frame for frame in HIDDEN), FIRST + 40]
 
     degrees = 2 * np.degrees(np.arctan(18 / 50))
-    raw = np.array(told["raw"])
     for frame, *views in zip((0, 7, 39), told["shown"], told["moving"], told["longer lens"], strict=True):
         for view, lens in zip(views, (degrees, degrees, 2 * np.degrees(np.arctan(18 / 80))), strict=True):
             middle, larger, heads = of_frame(shot, frame, 1)
             focal = head_angles.focal_length(*SIZE, lens)
             turned = head_angles.in_camera(heads.apparent[0], head_angles.rays(middle, focal, (160.0, 120.0)))
             check(view, seen_by(lens, middle, larger, turned))
-    smooth = np.array(told["smooth"])
-    assert np.abs(np.diff(smooth, axis=0)).sum() <= np.abs(np.diff(raw, axis=0)).sum()
-    assert np.abs(smooth - raw).max() > 1e-5
-    assert told["outside"] == [0.5, 41]  # what the artist keyed before stays
-    assert np.array(told["again"]).shape == (40, 4)
+    smooth, raw, again = (np.array(told[name]) for name in ("smooth", "raw", "again"))
+    assert np.abs(np.diff(smooth, axis=0)).sum() < 0.1 * np.abs(np.diff(raw, axis=0)).sum()
+    assert np.abs(smooth - again).max() < 0.02  # the other lens sees it a little otherwise
+    assert told["outside"] == [0.5, pytest.approx(told["inside"], abs=0.05)]  # what the artist keyed before stays
 
 
 def alone(told, shot):
@@ -175,18 +175,19 @@ def alone(told, shot):
     turned = head_angles.in_camera(heads.apparent[0], ray)
     assert list(told["shown"]) == ["head.person_01"]
     check(told["shown"]["head.person_01"], seen_by(70.0, middle, larger, turned))
-    assert told["from the camera"] == ["FINISHED"]
-    assert told["its job"]["footage"].endswith("crowd.png")
-    assert told["its job"]["field_of_view"] == pytest.approx(70.0, abs=1e-3)
+    assert told["from the camera"] == "crowd.png"
+    assert told["its angle"] == pytest.approx(70.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("version", ["3.4", "4.2", "5.0"])
 def test_heads_come_onto_characters_before_the_camera(version, tmp_path, place, toolkit):
-    middle = headpose_takes.middle_of(characters.load("human")).tolist()
+    middle, old = (
+        headpose_takes.middle_of(characters.load("human", identity)).tolist() for identity in ({}, {"age": 0.6})
+    )
     camera = {"data": {"lens": 40.0}, "render": {"resolution_x": 640, "resolution_y": 480}}
     answer = tools.run(
-        version, "heads_characters", tmp_path, place=str(place), toolkit=str(toolkit), camera=camera, size=SIZE,
-        middle=middle,
+        version, "heads_characters", tmp_path, timeout=500, place=str(place), toolkit=str(toolkit), camera=camera,
+        size=SIZE, middle=middle, **{"old middle": old},
     )  # fmt: skip
     new = answer["new"]
     assert new["result"] == new["redo"] == ["FINISHED"]
@@ -211,10 +212,12 @@ def test_heads_come_onto_characters_before_the_camera(version, tmp_path, place, 
     active = answer["active"]
     assert active["result"] == active["redo"] == ["FINISHED"]
     assert active["job"]["set"] == {"age": 0.6}
-    for frame, view in zip((0, 20, 39), active["shown"], strict=True):
-        where, *_ = of_frame(shot, frame, 1)
-        # An old character's head has another middle: millimetres
-        assert np.abs(np.array(view[0]) - where).max() < 6.0
+    for name in ("shown", "redone"):
+        for frame, view in zip((0, 20, 39), active[name], strict=True):
+            where, larger, heads = of_frame(shot, frame, 1)
+            wanted = seen_by(degrees, where, larger, heads.rotations[0])
+            for one, other in zip(view[:-1], wanted, strict=False):
+                assert np.abs(np.array(one) - other).max() < 2.0
     assert active["tracks"] == 1
     assert active["stays"] == [pytest.approx([5, 6, 7]), "origin"]
 
@@ -240,7 +243,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("version", ["3.4", "4.4", "5.0"])
 def test_faults_are_told_and_a_search_can_be_cancelled(version, tmp_path, place, toolkit):
-    answer = tools.run(version, "heads_errors", tmp_path, place=str(place), toolkit=str(toolkit))
+    answer = tools.run(version, "heads_errors", tmp_path, timeout=500, place=str(place), toolkit=str(toolkit))
     assert answer["refused"].keys() == REFUSED.keys()
     for name, words in REFUSED.items():
         assert words in answer["refused"][name], name
@@ -259,11 +262,8 @@ def test_faults_are_told_and_a_search_can_be_cancelled(version, tmp_path, place,
 def test_what_is_smoothed_in_blender_is_what_the_toolkit_smooths(version, tmp_path):
     random = np.random.default_rng(3)
     times = np.cumsum(random.uniform(0.02, 0.08, 90))
-    angles = np.stack([20 * np.sin(3 * times), 60 * np.sin(times), 5 * np.cos(times)], -1) + random.normal(
-        0, 2, (90, 3)
-    )
-    from hyoid.geometry import rotations as turns
-
+    angles = np.stack([20 * np.sin(3 * times), 60 * np.sin(times), 5 * np.cos(times)], -1)
+    angles += random.normal(0, 2, (90, 3))
     quaternions = turns.from_matrix(head_angles.matrices(angles))
     quaternions[40] = turns.from_matrix(head_angles.matrices(np.array([0.0, 179.0, 0.0])))  # one that is wild
     trust = random.uniform(0.1, 1, 90)

@@ -82,7 +82,7 @@ def _rays(scene: Any, lens: Any, shot: HeadShot, person: Heads, boxes: np.ndarra
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     centres = np.array([views[size].centre for size in sizes])
     focal = np.array([views[size].focal for size in sizes])
-    return head_angles.rays(centres + (middles - centres) / focal[:, None], 1.0, (0.0, 0.0)), focal
+    return head_angles.rays((middles - centres) / focal[:, None], 1.0, (0.0, 0.0)), focal
 
 
 def chosen(shot: HeadShot, person: str) -> dict[int, str]:

@@ -38,10 +38,10 @@ def main(addon, args):
     settings.make, settings.person, settings.smoothing, settings.mode = "ACTIVE", "MAIN", 1.0, "nla"
     scene.frame_set(heads.FIRST)
     active = {"result": list(bpy.ops.hyoid.find_heads()), "job": heads.job(folder)}
-    active["shown"] = [skull(made, heads.FIRST + frame, args) for frame in (0, 20, 39)]
+    active["shown"] = [skull(made, heads.FIRST + frame, args, "old middle") for frame in (0, 20, 39)]
     settings.smoothing = 0.0
     active["redo"] = list(bpy.ops.hyoid.redo_heads())
-    active["redone"] = [skull(made, heads.FIRST + frame, args) for frame in (0, 20, 39)]
+    active["redone"] = [skull(made, heads.FIRST + frame, args, "old middle") for frame in (0, 20, 39)]
     active["tracks"] = len([track for track in made.animation_data.nla_tracks if "rest" not in track.name])
     settings.place, settings.mode = "STAY", "new"
     made.matrix_world.translation = (5, 6, 7)
@@ -53,14 +53,14 @@ def main(addon, args):
     return answer
 
 
-def skull(armature, frame, args):
+def skull(armature, frame, args, who="middle"):
     """Pixels of the middle of a skull and of a point before its face, and its depth."""
     scene = bpy.context.scene
     scene.frame_set(frame)
     posed = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
     bone = posed.pose.bones["oc1"]
     moved = posed.matrix_world @ bone.matrix @ bone.bone.matrix_local.inverted()
-    middle = Vector((args["middle"][0], -args["middle"][2], args["middle"][1]))
+    middle = Vector((args[who][0], -args[who][2], args[who][1]))
     points = [moved @ middle, moved @ (middle + Vector((0, -0.2, 0)))]
     depth = -(scene.camera.matrix_world.inverted() @ points[0]).z
     return [*(heads.pixel(point, args["size"]) for point in points), depth]

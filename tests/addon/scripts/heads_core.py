@@ -17,13 +17,14 @@ def main(addon, args):
     settings.footage, settings.person, settings.threshold = str(folder / "crowd.png"), "ALL", 0.3
 
     answer["shots"] = []
-    for facts in args["cameras"]:
-        for obj in list(bpy.data.objects):
-            bpy.data.objects.remove(obj)
+    find, degrees = bpy.ops.hyoid.find_heads, module("head_directions.operators").degrees_of
+    for facts in args["cameras"]:  # found once; then shown in other cameras
         heads.add_camera(facts)
-        result = list(bpy.ops.hyoid.find_heads())
+        result = list(find())
         found = {obj.name: heads.shown(obj, heads.FIRST, args["size"]) for obj in heads.empties()}
-        answer["shots"].append({"result": result, "job": heads.job(folder), "shown": found})
+        answer["shots"].append({"result": result, "degrees": degrees(scene, args["size"]), "shown": found})
+        find = bpy.ops.hyoid.redo_heads
+    answer["job"] = heads.job(folder)
     answer["said"] = module("jobs.queue").jobs()[-1].message
     settings.show_more = True
     drawn.draw(bpy.types.HYOID_PT_heads, "after", answer)
@@ -32,7 +33,7 @@ def main(addon, args):
     answer["chosen"] = [settings.person, settings.person_name]
 
     answer["film"] = film(module, folder, settings, args)
-    answer["alone"] = alone(folder, settings, args)
+    answer["alone"] = alone(module, folder, settings, args)
     json.dumps(answer)
     return answer
 
@@ -49,19 +50,19 @@ def film(module, folder, settings, args):
     told["range"] = [scene.frame_start, scene.frame_end]
     told["names"] = [obj.name for obj in heads.empties()]
     told["objects"] = len(bpy.data.objects)
-    told["actions"] = sorted(action.name for action in bpy.data.actions if action.users)
-    one = heads.empties()[0]
+    told["actions"] = [len(bpy.data.actions), *(obj.animation_data.action.name for obj in heads.empties())]
+    one, two = heads.empties()
     fcurves = module("timeline.fcurves")
-    told["seen"] = fcurves.coordinates(fcurves.find(one, '["seen"]')).tolist()
-    told["smooth"] = turned(one)
+    told["seen"] = fcurves.coordinates(fcurves.find(two, '["seen"]')).tolist()
+    told["smooth"] = turned(two)
     settings.smoothing = 0.0
     heads.activate(one)
     jobs = len(module("jobs.queue").jobs())
     told["redo"] = list(bpy.ops.hyoid.redo_heads())
     told["jobs"] = len(module("jobs.queue").jobs()) - jobs
-    told["raw"] = turned(one)
+    told["raw"] = turned(two)
     told["objects redone"] = len(bpy.data.objects)
-    told["actions redone"] = sorted(action.name for action in bpy.data.actions if action.users)
+    told["actions redone"] = [len(bpy.data.actions), *(obj.animation_data.action.name for obj in heads.empties())]
     told["shown"] = [heads.shown(one, heads.FIRST + frame, args["size"]) for frame in (0, 7, 39)]
     camera.keyframe_insert("location", frame=heads.FIRST)
     camera.location = (-3, 5, 1)
@@ -71,16 +72,18 @@ def film(module, folder, settings, args):
     bpy.ops.hyoid.redo_heads()
     told["longer lens"] = [heads.shown(one, heads.FIRST + frame, args["size"]) for frame in (0, 7, 39)]
     curve = fcurves.find(one, "location")
+    before = curve.evaluate(heads.FIRST + 7)
     curve.keyframe_points.insert(heads.FIRST - 8, 0.5)
     settings.smoothing = 1.0
     bpy.ops.hyoid.redo_heads()
     curve = fcurves.find(one, "location")
-    told["outside"] = [curve.evaluate(heads.FIRST - 8), len(curve.keyframe_points)]
-    told["again"] = turned(one)
+    told["outside"] = [curve.evaluate(heads.FIRST - 8), curve.evaluate(heads.FIRST + 7)]
+    told["inside"] = before
+    told["again"] = turned(two)
     return told
 
 
-def alone(folder, settings, args):
+def alone(module, folder, settings, args):
     """Without a camera in the scene: one is added, with the film behind."""
     scene = bpy.context.scene
     for obj in list(bpy.data.objects):
@@ -96,9 +99,9 @@ def alone(folder, settings, args):
         "angle": float(np.degrees(camera.data.angle)), "shown": found, "behind": [one.source for one in behind],
         "size": [scene.render.resolution_x, scene.render.resolution_y], "job": heads.job(folder),
     }  # fmt: skip
-    settings.source, settings.threshold = "CAMERA", 0.5
-    told["from the camera"] = list(bpy.ops.hyoid.find_heads())
-    told["its job"] = heads.job(folder)
+    settings.source = "CAMERA"
+    told["from the camera"] = module("head_directions.footage").chosen(bpy.context).path.name
+    told["its angle"] = module("head_directions.operators").degrees_of(scene, args["size"])
     settings.source = "FILE"
     return told
 

@@ -31,11 +31,13 @@ def prepare(addon, args):
 
 
 def add_camera(facts=None):
-    """A camera of the scene: location, euler, and properties of its data, the scene and the object."""
+    """The camera of the scene, new or with other values."""
     facts = facts or {}
     scene = bpy.context.scene
-    camera = bpy.data.objects.new("Eye", bpy.data.cameras.new("Eye"))
-    scene.collection.objects.link(camera)
+    camera = scene.objects.get("Eye")
+    if camera is None:
+        camera = bpy.data.objects.new("Eye", bpy.data.cameras.new("Eye"))
+        scene.collection.objects.link(camera)
     camera.location, camera.rotation_euler = facts.get("location", (1, 2, 3)), facts.get("euler", (1.2, 0.3, -0.7))
     camera.scale = facts.get("scale", (1, 1, 1))
     for name, value in facts.get("data", {}).items():
