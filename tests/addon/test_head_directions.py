@@ -56,6 +56,7 @@ CAMERAS = (
     {"data": {"sensor_fit": "VERTICAL", "lens": 30.0}, "render": {"resolution_x": 1920, "resolution_y": 1080},
      "scale": (2.0, 2.0, 2.0)},
     {"data": {"sensor_fit": "AUTO"}, "render": {"resolution_x": 600, "resolution_y": 1000}},
+    {"data": {"shift_x": 0.1, "shift_y": -0.05}, "render": {"resolution_x": 640, "resolution_y": 480}},
 )  # fmt: skip
 
 
@@ -113,14 +114,17 @@ def test_empties_lie_where_the_picture_has_the_heads(version, tmp_path, place, t
     shot = heads_json.read(place / "out" / "crowd-heads-001.heads.json")
     job = answer["job"]
     assert (job["verb"], job["system"], job["confidence"], job["smoothing"]) == ("headpose", "semiuhpe", 0.3, 0.0)
-    for told in answer["shots"]:
+    for told, facts in zip(answer["shots"], CAMERAS, strict=True):
+        shifted = "shift_x" in facts["data"]  # parts of the larger side
+        centre = (160.0 - 0.1 * 320, 120.0 - 0.05 * 320) if shifted else (160.0, 120.0)
         assert told["result"] == ["FINISHED"]
         assert len(told["shown"]) == len(CROWD)
         for number, name in shot.names.items():
             middle, larger, heads = of_frame(shot, 0, number)
             focal = head_angles.focal_length(*SIZE, told["degrees"])
-            turned = head_angles.in_camera(heads.apparent[0], head_angles.rays(middle, focal, (160.0, 120.0)))
-            check(told["shown"][f"head.{name}"], seen_by(told["degrees"], middle, larger, turned))
+            turned = head_angles.in_camera(heads.apparent[0], head_angles.rays(middle, focal, centre))
+            wanted = seen_by(told["degrees"], middle, larger, turned, centre=centre)
+            check(told["shown"][f"head.{name}"], wanted)
     # The JSON's own rotation, where it was made for this lens
     first = answer["shots"][0]
     assert job["field_of_view"] == pytest.approx(first["degrees"], rel=1e-5)

@@ -43,7 +43,7 @@ def film(module, folder, settings, args):
     scene = bpy.context.scene
     for obj in list(bpy.data.objects):
         bpy.data.objects.remove(obj)
-    camera = heads.add_camera()
+    camera = heads.add_camera({"render": {"resolution_x": 640, "resolution_y": 480}})
     settings.footage, settings.person = str(folder / "shot.mp4"), "ALL"
     settings.scene_range = True
     told = {"result": list(bpy.ops.hyoid.find_heads()), "job": heads.job(folder)}
