@@ -164,7 +164,7 @@ def film(told, shot):
             check(view, seen_by(lens, middle, larger, turned))
     smooth, raw, again = (np.array(told[name]) for name in ("smooth", "raw", "again"))
     assert np.abs(np.diff(smooth, axis=0)).sum() < 0.1 * np.abs(np.diff(raw, axis=0)).sum()
-    assert np.abs(smooth - again).max() < 0.02  # the other lens sees it a little otherwise
+    assert np.abs(smooth - again).max() < 0.06  # the longer lens sees it a few degrees otherwise
     assert told["outside"] == [0.5, pytest.approx(told["inside"], abs=0.05)]  # what the artist keyed before stays
 
 
