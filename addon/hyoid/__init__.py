@@ -27,6 +27,7 @@ MODULES = (
     "stabilize",
     "speech",
     "lift",
+    "head_directions",
     "takes",
     "neck",
     "action_units",

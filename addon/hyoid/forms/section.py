@@ -17,7 +17,7 @@ from ..toolkit.errors import HyoidError
 from . import fields as f
 from . import properties
 
-HAND_MADE = ("talk", "rig", "stabilize", "lift")
+HAND_MADE = ("talk", "rig", "stabilize", "lift", "headpose")
 """Verbs that have sections of their own."""
 TAKE = ".take.npz"
 
