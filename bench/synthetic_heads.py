@@ -2,8 +2,8 @@
 """How fast people and heads are drawn on one core: crops and scenes a second, the start of a process, its memory.
 
 ``python bench/synthetic_heads.py`` or ``hyoid bench synthetic_heads``. A process of its own draws with one thread;
-rates are those of the processor's time, so that other programs count less, and identities are made before (their time is
-told).
+rates are those of the processor's time, so that other programs count less. Identities are made before; their time is
+told.
 """
 
 from __future__ import annotations
