@@ -37,7 +37,8 @@ def _tiny(monkeypatch):
     monkeypatch.setitem(train_semiuhpe.PRESETS, "cpu", (sizes, recipe))
     monkeypatch.setitem(train_semiuhpe.CROPS, "cpu", {"count": 24, "unlabelled": 16, "judged": 20, "size": 46})
     second = {"share": 1 / 3, "rate": 1e-4, "batch": 4, "ratio": 2, "threshold": None, "asked": 8, "kept_every": 2}
-    monkeypatch.setitem(train_semiuhpe.SECOND, "cpu", second)
+    monkeypatch.setitem(train_semiuhpe.UNLABELLED, "cpu", second)
+    monkeypatch.setitem(train_semiuhpe.CALM, "cpu", {"share": 1 / 3, "rate": 1e-3})
     recipe = {"steps": STEPS, "pictures": 2, "precision": "float32"}
     monkeypatch.setitem(train_directmhp.PRESETS, "cpu", ({"name": "t5"}, recipe))
     scenes = {"count": 10, "judged": 4, "width": 64, "height": 64, "people": (1, 2), "heads": (8.0, 60.0)}
@@ -103,7 +104,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(system, tmp_path, monkey
         return real(self, name, step, *rest)
 
     monkeypatch.setattr(render_store.Renders, "rows", rows)
-    for stop in {"semiuhpe": (6, 5, 8), "directmhp": (6, 5, 3)}[system]:  # 5 and 8 are in the stage without labels
+    for stop in {"semiuhpe": (3, 4, 6, 7), "directmhp": (6, 5, 3)}[system]:  # one in each stage
         calls.clear()
         stops[:] = [stop]
         with pytest.raises(StopError):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,24 +24,34 @@ SUFFIXES = (training.SUFFIX,)
 PRESETS: training.Presets = {
     "cpu": (
         {"backbone": "plain", "size": 96, "width": 1.0},
-        {"steps": 6600, "batch": 64, "rate": 2e-3, "precision": "bfloat16"},
+        {"steps": 11_600, "batch": 64, "rate": 2e-3, "precision": "bfloat16"},
     ),
     "gpu": (
         {"backbone": "mobilenet", "size": 128, "width": 1.0},
         {"steps": 40_000, "batch": 128, "rate": 2e-3, "precision": "bfloat16"},
     ),
 }
-"""Sizes of the network, and of the training: ``steps`` are those of both stages."""
-SECOND: dict[str, dict[str, Any]] = {
-    "cpu": {"share": 0.08, "rate": 1e-4, "batch": 16, "ratio": 4, "threshold": None, "asked": 512},
+"""Sizes of the network, and of the training: ``steps`` are those of all stages."""
+CALM: dict[str, dict[str, Any]] = {
+    "cpu": {"share": 0.431, "rate": 1e-3, "dropout": 0.1},
+    "gpu": {"share": 0.25, "rate": 1e-3, "dropout": 0.1},
+}
+"""The stage with labels after the first one, whose views are less spoilt: its share of the steps, and its recipe."""
+CALM_VIEWS: dict[str, Any] = {
+    "turn": 20.0, "turned": 0.3, "colour": 0.6, "grey": 0.1, "blur": 0.15, "small": 0.15, "jpeg": 0.15, "noise": 0.2,
+    "texture": 0.1, "cut": 0.15,
+}  # fmt: skip
+UNLABELLED: dict[str, dict[str, Any]] = {
+    "cpu": {"share": 0.0455, "rate": 1e-4, "batch": 16, "ratio": 4, "threshold": None, "asked": 512},
     "gpu": {"share": 0.25, "rate": 1e-4, "batch": 64, "ratio": 4, "threshold": None, "asked": 2048},
 }
-"""The stage with unlabelled crops: its share of the steps, and other numbers of its recipe."""
+"""The last stage, with unlabelled crops: its share of the steps, and other numbers of its recipe."""
 CROPS: dict[str, dict[str, int]] = {
     "cpu": {"count": 21_000, "unlabelled": 3000, "judged": 600, "size": 140},
     "gpu": {"count": 300_000, "unlabelled": 100_000, "judged": 2000, "size": 176},
 }
 """How many crops are learned from with and without labels, how many of each domain are for judging, and their side."""
+FIRST, CALMED = "first", "calm"
 _CLOSED = 0.9  # share of the steps of a stage after which all of its crops are seen
 _MARGIN = 1.45  # side of the crops over that of the crop that the network sees of a box
 _OTHERS = 1_000_000  # between the seeds of crops with and without labels: other people, not the same in another light
@@ -61,7 +71,7 @@ show = headpose_training.show
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Train in two stages, judge on renders of people that were not learned from, write weights and card.
+    """Train in three stages, judge on renders of people that were not learned from, write weights and card.
 
     Returns:
         See :func:`hyoid.verbs.headpose_training.finish`.
@@ -71,96 +81,146 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         the GPU that was asked for, is not there. OutputError: the files cannot be written.
     """
     sizes, numbers = training.chosen(job, PRESETS)
-    steps = numbers["steps"]
-    second = round(SECOND[job.preset]["share"] * steps)
-    learned, judging = _sets(job, steps - second, second)
+    stages = Stages.of(job.preset, numbers["steps"])
+    learned, judging = _sets(job, stages)
     with headpose_training.lesson(job, learned, judging, report) as lesson:
-        model = _trained(job, lesson, sizes, numbers, second)
-        found = judged(model, lesson, learned[0], judging, steps, report.stage(0.97, 1.0))
+        model = _trained(job, lesson, sizes, numbers, stages)
+        found = judged(model, lesson, learned[0], judging, stages, report.stage(0.97, 1.0))
         result = headpose_training.finish(job, lesson, found, _save)
         if job.state is not None:
-            first_stage(job.state).unlink(missing_ok=True)
+            for name in (FIRST, CALMED):
+                finished(job.state, name).unlink(missing_ok=True)
         return result
 
 
-def first_stage(state: Path) -> Path:
-    """Where the network lies that has learned with labels, while it learns without."""
-    return state.with_name(f"{state.name}.first")
+@dataclass(frozen=True)
+class Stages:
+    """Steps of each stage."""
+
+    first: int
+    calm: int
+    unlabelled: int
+
+    @classmethod
+    def of(cls, preset: str, steps: int) -> Stages:
+        """The stages of a preset, with so many steps in all."""
+        calm, unlabelled = round(CALM[preset]["share"] * steps), round(UNLABELLED[preset]["share"] * steps)
+        return cls(steps - calm - unlabelled, calm, unlabelled)
+
+    @property
+    def steps(self) -> int:
+        """Of all stages."""
+        return self.first + self.calm + self.unlabelled
 
 
-def _sets(job: Job, first: int, second: int) -> tuple[list[RenderSet], list[RenderSet]]:
-    """Crops to learn from, with and without labels, and those to be judged by.
+def finished(state: Path, stage: str) -> Path:
+    """Where the network lies that a stage has finished, until the training has."""
+    return state.with_name(f"{state.name}.{stage}")
 
-    Args:
-        first, second: steps of the stages.
-    """
+
+def _sets(job: Job, stages: Stages) -> tuple[list[RenderSet], list[RenderSet]]:
+    """Crops to learn from, with and without labels, and those to be judged by."""
     from hyoid.synthetic.heads import Settings
     from hyoid.synthetic.render_store import RenderSet
 
     how = CROPS[job.preset]
     count = job.crops or how["count"]
     settings = Settings(size=how["size"])
-    learned = [RenderSet("crops", "crops", job.seed, settings, count, 0, round(_CLOSED * first))]
-    if second:
+    learned = [RenderSet("crops", "crops", job.seed, settings, count, 0, round(_CLOSED * stages.first))]
+    if stages.unlabelled:
         shifted = Settings(size=how["size"], domain="shifted")
         others = max(round(count * how["unlabelled"] / how["count"]), 1)
-        closes = first + round(_CLOSED * second)
-        learned.append(RenderSet("crops_unlabelled", "crops", job.seed + _OTHERS, shifted, others, first, closes))
-    return learned, headpose_training.judges("crops", settings, how["judged"], first + second)
+        closes = stages.first + round(_CLOSED * stages.unlabelled)
+        learned.append(
+            RenderSet("crops_unlabelled", "crops", job.seed + _OTHERS, shifted, others, stages.first, closes)
+        )
+    return learned, headpose_training.judges("crops", settings, how["judged"], stages.first + stages.unlabelled)
 
 
 def _trained(
-    job: Job, lesson: headpose_training.Lesson, sizes: dict[str, Any], numbers: dict[str, Any], second: int
+    job: Job, lesson: headpose_training.Lesson, sizes: dict[str, Any], numbers: dict[str, Any], stages: Stages
 ) -> Any:
-    """The network after both stages; ``second`` steps are without labels."""
+    """The network after all stages."""
     from hyoid.systems.semiuhpe import train
+    from hyoid.systems.semiuhpe.augment import LABELLED
     from hyoid.systems.semiuhpe.config import Config
 
-    renders, first = lesson.renders, numbers["steps"] - second
-    config, recipe = Config(**sizes), train.Recipe(**{**numbers, "steps": first, "margin": _MARGIN})
-    share = 0.97 * first / (first + _COST * second)
+    config = Config(**sizes)
+    recipe = train.Recipe(**{**numbers, "steps": stages.first, "margin": _MARGIN})
+    calm = {name: value for name, value in CALM[job.preset].items() if name != "share"}
+    later = replace(recipe, **calm, steps=stages.calm, views=replace(LABELLED, **CALM_VIEWS))
+    whole = stages.first + stages.calm + _COST * stages.unlabelled
+    model = _labelled(job, lesson, FIRST, None, config, recipe, 0, (0.0, 0.97 * stages.first / whole))
+    if stages.calm:
+        spans = 0.97 * stages.first / whole, 0.97 * (stages.first + stages.calm) / whole
+        model = _labelled(job, lesson, CALMED, model, config, later, stages.first, spans)
+    if not stages.unlabelled:
+        return model
+    return _unlabelled(job, lesson, model, recipe, stages, (0.97 * (stages.first + stages.calm) / whole, 0.97))
+
+
+def _labelled(
+    job: Job, lesson: headpose_training.Lesson, stage: str, start: Any, config: Any, recipe: Any, before: int,
+    spans: tuple[float, float],
+) -> Any:  # fmt: skip
+    """The network after a stage with labels, or as it was kept when the stage had been finished.
+
+    Args:
+        before: steps of earlier stages.
+    """
+    from hyoid.systems.semiuhpe import train
 
     def labelled(step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        return renders.crops("crops", step, count, (job.seed, step))
+        return lesson.renders.crops("crops", before + step, count, (job.seed, before + step))
 
-    def labelled_again(step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        return renders.crops("crops", first + step, count, (job.seed, first + step))
+    kept = None if job.state is None else _kept(finished(job.state, stage), config, recipe, lesson.note)
+    if kept is not None:
+        return kept
+    model = train.train(
+        labelled, config, recipe, start=start, note=lesson.note, state=job.state, device=lesson.device,
+        report=lesson.report.stage(*spans),
+    )  # fmt: skip
+    return model if job.state is None else _keep(job.state, stage, model)
+
+
+def _unlabelled(
+    job: Job, lesson: headpose_training.Lesson, model: Any, recipe: Any, stages: Stages, spans: tuple[float, float]
+) -> Any:
+    """The network after the stage with unlabelled crops."""
+    from hyoid.systems.semiuhpe import train
+
+    renders, before = lesson.renders, stages.first + stages.calm
+
+    def labelled(step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        return renders.crops("crops", before + step, count, (job.seed, before + step))
 
     def unlabelled(step: int, count: int) -> np.ndarray:
-        seen = first + (step if step < second else 0)  # later numbers are for thresholds: as the stage begins
-        return renders.crops("crops_unlabelled", seen, count, (job.seed, first + step))[0]
+        # Later numbers are for thresholds: as the stage begins.
+        seen = stages.first + (step if step < stages.unlabelled else 0)
+        return renders.crops("crops_unlabelled", seen, count, (job.seed, before + step))[0]
 
-    model = None if job.state is None else _kept(first_stage(job.state), config, recipe, lesson.note)
-    if model is None:
-        model = train.train(
-            labelled, config, recipe, note=lesson.note, state=job.state, device=lesson.device,
-            report=lesson.report.stage(0.0, share),
-        )  # fmt: skip
-        if job.state is not None and second:
-            model = _keep(job.state, model)
-    if not second:
-        return model
-    numbers = {name: value for name, value in SECOND[job.preset].items() if name != "share"}
+    numbers = {name: value for name, value in UNLABELLED[job.preset].items() if name != "share"}
     semi = train.SemiRecipe(
-        **numbers, steps=second, margin=_MARGIN, unlabelled_margin=_MARGIN, precision=recipe.precision, seed=job.seed
-    )
+        **numbers, steps=stages.unlabelled, margin=_MARGIN, unlabelled_margin=_MARGIN, precision=recipe.precision,
+        seed=job.seed,
+    )  # fmt: skip
     return train.train_semi(
-        model, labelled_again, unlabelled, semi, note=lesson.note, state=job.state, device=lesson.device,
-        report=lesson.report.stage(share, 0.97),
+        model, labelled, unlabelled, semi, note=lesson.note, state=job.state, device=lesson.device,
+        report=lesson.report.stage(*spans),
     )  # fmt: skip
 
 
-def _keep(state: Path, model: Any) -> Any:
-    """Keep the network of the first stage, whose unfinished training is no longer needed."""
+def _keep(state: Path, stage: str, model: Any) -> Any:
+    """Keep the network of a stage with labels, whose unfinished training is no longer needed."""
     from hyoid.systems.semiuhpe import checkpoint
 
-    checkpoint.save(first_stage(state), model)
+    checkpoint.save(finished(state, stage), model)
     state.unlink(missing_ok=True)
-    return checkpoint.load(first_stage(state))
+    return checkpoint.load(finished(state, stage))
 
 
 def _kept(path: Path, config: Any, recipe: Any, note: dict[str, Any]) -> Any:
-    """The network of a first stage that was finished, or None.
+    """The network of a stage that was finished, or None.
 
     Raises:
         InputError: the file holds that of another training. WeightsError: it is damaged.
@@ -185,7 +245,7 @@ def _kept(path: Path, config: Any, recipe: Any, note: dict[str, Any]) -> Any:
 
 
 def judged(
-    model: Any, lesson: headpose_training.Lesson, learned: RenderSet, sets: Sequence[RenderSet], steps: int,
+    model: Any, lesson: headpose_training.Lesson, learned: RenderSet, sets: Sequence[RenderSet], stages: Stages,
     report: Report,
 ) -> headpose_training.Judged:  # fmt: skip
     """A model as its file holds it, and how it does on crops of people that were not learned from."""
@@ -210,11 +270,11 @@ def judged(
     told = (
         f"SemiUHPE, {size.backbone} network at {size.width:g} of its width, heads of {size.size} x {size.size} pixels"
     )
-    seen = model.note["crops_seen"]
+    seen = (stages.first + stages.calm) * model.note["recipe"]["batch"]
     if "semi_recipe" in model.note:
         semi = model.note["semi_recipe"]
         seen += semi["steps"] * semi["batch"] * (1 + semi["ratio"])
-    return headpose_training.Judged("semiuhpe", held, told, steps, seen, quality, remarks)
+    return headpose_training.Judged("semiuhpe", held, told, stages.steps, seen, quality, remarks)
 
 
 def scores(ready: Any, crops: Part, same: np.ndarray, report: Report) -> dict[str, Any]:
