@@ -68,7 +68,7 @@ def test_the_wheel_holds_no_junk(wheel):
         ".npz", ".toml", ".md", ".png", ".jpg", ".safetensors", "",
     }  # fmt: skip
     assert not [name for name in ours if "__pycache__" in name or name.endswith((".pyc", ".part"))]
-    assert wheel.stat().st_size < 24e6  # the human, its pictures, and weights
+    assert wheel.stat().st_size < 36e6  # the human, its pictures, and weights
 
 
 def test_the_installed_wheel_works_far_from_the_checkout(wheel, tmp_path):
