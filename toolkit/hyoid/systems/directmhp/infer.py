@@ -23,6 +23,7 @@ from hyoid.systems.directmhp.config import BOX_FIELDS, Config
 
 CONFIDENCE, OVERLAP = 0.4, 0.45
 _LARGEST_SIDE = 8192
+_LEFT_TO_COARSE = 0.25  # side of heads over that of the picture, from which on a coarser look is asked too
 
 Run = Callable[[np.ndarray], list[np.ndarray]]
 """Of padded pictures (B, H, W, 3) uint8: raw outputs (B, 3, rows, columns, fields) of the levels."""
@@ -113,6 +114,9 @@ def detect(
         if not 0 <= value <= 1:
             raise UsageError(f"{name} {value}", expected="0 to 1")
     found = [_searched(detector, image, side, confidence, overlap) for side in sides]
+    for number in range(len(sides) - 1):  # the closer look knows smaller heads better
+        share = (found[number][:, 2:4] - found[number][:, :2]).max(1) / max(image.shape[:2])
+        found[number] = found[number][share >= _LEFT_TO_COARSE]
     rows = found[0] if len(found) == 1 else boxes.merged(np.concatenate(found), overlap)
     return Heads(rows[:, :4], rows[:, 4], boxes.rotations_of(rows[:, BOX_FIELDS:], detector.config.rotation))
 
