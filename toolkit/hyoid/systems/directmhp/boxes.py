@@ -78,7 +78,9 @@ def averaged(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """The picture (h, w, 3) uint8 at another height and width: bilinear, averaged where it shrinks."""
     from PIL import Image
 
-    return np.asarray(Image.fromarray(picture).resize(shape[::-1], Image.Resampling.BILINEAR, reducing_gap=2.0))
+    return np.asarray(
+        Image.fromarray(picture).resize((shape[1], shape[0]), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    )
 
 
 def merged(rows: np.ndarray, overlap: float) -> np.ndarray:
