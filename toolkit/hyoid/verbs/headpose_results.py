@@ -25,7 +25,7 @@ from hyoid.verbs.headpose_takes import Performer
 
 _TILES = 9  # frames in the sheet of a film
 NOBODY = "no head was found"
-_TRY = "Lower --confidence, look closer with --size, or name the heads yourself with --boxes"
+_TRY = "Lower the threshold (--confidence), look closer (--size), or name the heads yourself (--boxes)"
 
 
 def performer(job: Job) -> Performer | None:
