@@ -132,7 +132,7 @@ def test_a_small_network_learns_to_find_discs_and_their_direction():
     assert told[-1].endswith(" degrees")
     detector = infer.ready(checkpoint.Model(model.config, model.parameters, {"size": 96}))
     pictures, boxes, turned = toy(10**6, 40)
-    found = [infer.detect(detector, picture, confidence=0.3) for picture in pictures]
+    found = [infer.detect(detector, picture, size=96, confidence=0.3) for picture in pictures]
     errors = [
         head_angles.geodesic(heads.rotations[0], own[0]) for heads, own in zip(found, turned, strict=True) if len(heads)
     ]
