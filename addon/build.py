@@ -43,7 +43,7 @@ SHARED = (
     "formats/checks.py", "formats/curves_csv.py", "formats/npz.py", "formats/glb_accessors.py",
     "formats/glb_read.py", "formats/glb_skeleton.py", "formats/glb_take.py", "formats/heads_json.py",
     "formats/openface_csv.py", "formats/rows.py", "formats/sounds.py", "formats/take_npz.py",
-    "motion/__init__.py", "motion/heads.py",
+    "motion/__init__.py", "motion/head_smoothing.py", "motion/heads.py",
     "speech/__init__.py", "speech/edit.py", "speech/phones.py", "speech/visemes.py",
     "blender/__init__.py", "blender/action_units.py", "blender/animation.py", "blender/assemble.py",
     "blender/compat.py", "blender/controls.py", "blender/correctives.py", "blender/materials.py", "blender/meshes.py",

@@ -115,12 +115,6 @@ def always(rotation: np.ndarray) -> Estimate:
     return estimate
 
 
-def mean_of(rotations: np.ndarray) -> np.ndarray:
-    """The rotation (3, 3) that is nearest to all (n, 3, 3), in the squares of their matrices."""
-    u, _, v = np.linalg.svd(np.asarray(rotations, np.float64).mean(0))
-    return u @ np.diag([1, 1, np.linalg.det(u @ v)]) @ v
-
-
 def turned(images: Sequence[np.ndarray], boxes: np.ndarray, degrees: float) -> list[np.ndarray]:
     """Pictures turned clockwise about the middles of their boxes (n, 4); black where nothing is."""
     from PIL import Image

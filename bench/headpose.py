@@ -22,9 +22,10 @@ from typing import Any
 import _head_landmarks
 import _head_pictures
 import numpy as np
-from _head_methods import THRESHOLD, Answers, Estimate, Networks, always, mean_of, number, ours, plain, turned
+from _head_methods import THRESHOLD, Answers, Estimate, Networks, always, number, ours, plain, turned
 from _head_text import boxes_line, certainty, table, text, verdicts
 from hyoid.errors import UsageError
+from hyoid.geometry import head_angles
 from hyoid.report import SILENT, Report
 from hyoid.synthetic import head_scores
 from hyoid.synthetic.head_scores import Found
@@ -101,7 +102,7 @@ def opponents(pictures: int, seed: int, report: Report) -> tuple[dict[str, Estim
     def landmarks(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return _head_landmarks.rotations(opponent, image, boxes), np.full(len(boxes), np.nan)
 
-    mean = mean_of(np.concatenate([scene.apparent for scene in scenes]))
+    mean = head_angles.mean(np.concatenate([scene.apparent for scene in scenes]))
     return {FRONTAL: always(np.eye(3)), MEAN: always(mean), LANDMARKS: landmarks}, len(given.features)
 
 

@@ -10,7 +10,7 @@ from hyoid.formats import heads_json
 from hyoid.geometry import head_angles
 from hyoid.geometry import rotations as turns
 from hyoid.media import footage, images
-from hyoid.motion import head_tracks
+from hyoid.motion import head_smoothing
 from hyoid.verbs import headpose_takes
 
 from tests.addon import stand_in, tools
@@ -277,9 +277,9 @@ def test_what_is_smoothed_in_blender_is_what_the_toolkit_smooths(version, tmp_pa
         trust=trust.tolist(),
     )  # fmt: skip
     for strength in (0.0, 0.5, 1.0):
-        wanted = head_tracks.smooth_rotations(quaternions, times, trust, strength=strength)
+        wanted = head_smoothing.smooth_rotations(quaternions, times, trust, strength=strength)
         assert np.abs(np.array(answer[f"rotations {strength}"]) - wanted).max() < 1e-9
-        wanted = head_tracks.smooth_values(boxes, times, trust, head_tracks.BOX_CUTOFF, strength=strength)
+        wanted = head_smoothing.smooth_values(boxes, times, trust, head_smoothing.BOX_CUTOFF, strength=strength)
         assert np.abs(np.array(answer[f"values {strength}"]) - wanted).max() < 1e-7
 
 

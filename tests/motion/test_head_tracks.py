@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hyoid.geometry import head_angles
 from hyoid.geometry import rotations as turns
-from hyoid.motion import head_tracks, heads
+from hyoid.motion import head_smoothing, head_tracks, heads
 
 TIMES = np.arange(90) / 30
 
@@ -83,14 +83,14 @@ def test_noise_goes_and_the_motion_stays():
     angles = np.stack([15 * np.sin(3 * TIMES), 170 + 40 * np.sin(2 * TIMES), 8 * np.cos(4 * TIMES)], -1)
     true = head_angles.matrices(angles)
     noisy = true @ turns.to_matrix(turns.from_rotation_vector(np.radians(4) * rng.standard_normal((90, 3))))
-    smooth = turns.to_matrix(head_tracks.smooth_rotations(turns.from_matrix(noisy), TIMES, np.ones(90)))
+    smooth = turns.to_matrix(head_smoothing.smooth_rotations(turns.from_matrix(noisy), TIMES, np.ones(90)))
     before, after = head_angles.geodesic(noisy, true), head_angles.geodesic(smooth, true)
     assert after.mean() < 0.55 * before.mean()
     # Clean motion passes nearly whole, across the seam of yaw too: a wave of 0.6 Hz keeps its height.
-    clean = turns.to_matrix(head_tracks.smooth_rotations(turns.from_matrix(true), TIMES, np.ones(90)))
+    clean = turns.to_matrix(head_smoothing.smooth_rotations(turns.from_matrix(true), TIMES, np.ones(90)))
     assert head_angles.geodesic(clean, true).max() < 1.5
-    np.testing.assert_allclose(head_tracks.smooth_rotations(turns.from_matrix(noisy), TIMES, np.ones(90), strength=0),
-                               turns.continuous(turns.from_matrix(noisy)))  # fmt: skip
+    untouched = head_smoothing.smooth_rotations(turns.from_matrix(noisy), TIMES, np.ones(90), strength=0)
+    np.testing.assert_allclose(untouched, turns.continuous(turns.from_matrix(noisy)))
 
 
 def test_a_head_that_is_turned_about_for_a_frame_bends_nothing():
@@ -98,7 +98,7 @@ def test_a_head_that_is_turned_about_for_a_frame_bends_nothing():
     wrong = true.copy()
     for frame in (20, 50, 51):
         wrong[frame] = true[frame] @ head_angles.matrices(np.array([0.0, 180, 0]))
-    smooth = turns.to_matrix(head_tracks.smooth_rotations(turns.from_matrix(wrong), TIMES, np.ones(90)))
+    smooth = turns.to_matrix(head_smoothing.smooth_rotations(turns.from_matrix(wrong), TIMES, np.ones(90)))
     assert head_angles.geodesic(smooth, true).max() < 2
 
 
@@ -126,7 +126,7 @@ def test_what_is_sure_outweighs_what_is_not():
 def test_the_same_waves_pass_at_every_rate_and_with_uneven_times(fps):
     times = np.arange(round(4 * fps)) / fps + 0.3 / fps * np.random.default_rng(0).random(round(4 * fps))
     wave = np.stack([np.sin(2 * np.pi * f * times) for f in (0.5, 2.5, 8.0)], -1)
-    passed = head_tracks.smooth_values(wave, times, np.ones(len(times)), 2.5)
+    passed = head_smoothing.smooth_values(wave, times, np.ones(len(times)), 2.5)
     inner = (times > 1) & (times < 3)
     shares = (passed[inner] * wave[inner]).sum(0) / np.square(wave[inner]).sum(0)
     assert shares[0] > 0.98

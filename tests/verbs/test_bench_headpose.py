@@ -102,7 +102,7 @@ def test_landmarks_are_spread_over_the_list():
 
 
 def test_the_mean_direction():
-    found = methods.mean_of(head_angles.matrices(np.array([[0, 30, 0], [0, -10, 0]])))
+    found = head_angles.mean(head_angles.matrices(np.array([[0, 30, 0], [0, -10, 0]])))
     assert head_angles.angles(found) == pytest.approx([0, 10, 0], abs=1e-9)
 
 

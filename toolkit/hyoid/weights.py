@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from hyoid.errors import WeightsError
-from hyoid.files import write_bytes
+from hyoid.files import data_folder, write_bytes
 
+_SHOWN = 3  # names in a message
 UNSOUND = "is not a sound safetensors file"
 
 
@@ -71,3 +72,69 @@ def check_names(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int
         raise WeightsError(
             f"{what} ({len(missing)} missing, {len(foreign)} too many)", path=path, expected="one network"
         )
+
+
+def check_shapes(
+    arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], path: Path, expected: str
+) -> None:
+    """Refuse arrays that are not those of the shapes: one error that tells all that is wrong with names and shapes.
+
+    Raises:
+        WeightsError: some are missing, others are there, or some are of another shape.
+    """
+    wrong = {
+        "missing": sorted(set(shapes) - set(arrays)),
+        "unexpected": sorted(set(arrays) - set(shapes)),
+        "of another shape": [
+            f"{name} {arrays[name].shape}, not {shape}"
+            for name, shape in shapes.items()
+            if name in arrays and arrays[name].shape != shape
+        ],
+    }
+    told = [
+        f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
+        for what, names in wrong.items()
+        if names
+    ]
+    if told:
+        raise WeightsError("; ".join(told), path=path, expected=expected)
+
+
+def check_finite(name: str, array: np.ndarray, path: Path) -> None:
+    """Refuse an array that does not hold finite floats.
+
+    Raises:
+        WeightsError: it does not.
+    """
+    if array.dtype.kind != "f" or not np.isfinite(array).all():
+        raise WeightsError(f"'{name}' holds numbers that are not finite", path=path, expected="finite numbers")
+
+
+def check_network(
+    arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], path: Path, expected: str
+) -> None:
+    """Refuse arrays that are no network of these names and shapes, with finite numbers and variances of 0 or more.
+
+    Raises:
+        WeightsError: see :func:`check_shapes`; numbers that are not finite; negative variances.
+    """
+    check_shapes(arrays, shapes, path, expected)
+    for name in shapes:
+        check_finite(name, arrays[name], path)
+        if name.endswith("running_var") and (arrays[name] < 0).any():
+            raise WeightsError(f"'{name}' holds negative variances", path=path, expected="0 or more")
+
+
+def bundled(system: str, hint: str) -> Path:
+    """The file of our own weights of a system, which come with Hyoid.
+
+    Args:
+        hint: what to do where they are not there.
+
+    Raises:
+        WeightsError: they are not there.
+    """
+    path = data_folder("models") / system / f"{system}.safetensors"
+    if not path.is_file():
+        raise WeightsError("the weights are not there", path=path, hint=hint)
+    return path

@@ -16,8 +16,9 @@ from ..toolkit.blender import animation, compat
 from ..toolkit.errors import UsageError
 from ..toolkit.geometry import head_angles
 from ..toolkit.geometry import rotations as turns
+from ..toolkit.motion import head_smoothing as steady
 from ..toolkit.motion.heads import Heads, HeadShot
-from . import camera, records, steady
+from . import camera, records
 
 SEEN = "seen"
 """Custom property of an Empty, keyed: 1 where the head was seen, 0 in gaps and outside."""
@@ -55,14 +56,14 @@ def course(
     person = person[person.seen]
     times = np.array([shot.pictures[number].time or 0.0 for number in person.picture.tolist()], np.float64)
     trust = person.trust()
-    boxes = steady.values(person.boxes, times, person.confidence, steady.BOX_CUTOFF, smoothing)
+    boxes = steady.smooth_values(person.boxes, times, person.confidence, steady.BOX_CUTOFF, strength=smoothing)
     rays, focal = _rays(scene, lens, shot, person, boxes)
     turned = head_angles.in_camera(person.apparent, rays) if shot.perspective else person.rotations
-    quaternions = steady.rotations(turns.from_matrix(camera.axes(turned)), times, trust, smoothing)
+    quaternions = steady.smooth_rotations(turns.from_matrix(camera.axes(turned)), times, trust, strength=smoothing)
     larger = np.maximum((boxes[:, 2:] - boxes[:, :2]).max(1), 1e-3)
     away = np.log(focal * height / larger)[:, None]
     confidence = np.maximum(person.confidence, 1e-3)
-    away = np.exp(steady.values(away, times, confidence, steady.DEPTH_CUTOFF, smoothing))
+    away = np.exp(steady.smooth_values(away, times, confidence, steady.DEPTH_CUTOFF, strength=smoothing))
     places = rays / rays[:, 2:] * away @ head_angles.FLIP
     there = start + times * rate
     frames = np.arange(round(there[0]), round(there[-1]) + 1, dtype=np.float64)

@@ -61,6 +61,12 @@ def geodesic(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.degrees(np.arctan2(np.linalg.norm(skew, axis=-1), trace - 1))
 
 
+def mean(rotations: np.ndarray) -> np.ndarray:
+    """The rotation (3, 3) float64 that lies nearest to all of some (n, 3, 3), in the squares of their matrices."""
+    left, _, right = np.linalg.svd(np.asarray(rotations, np.float64).sum(0))
+    return left @ np.diag([1.0, 1.0, np.linalg.det(left @ right)]) @ right
+
+
 def rays(points: np.ndarray, focal: float, centre: tuple[float, float]) -> np.ndarray:
     """Unit directions (..., 3) float64, camera axes, of pixels (..., 2); focal length and principal point in pixels."""
     offset = np.asarray(points, np.float64) - np.asarray(centre, np.float64)

@@ -15,14 +15,14 @@ from hyoid.geometry import head_angles
 from hyoid.geometry import rotations as turns
 from hyoid.geometry.registration import Similarity
 from hyoid.geometry.rigid import Rigid
-from hyoid.motion import contacts, head_tracks, time_bases
+from hyoid.motion import contacts, head_smoothing, time_bases
 from hyoid.motion.heads import Heads, HeadShot
 from hyoid.take import CharacterReference, Event, Provenance, Take
 from hyoid.verbs.headpose import Job
 
 STILL_FPS = 30.0
 _COMFORT = 45.0  # degrees that a head turns before the body turns with it
-_BODY_CUTOFF, _DEPTH_CUTOFF = 0.3, 0.5  # hertz
+_BODY_CUTOFF = 0.3  # hertz
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def take_of(job: Job, shot: HeadShot, who: Performer, person: Heads, name: str) 
         person: one person's rows, from ``head_tracks.completed``, or one row of a picture.
     """
     fps, times, there = _times(job, shot, person)
-    rotation = head_tracks.between(there, turns.continuous(turns.from_matrix(person.rotations)), times)
+    rotation = head_smoothing.between(there, turns.continuous(turns.from_matrix(person.rotations)), times)
     rotation = head_angles.FLIP @ turns.to_matrix(turns.normalise(rotation)) @ head_angles.FLIP
     places = places_of(job, shot, person, there)
     place = np.stack([np.interp(times, there, column) for column in places.T], -1)
@@ -114,8 +114,8 @@ def places_of(job: Job, shot: HeadShot, person: Heads, times: np.ndarray) -> np.
         ray = (centre[row] - np.array([picture.width, picture.height]) / 2) / focal
         found.append([ray[0], -ray[1], np.log(away)])
     values = np.array(found)
-    values[:, 2:] = head_tracks.smooth_values(
-        values[:, 2:], times, np.maximum(person.confidence, 1e-3), _DEPTH_CUTOFF, strength=job.smoothing
+    values[:, 2:] = head_smoothing.smooth_values(
+        values[:, 2:], times, np.maximum(person.confidence, 1e-3), head_smoothing.DEPTH_CUTOFF, strength=job.smoothing
     )
     away = np.exp(values[:, 2])
     return np.stack([values[:, 0] * away, values[:, 1] * away, -away], -1)
@@ -151,7 +151,7 @@ def body_turn(rotation: np.ndarray, times: np.ndarray) -> np.ndarray:
     level = np.hypot(nose[:, 0], nose[:, 2])  # straight up or down there is no heading
     limit = np.radians(_COMFORT)
     over = heading - np.clip(heading, -limit, limit)
-    return head_tracks.smooth_values(over[:, None], times, np.maximum(level, 1e-3), _BODY_CUTOFF)[:, 0]
+    return head_smoothing.smooth_values(over[:, None], times, np.maximum(level, 1e-3), _BODY_CUTOFF)[:, 0]
 
 
 def camera_facts(shot: HeadShot, who: Performer, shift: np.ndarray) -> dict[str, Any]:

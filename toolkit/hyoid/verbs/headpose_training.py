@@ -137,14 +137,6 @@ def note_of(job: Options, learned: Sequence[RenderSet]) -> dict[str, Any]:
     return {"data": data, "credits": [_CREDIT], "licence": training.LICENCE}
 
 
-def mean_pose(rotations: np.ndarray) -> np.ndarray:
-    """The rotation (3, 3) that lies nearest to all of some (n, 3, 3)."""
-    import numpy as np
-
-    left, _, right = np.linalg.svd(np.asarray(rotations, np.float64).sum(0))
-    return left @ np.diag([1.0, 1.0, np.linalg.det(left @ right)]) @ right
-
-
 def degrees(found: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
     """Mean and median degrees between rotations (n, 3, 3), means of fronts, sides and backs; None of nothing."""
     from hyoid.synthetic import head_scores

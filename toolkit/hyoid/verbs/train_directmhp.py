@@ -114,11 +114,12 @@ def judged(
     model: Any, lesson: headpose_training.Lesson, learned: RenderSet, sets: Sequence[RenderSet], report: Report
 ) -> headpose_training.Judged:
     """A model as its file holds it, and how it does on scenes of people that were not learned from."""
+    from hyoid.geometry import head_angles
     from hyoid.systems.directmhp import checkpoint, infer
 
     held = training.stored(model, _save, checkpoint.load)
     ready = infer.ready(held, device=lesson.device)
-    same = headpose_training.mean_pose(_rotations(lesson.renders.need(learned.name, learned.parts)))
+    same = head_angles.mean(_rotations(lesson.renders.need(learned.name, learned.parts)))
     quality, remarks = {}, []
     for number, (domain, own) in enumerate(zip(headpose_training.DOMAINS, sets, strict=True)):
         stage = report.stage(number / len(sets), (number + 1) / len(sets))

@@ -249,11 +249,12 @@ def judged(
     report: Report,
 ) -> headpose_training.Judged:  # fmt: skip
     """A model as its file holds it, and how it does on crops of people that were not learned from."""
+    from hyoid.geometry import head_angles
     from hyoid.systems.semiuhpe import checkpoint, infer
 
     held = training.stored(model, _save, checkpoint.load)
     ready = infer.ready(held, lesson.device)
-    same = headpose_training.mean_pose(lesson.renders.all_crops(learned.name)["rotations"])
+    same = head_angles.mean(lesson.renders.all_crops(learned.name)["rotations"])
     quality, remarks = {}, []
     for number, (domain, own) in enumerate(zip(headpose_training.DOMAINS, sets, strict=True)):
         stage = report.stage(number / len(sets), (number + 1) / len(sets))

@@ -86,13 +86,7 @@ def averaged(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def merged(rows: np.ndarray, overlap: float) -> np.ndarray:
     """Rows (n, fields), x1 y1 x2 y2 and confidence first, without those that share more with a surer one; sorted."""
     rows = rows[np.argsort(-rows[:, 4], kind="stable")]
-    kept: list[int] = []
-    for row in range(len(rows)):
-        if len(kept) == MOST:
-            break
-        if not kept or overlaps(rows[row, :4], rows[kept, :4]).max() <= overlap:
-            kept.append(row)
-    return rows[kept]
+    return rows[_greedy(rows[:, :4], overlap, MOST)]
 
 
 def to_picture(boxes: np.ndarray, padded: Sequence[int], original: Sequence[int]) -> np.ndarray:

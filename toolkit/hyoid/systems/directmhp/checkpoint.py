@@ -17,7 +17,7 @@ import numpy as np
 
 from hyoid import torch_zip, weights
 from hyoid.errors import InputError, WeightsError
-from hyoid.files import data_folder, sha256_of
+from hyoid.files import sha256_of
 from hyoid.systems.directmhp import LICENCE
 from hyoid.systems.directmhp.config import BOX_FIELDS, FIRST_STRIDE, ROTATIONS, Config, shapes_of
 
@@ -78,10 +78,7 @@ def find() -> Path:
     Raises:
         WeightsError: they are not there.
     """
-    path = data_folder("models") / "directmhp" / "directmhp.safetensors"
-    if not path.is_file():
-        raise WeightsError("the weights are not there", path=path, hint="Install hyoid again, or train them")
-    return path
+    return weights.bundled("directmhp", "Install hyoid again, or train them")
 
 
 def load(path: Path) -> Model:
@@ -190,26 +187,10 @@ def _blocks(arrays: Mapping[str, np.ndarray], layer: int) -> int:
 def _check(arrays: Mapping[str, np.ndarray], config: Config, path: Path) -> None:
     """One error that tells all that is wrong with names and shapes, then one with numbers."""
     shapes = shapes_of(config)
-    wrong = {
-        "missing": sorted(set(shapes) - set(arrays)),
-        "unexpected": sorted(set(arrays) - set(shapes)),
-        "of another shape": [
-            f"{name} {arrays[name].shape}, not {shape}"
-            for name, shape in shapes.items()
-            if name in arrays and arrays[name].shape != shape
-        ],
-    }
-    told = [
-        f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
-        for what, names in wrong.items()
-        if names
-    ]
-    if told:
-        raise WeightsError("; ".join(told), path=path, expected=EXPECTED)
+    weights.check_shapes(arrays, shapes, path, EXPECTED)
     for name in shapes:
         array = arrays[name]
-        if array.dtype.kind != "f" or not np.isfinite(array).all():
-            raise WeightsError(f"'{name}' holds numbers that are not finite", path=path, expected="finite numbers")
+        weights.check_finite(name, array, path)
         if (name.endswith("running_var") and (array < 0).any()) or ("anchor" in name and (array <= 0).any()):
             raise WeightsError(f"'{name}' holds numbers below 0", path=path, expected="variances and sizes")
     cells, grid = (np.asarray(arrays[f"{config.head}.{leaf}"], np.float64) for leaf in ("anchors", "anchor_grid"))

@@ -16,7 +16,7 @@ import numpy as np
 
 from hyoid import weights
 from hyoid.errors import WeightsError
-from hyoid.files import data_folder, sha256_of
+from hyoid.files import sha256_of
 from hyoid.systems.hopfir import network
 from hyoid.systems.hopfir.network import HUMAN36M, Config
 
@@ -65,11 +65,7 @@ def find() -> Path:
     Raises:
         WeightsError: they are not there.
     """
-    path = data_folder("models") / "hopfir" / "hopfir.safetensors"
-    if not path.is_file():
-        hint = "Install hyoid again, or train them: hyoid train hopfir --data FOLDER"
-        raise WeightsError("the weights are not there", path=path, hint=hint)
-    return path
+    return weights.bundled("hopfir", "Install hyoid again, or train them: hyoid train hopfir --data FOLDER")
 
 
 def load(path: Path) -> Model:

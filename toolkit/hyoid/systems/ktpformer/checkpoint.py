@@ -17,7 +17,7 @@ import numpy as np
 
 from hyoid import torch_zip, weights
 from hyoid.errors import InputError, WeightsError
-from hyoid.files import data_folder, sha256_of
+from hyoid.files import sha256_of
 from hyoid.geometry.human36m import LEFT, PARENTS, RIGHT
 from hyoid.systems.ktpformer import LICENCE
 from hyoid.systems.ktpformer.config import Config, shapes_of
@@ -58,11 +58,7 @@ def find() -> Path:
     Raises:
         WeightsError: they are not there.
     """
-    path = data_folder("models") / "ktpformer" / "ktpformer.safetensors"
-    if not path.is_file():
-        hint = "Install hyoid again, or train them: hyoid train ktpformer --data FOLDER"
-        raise WeightsError("the weights are not there", path=path, hint=hint)
-    return path
+    return weights.bundled("ktpformer", "Install hyoid again, or train them: hyoid train ktpformer --data FOLDER")
 
 
 def load(path: Path, heads: int | None = None) -> Model:
@@ -90,7 +86,7 @@ def load(path: Path, heads: int | None = None) -> Model:
         arrays, note = _own(path)
         tree = tuple(tuple(int(joint) for joint in note[name]) for name in ("parents", "left", "right"))
         config = _config_of(arrays, heads or int(note["heads"]), tree, path)
-    _check(arrays, shapes_of(config), path)
+    weights.check_network(arrays, shapes_of(config), path, EXPECTED)
     parameters = {name: np.ascontiguousarray(arrays[name], np.float32) for name in shapes_of(config)}
     return Model(config, parameters, note, path, sha256_of(path))
 
@@ -159,29 +155,3 @@ def _config_of(arrays: Mapping[str, np.ndarray], heads: int, tree: tuple[Any, ..
     if not 0 < heads <= channels or channels % heads:
         raise WeightsError(f"{heads} heads for {channels} channels", path=path, expected="a divisor")
     return Config(frames, channels, len(pairs), heads, *tree)
-
-
-def _check(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
-    """One error that tells all that is wrong with names and shapes."""
-    wrong = {
-        "missing": sorted(set(shapes) - set(arrays)),
-        "unexpected": sorted(set(arrays) - set(shapes)),
-        "of another shape": [
-            f"{name} {arrays[name].shape}, not {shape}"
-            for name, shape in shapes.items()
-            if name in arrays and arrays[name].shape != shape
-        ],
-    }
-    told = [
-        f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
-        for what, names in wrong.items()
-        if names
-    ]
-    if told:
-        raise WeightsError("; ".join(told), path=path, expected=EXPECTED)
-    for name in shapes:
-        array = arrays[name]
-        if array.dtype.kind != "f" or not np.isfinite(array).all():
-            raise WeightsError(f"'{name}' holds numbers that are not finite", path=path, expected="finite numbers")
-        if name.endswith("running_var") and (array < 0).any():
-            raise WeightsError(f"'{name}' holds negative variances", path=path, expected="0 or more")

@@ -16,7 +16,7 @@ import numpy as np
 
 from hyoid import torch_zip, weights
 from hyoid.errors import InputError, UsageError, WeightsError
-from hyoid.files import data_folder, sha256_of
+from hyoid.files import sha256_of
 from hyoid.systems.semiuhpe import LICENCE
 from hyoid.systems.semiuhpe.config import Config
 from hyoid.systems.semiuhpe.plans import shapes_of
@@ -65,11 +65,7 @@ def find() -> Path:
     Raises:
         WeightsError: they are not there.
     """
-    path = data_folder("models") / "semiuhpe" / "semiuhpe.safetensors"
-    if not path.is_file():
-        hint = "Install hyoid again, or train them: hyoid train semiuhpe -o FILE"
-        raise WeightsError("the weights are not there", path=path, hint=hint)
-    return path
+    return weights.bundled("semiuhpe", "Install hyoid again, or train them: hyoid train semiuhpe -o FILE")
 
 
 def load(path: str | Path, convention: str = "dad3dheads") -> Model:
@@ -102,7 +98,7 @@ def load(path: str | Path, convention: str = "dad3dheads") -> Model:
         unsound = "is neither a zip of torch.save nor a sound safetensors file"
         arrays, note = weights.read(path, FORMAT, VERSION, expected=EXPECTED, largest=_LARGEST, unsound=unsound)
         config = _config_of(note, path)
-    _check(arrays, shapes_of(config), path)
+    weights.check_network(arrays, shapes_of(config), path, EXPECTED)
     parameters = {name: np.ascontiguousarray(arrays[name], np.float32) for name in shapes_of(config)}
     return Model(config, parameters, note, path, sha256_of(path))
 
@@ -149,29 +145,3 @@ def _config_of(note: Mapping[str, Any], path: Path) -> Config:
         return Config(**told)
     except (TypeError, UsageError) as error:
         raise WeightsError(f"its note tells no network ({error})", path=path, expected=EXPECTED) from None
-
-
-def _check(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
-    """One error that tells all that is wrong with names and shapes."""
-    wrong = {
-        "missing": sorted(set(shapes) - set(arrays)),
-        "unexpected": sorted(set(arrays) - set(shapes)),
-        "of another shape": [
-            f"{name} {arrays[name].shape}, not {shape}"
-            for name, shape in shapes.items()
-            if name in arrays and arrays[name].shape != shape
-        ],
-    }
-    told = [
-        f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
-        for what, names in wrong.items()
-        if names
-    ]
-    if told:
-        raise WeightsError("; ".join(told), path=path, expected=EXPECTED)
-    for name in shapes:
-        array = arrays[name]
-        if array.dtype.kind != "f" or not np.isfinite(array).all():
-            raise WeightsError(f"'{name}' holds numbers that are not finite", path=path, expected="finite numbers")
-        if name.endswith("running_var") and (array < 0).any():
-            raise WeightsError(f"'{name}' holds negative variances", path=path, expected="0 or more")
