@@ -209,11 +209,11 @@ def _performed(
 ) -> list[str]:
     """Takes onto characters; what to tell."""
     said = []
-    takes = [(path, importer.read(path)) for path in _takes(result)]
+    takes = [(path, importer.read(path)) for path in importer.takes_of(result)]
     if payload["place"] == "CAMERA":
         said.append(_camera_for(scene, shot, payload)[1])
     for number, (path, take) in enumerate(takes):
-        target = None if payload["create"] or number else _target(scene, payload)
+        target = None if payload["create"] or number else importer.performer(scene, payload, character_of)
         text, armature = performers.place(scene, target, take, payload, path, draft)
         said.append(text)
         made = find.rig_of(armature)
@@ -225,21 +225,6 @@ def _performed(
 def _nothing_selected() -> bool:
     active = bpy.context.view_layer.objects.active
     return active is None or not active.select_get()
-
-
-def _takes(result: Mapping[str, Any]) -> list[Path]:
-    paths = [Path(path) for path in result.get("outputs", ()) if str(path).endswith(_TAKE)]
-    if not paths:
-        raise UsageError("the job wrote no take")
-    return paths
-
-
-def _target(scene: Any, payload: Mapping[str, Any]) -> Any:
-    found = character_of(bpy.context) if payload.get("anywhere") else find.found(scene, payload)
-    if found is None:
-        hint = "Select who shall perform, then import the result"
-        raise UsageError(f"'{payload.get('target') or 'the character'}' is not in the scene any more", hint=hint)
-    return found
 
 
 def remember_people(scene: Any, result: Mapping[str, Any]) -> None:
@@ -328,7 +313,7 @@ def finish_redo(scene: Any, payload: dict[str, Any], result: dict[str, Any]) -> 
     Raises:
         HyoidError: a take cannot be read, or nobody plays it any more.
     """
-    takes = {performers.person_of(take): take for take in map(importer.read, _takes(result))}
+    takes = {performers.person_of(take): take for take in map(importer.read, importer.takes_of(result))}
     said = []
     for armature in records.together(scene, payload["uid"]):
         take = takes.get(records.of(armature).person)

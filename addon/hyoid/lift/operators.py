@@ -197,28 +197,13 @@ def finish(scene: Any, payload: dict[str, Any], result: dict[str, Any]) -> str:
     remember_people(scene, result)
     seen = {str(entry.get("name")): float(entry.get("seen_seconds") or 0) for entry in result.get("people", ())}
     said = []
-    for number, path in enumerate(_takes(result)):
+    for number, path in enumerate(importer.takes_of(result)):
         take = importer.read(path)
-        target = None if payload["create"] or number else _target(scene, payload)
+        target = None if payload["create"] or number else importer.performer(scene, payload, armature_of)
         said.append(apply.place(scene, target, take, payload, path, seen.get(apply.person_of(take), 0.0)))
         figures = records.figures(take.provenance.settings.get("quality") or {})
         said.append(f"{apply.person_of(take)}: {', '.join(figures)}" if figures else "")
     return "; ".join(filter(None, said))
-
-
-def _takes(result: Mapping[str, Any]) -> list[Path]:
-    paths = [Path(path) for path in result.get("outputs", ()) if str(path).endswith(_TAKE)]
-    if not paths:
-        raise UsageError("the job wrote no take")
-    return paths
-
-
-def _target(scene: Any, payload: Mapping[str, Any]) -> Any:
-    found = armature_of(bpy.context) if payload.get("anywhere") else find.found(scene, payload)
-    if found is None:
-        hint = "Select who shall perform, then import the result"
-        raise UsageError(f"'{payload.get('target') or 'the character'}' is not in the scene any more", hint=hint)
-    return found
 
 
 def remember_people(scene: Any, result: Mapping[str, Any]) -> None:
@@ -268,7 +253,7 @@ def finish_redo(scene: Any, payload: dict[str, Any], result: dict[str, Any]) -> 
     Raises:
         HyoidError: a take cannot be read, or nobody plays it any more.
     """
-    takes = {apply.person_of(take): take for take in map(importer.read, _takes(result))}
+    takes = {apply.person_of(take): take for take in map(importer.read, importer.takes_of(result))}
     said = []
     for armature in records.together(scene, payload["uid"]):
         record = records.of(armature)

@@ -243,6 +243,31 @@ class HYOID_OT_import_take(bpy.types.Operator):
         )  # fmt: skip
 
 
+def takes_of(result: Mapping[str, Any]) -> list[Path]:
+    """The takes that a job wrote.
+
+    Raises:
+        UsageError: there are none.
+    """
+    paths = [Path(path) for path in result.get("outputs", ()) if str(path).endswith(".take.npz")]
+    if not paths:
+        raise UsageError("the job wrote no take")
+    return paths
+
+
+def performer(scene: Any, payload: Mapping[str, Any], active: Callable[[Any], Any]) -> Any:
+    """Who was to perform when a job was started, or with ``anywhere`` the one that ``active`` finds in the context.
+
+    Raises:
+        UsageError: it is not in the scene any more.
+    """
+    found = active(bpy.context) if payload.get("anywhere") else find.found(scene, payload)
+    if found is None:
+        hint = "Select who shall perform, then import the result"
+        raise UsageError(f"'{payload.get('target') or 'the character'}' is not in the scene any more", hint=hint)
+    return found
+
+
 def finish_job(scene: Any, payload: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     """Import the first take that a job wrote; called by the jobs when one has ended well.
 
