@@ -303,8 +303,8 @@ def test_trainings_that_make_no_sense(folder, tmp_path, monkeypatch, capsys, wor
 def test_shipped_weights_have_a_place_and_their_absence_is_told(tmp_path, monkeypatch):
     from hyoid.errors import WeightsError
 
+    monkeypatch.setattr("hyoid.weights.data_folder", lambda _: tmp_path)
     for module, name in ((ktpformer_checkpoint, "ktpformer"), (hopfir_checkpoint, "hopfir")):
-        monkeypatch.setattr(module, "data_folder", lambda _: tmp_path)
         with pytest.raises(WeightsError, match=f"hyoid train {name}"):
             module.find()
         (tmp_path / name).mkdir()

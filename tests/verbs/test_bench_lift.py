@@ -276,11 +276,7 @@ def test_goals_are_reached_or_not():
 
 
 def test_weights_that_are_not_there_are_told(folder, tmp_path, monkeypatch, capsys):
-    from hyoid.systems.hopfir import checkpoint as pictures
-    from hyoid.systems.ktpformer import checkpoint as windows
-
-    for module in (pictures, windows):
-        monkeypatch.setattr(module, "data_folder", lambda _: tmp_path)
+    monkeypatch.setattr("hyoid.weights.data_folder", lambda _: tmp_path)
     assert run_command(["bench", "lift", "--data", str(folder)]) == 4
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert run_command(["bench", "lift", "--steps", "3"]) == 2
