@@ -155,3 +155,56 @@ def test_trainings_that_make_no_sense_end_before_the_work(system, more, code, sa
     assert run_command(["train", system, *more]) == code
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_training_goes_on_from_weights(system, tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir(), second.mkdir()
+    assert run_command(words(system, first)) == 0
+    before = LOAD[system](first / "mine.safetensors")
+    words_of_it = words(system, second, "--start", first / "mine.safetensors", "--seed", 1, "--steps", 3)
+    assert run_command(words_of_it) == 0
+    made = LOAD[system](second / "mine.safetensors")
+    assert made.note["start"]["sha256"] == before.digest
+    assert made.note["start"]["recipe"] == before.note["recipe"]
+    assert made.licence == before.licence == "Apache-2.0"
+    moved = [np.abs(made.parameters[name] - before.parameters[name]).max() for name in made.parameters]
+    anew = training_of_nothing(system, tmp_path)
+    far = [np.abs(anew.parameters[name] - before.parameters[name]).max() for name in made.parameters]
+    assert 0 < sum(moved) < 0.5 * sum(far)
+    card = (second / "mine.card.md").read_text()
+    assert f"Went on from weights of SHA-256 {before.digest[:16]}" in card
+    assert "--start mine.safetensors" in card
+
+
+def training_of_nothing(system: str, folder: Path):
+    """Weights of the same few steps from another beginning."""
+    anew = folder / "anew"
+    anew.mkdir()
+    assert run_command(words(system, anew, "--seed", 1, "--steps", 3)) == 0
+    return LOAD[system](anew / "mine.safetensors")
+
+
+def test_weights_with_other_terms_hand_them_on(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir(), second.mkdir()
+    assert run_command(words("semiuhpe", first)) == 0
+    model = semiuhpe_checkpoint.load(first / "mine.safetensors")
+    foreign = type(model)(model.config, model.parameters, {"credits": ["Somebody"], "licence": "CC-BY-NC-4.0"})
+    semiuhpe_checkpoint.save(tmp_path / "foreign.safetensors", foreign)
+    assert run_command(words("semiuhpe", second, "--start", tmp_path / "foreign.safetensors", "--steps", 3)) == 0
+    made = semiuhpe_checkpoint.load(second / "mine.safetensors")
+    assert made.licence == "CC-BY-NC-4.0"
+    assert "Somebody" in made.note["credits"]
+    card = (second / "mine.card.md").read_text()
+    assert "Licence of the weights: CC-BY-NC-4.0. They went on" in card
+    assert "No photograph was used" not in card
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_start_that_holds_no_weights_is_refused(system, tmp_path, capsys):
+    (tmp_path / "empty.safetensors").write_bytes(b"nothing")
+    assert run_command(words(system, tmp_path, "--start", tmp_path / "empty.safetensors")) == 4
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.safetensors"]

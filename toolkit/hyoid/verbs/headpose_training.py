@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,8 @@ _OF_THE_DATA = (
     "No photograph was used: people, hair, garments, lights, cameras, noise and compression are made up, from the "
     "bundled human (CC0)"
 )
+_FOREIGN = "They went on from weights with these terms; what they learned here are renders of the bundled human (CC0)"
+_OF_A_START = ("data", "recipe", "semi_recipe", "start")
 _LIMITS = (
     "A starter model. It has seen renders alone, and what judged it here are renders too: expect it to err by more on "
     "photographs, above all where hair, hats, hands or the dark hide the head, and on heads of few pixels. How far it "
@@ -44,6 +47,10 @@ class Options(training.Options):
     preset: Literal["cpu", "gpu"] = Field(
         "cpu", description="cpu: about an hour of one core, and one more for the renders; gpu: larger, about 20 minutes"
     )
+    start: Path | None = Field(
+        None, description="weights to go on from, of ours or published; the network is theirs, and so are their terms",
+        json_schema_extra={CLI: {"file": "read"}},
+    )  # fmt: skip
     workers: int = Field(
         1, ge=0, le=256, description="processes that render beside the training; 0 renders in between, on one core"
     )
@@ -100,9 +107,28 @@ def judges(kind: Literal["crops", "scenes"], settings: Any, count: int, step: in
     ]  # fmt: skip
 
 
+def start_of(job: Options, system: str) -> Any:
+    """The model that a training goes on from, or None.
+
+    Raises:
+        WeightsError: the file holds none of this system. MissingToolError: torch is not there.
+    """
+    if job.start is None:
+        return None
+    from hyoid.training import torch_or_error
+
+    torch_or_error()
+    return importlib.import_module(f"hyoid.systems.{system}.checkpoint").load(job.start)
+
+
 @contextlib.contextmanager
-def lesson(job: Options, learned: Sequence[RenderSet], judged: Sequence[RenderSet], report: Report) -> Iterator[Lesson]:
+def lesson(
+    job: Options, learned: Sequence[RenderSet], judged: Sequence[RenderSet], start: Any, report: Report
+) -> Iterator[Lesson]:
     """The renders of a training, with the job's threads; at the end all processes are gone.
+
+    Args:
+        start: the model to go on from, or None.
 
     Raises:
         InputError: the cache holds other renders. MissingToolError: torch, the GPU that was asked for, or OpenGL is not
@@ -126,15 +152,26 @@ def lesson(job: Options, learned: Sequence[RenderSet], judged: Sequence[RenderSe
 
     renders = Renders([*learned, *judged], workers=job.workers, cache=job.cache, waiting=waiting)
     with training.threads(job.threads), renders:
-        yield Lesson(renders, note_of(job, learned), device, begun, replace(report, emit=emit))
+        yield Lesson(renders, note_of(learned, start), device, begun, replace(report, emit=emit))
 
 
-def note_of(job: Options, learned: Sequence[RenderSet]) -> dict[str, Any]:
-    """Data, credits and licence, as the weights carry them; a training of other data has another note."""
+def note_of(learned: Sequence[RenderSet], start: Any = None) -> dict[str, Any]:
+    """Data, credits and licence, as the weights carry them; a training of other data or from others has another note.
+
+    Args:
+        start: the model that is gone on from: what comes of it stands under its licence.
+    """
     from hyoid.synthetic.render_store import told
 
     data = {of.name: {**told(of), "count": of.count, "opens": of.opens, "closes": of.closes} for of in learned}
-    return {"data": data, "credits": [_CREDIT], "licence": training.LICENCE}
+    note = {"data": data, "credits": [_CREDIT], "licence": training.LICENCE}
+    if start is None:
+        return note
+    before = {name: start.note[name] for name in _OF_A_START if name in start.note}
+    return {
+        **note, "licence": start.licence, "credits": list(dict.fromkeys([*start.note.get("credits", []), _CREDIT])),
+        "start": {"sha256": start.digest, **before},
+    }  # fmt: skip
 
 
 def degrees(found: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
@@ -179,10 +216,12 @@ def card(job: Options, lesson: Lesson, judged: Judged) -> str:
         for name in ("ours", "mean pose")
     ]
     heads = " and ".join(f"{told['heads']} {domain}" for domain, told in judged.quality.items())
+    about = _OF_THE_DATA if note["licence"] == training.LICENCE else _FOREIGN
     lines = [
         f"# {job.output.stem}: {judged.size}", "",
-        f"- Licence of the weights: {note['licence']}. {_OF_THE_DATA}.",
+        f"- Licence of the weights: {note['licence']}. {about}.",
         f"- Credits: {' '.join(note['credits'])}",
+        *([f"- Went on from weights of SHA-256 {note['start']['sha256'][:16]}"] if "start" in note else []),
         f"- Learned from: {_data(note['data'])}",
         f"- {count} parameters; {judged.steps} steps, {judged.seen} pictures seen; seed {job.seed}, "
         f"{job.threads} thread{'s' * (job.threads > 1)}, {lesson.device}, products in {note['recipe']['precision']}; "
@@ -206,6 +245,7 @@ def command(job: Options, judged: Judged) -> str:
             count = sum(of["count"] for of in judged.model.note["data"].values() if of["settings"]["domain"] == "usual")
             words.append(f"--{name} {count}")
     words += ["--motion FOLDER"] if getattr(job, "motion", None) else []
+    words += [f"--start {job.start.name}"] if job.start else []
     recipe = {**judged.model.note["recipe"], "steps": judged.steps}
     return training.command(judged.name, job, recipe, *words)
 

@@ -64,7 +64,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     """
     sizes, numbers = training.chosen(job, PRESETS)
     learned, judging = _sets(job, numbers["steps"])
-    with headpose_training.lesson(job, [learned], judging, report) as lesson:
+    start = headpose_training.start_of(job, "directmhp")
+    with headpose_training.lesson(job, [learned], judging, start, report) as lesson:
         from hyoid.systems.directmhp import config, train
 
         def batches(step: int, count: int) -> tuple[Any, ...]:
@@ -72,8 +73,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
         note = {**lesson.note, "size": max(learned.settings.width, learned.settings.height)}
         model = train.train(
-            batches, config.SIZES[sizes["name"]], train.Recipe(**numbers), note=note, state=job.state,
-            device=lesson.device, report=lesson.report.stage(0.0, 0.97),
+            batches, start.config if start else config.SIZES[sizes["name"]], train.Recipe(**numbers), note=note,
+            state=job.state, device=lesson.device, report=lesson.report.stage(0.0, 0.97), start=start,
         )  # fmt: skip
         found = judged(model, lesson, learned, judging, report.stage(0.97, 1.0))
         return headpose_training.finish(job, lesson, found, _save)

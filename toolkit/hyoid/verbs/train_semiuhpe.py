@@ -83,8 +83,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     sizes, numbers = training.chosen(job, PRESETS)
     stages = Stages.of(job.preset, numbers["steps"])
     learned, judging = _sets(job, stages)
-    with headpose_training.lesson(job, learned, judging, report) as lesson:
-        model = _trained(job, lesson, sizes, numbers, stages)
+    start = headpose_training.start_of(job, "semiuhpe")
+    with headpose_training.lesson(job, learned, judging, start, report) as lesson:
+        model = _trained(job, lesson, start, sizes, numbers, stages)
         found = judged(model, lesson, learned[0], judging, stages, report.stage(0.97, 1.0))
         result = headpose_training.finish(job, lesson, found, _save)
         if job.state is not None:
@@ -138,19 +139,20 @@ def _sets(job: Job, stages: Stages) -> tuple[list[RenderSet], list[RenderSet]]:
 
 
 def _trained(
-    job: Job, lesson: headpose_training.Lesson, sizes: dict[str, Any], numbers: dict[str, Any], stages: Stages
-) -> Any:
+    job: Job, lesson: headpose_training.Lesson, start: Any, sizes: dict[str, Any], numbers: dict[str, Any],
+    stages: Stages,
+) -> Any:  # fmt: skip
     """The network after all stages."""
     from hyoid.systems.semiuhpe import train
     from hyoid.systems.semiuhpe.augment import LABELLED
     from hyoid.systems.semiuhpe.config import Config
 
-    config = Config(**sizes)
+    config = Config(**sizes) if start is None else start.config
     recipe = train.Recipe(**{**numbers, "steps": stages.first, "margin": _MARGIN})
     calm = {name: value for name, value in CALM[job.preset].items() if name != "share"}
     later = replace(recipe, **calm, steps=stages.calm, views=replace(LABELLED, **CALM_VIEWS))
     whole = stages.first + stages.calm + _COST * stages.unlabelled
-    model = _labelled(job, lesson, FIRST, None, config, recipe, 0, (0.0, 0.97 * stages.first / whole))
+    model = _labelled(job, lesson, FIRST, start, config, recipe, 0, (0.0, 0.97 * stages.first / whole))
     if stages.calm:
         spans = 0.97 * stages.first / whole, 0.97 * (stages.first + stages.calm) / whole
         model = _labelled(job, lesson, CALMED, model, config, later, stages.first, spans)
