@@ -68,9 +68,27 @@ def test_fast_forward_is_the_plain_one(config, batch, monkeypatch):
 def test_fast_forward_where_torch_cannot_pack_matrices(monkeypatch, model):
     keypoints = torch.randn(2, 9, 17, 2)
     packed = fast.forward(fast.prepare(tensors(model.parameters), SMALL), keypoints)
-    monkeypatch.setattr(fast, "_packs", lambda: False)
+    monkeypatch.setattr(fast, "_packs", lambda _: False)
     plain = fast.forward(fast.prepare(tensors(model.parameters), SMALL), keypoints)
     torch.testing.assert_close(packed, plain, rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_products_of_rounded_numbers_are_near_the_exact_ones(monkeypatch, model, packs):
+    keypoints = torch.randn(2, 9, 17, 2)
+    parameters = tensors(model.parameters)
+    exact = fast.forward(fast.prepare(parameters, SMALL), keypoints)
+    if not packs:
+        monkeypatch.setattr(fast, "_packs", lambda _: False)
+    prepared = fast.prepare(parameters, SMALL, "bfloat16")
+    rounded = fast.forward(prepared, keypoints)
+    assert rounded.dtype == torch.float32
+    assert torch.equal(rounded, fast.forward(prepared, keypoints))
+    errors = (rounded - exact).abs() / exact.std()
+    assert 1e-4 < errors.mean() < 0.02
+    assert errors.max() < 0.15
+    with pytest.raises(UsageError, match="float16"):
+        fast.prepare(parameters, SMALL, "float16")
 
 
 def test_preparing_and_running_leave_parameters_and_keypoints_alone(model):

@@ -31,13 +31,18 @@ def test_a_goal_is_missed_out_of_reach_or_not_judged():
         return {
             "plain_ms": plain, "ours_ms": ours, "products_ms": products, "attention_ms": attention,
             "ratio": plain / ours, "ratio_of_products_alone": plain / bound, "share_of_products": bound / ours,
-            "cores": 1.0, **more,
+            "cores": 1.0, "rounded_ms": plain / 4, "ratio_rounded": 4.0, **more,
         }  # fmt: skip
 
     def told(**rows: dict[str, float]) -> str:
-        return module.show({"largest_difference": 1e-6, **rows})
+        errors = {"largest_difference": 1e-6, "largest_difference_rounded": 0.02, "standard_deviation": 1.3,
+                  "moved": {"mean_mm": 0.3, "most_mm": 1.5}}  # fmt: skip
+        return module.show({**errors, **rows})
 
-    assert "missed, and out of reach on this machine" in told(threads_1=row((4000, 3100, 2600, 300)))
+    missed = told(threads_1=row((4000, 3100, 2600, 300)))
+    assert "missed, and out of reach on this machine" in missed
+    assert "bfloat16 1000 ms, 4.00 times as fast (goal 1.5: reached)" in missed
+    assert "1.40 times as fast (goal 1.5: missed)" in told(threads_1=row((4000, 2500, 2000, 300), ratio_rounded=1.4))
     assert "missed, and within reach" in told(threads_1=row((4000, 3100, 2000, 300)))
     assert "reached)" in told(threads_1=row((4000, 2500, 2000, 300)))
     assert "not judged" in told(threads_2=row((4000, 2500, 2000, 300), cores=0.6))

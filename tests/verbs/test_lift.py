@@ -108,6 +108,15 @@ def test_redoing_gives_what_lifting_gave(shot, lifted, tmp_path):
     np.testing.assert_allclose(one.rotations, other.rotations, atol=2e-3)
 
 
+def test_products_of_rounded_numbers_move_joints_by_millimetres(shot, lifted, tmp_path, capsys):
+    assert run_command(["lift", str(shot), "--precision", "bfloat16", "-o", str(tmp_path / "fast.lifted.npz")]) == 0
+    exact, fast = (np.load(path)["joints"] for path in (lifted, tmp_path / "fast.lifted.npz"))
+    apart = np.linalg.norm(exact - fast, axis=-1)
+    assert 0 < np.nanmax(apart) < 0.02
+    words = ["--system", "hopfir", "--precision", "bfloat16"]
+    assert "--system ktpformer" in refused(capsys, tmp_path, shot, *words, code=2)
+
+
 def test_the_neck_shares_the_turn_of_the_head(lifted, tmp_path):
     assert run_command(["lift", str(lifted), "-o", str(tmp_path / "walk.take.npz")]) == 0
     take = take_npz.read(tmp_path / "walk.take.npz")

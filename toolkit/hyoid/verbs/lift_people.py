@@ -334,7 +334,8 @@ def _system(job: Job) -> tuple[_System, tuple[Source, ...]]:
     from hyoid.systems.ktpformer import checkpoint
     from hyoid.systems.ktpformer import infer as temporal
 
-    lifter = temporal.load(_weights(job, "ktpformer") or checkpoint.find(), device=device_of(job))
+    path = _weights(job, "ktpformer") or checkpoint.find()
+    lifter = temporal.load(path, device=device_of(job), precision=job.precision)
 
     def of_clips(points: np.ndarray, size: tuple[int, int], report: Report) -> np.ndarray:
         return temporal.lift(lifter, points, *size, report=report)

@@ -10,6 +10,9 @@ matrix is done once, in :func:`prepare`:
 - on a processor matrices are kept in the order that oneDNN reads, where torch has it,
 - products add the residual and apply GELU themselves.
 
+In ``bfloat16`` the products with matrices that never change, and attention, are made of rounded numbers; residuals,
+norms, and the sums of products stay float32. Processors with matrix units (AMX) and GPUs are several times as fast so.
+
 Attention is torch's fused one. A block leaves its result in the order that the next one wants. Nothing can be
 differentiated here. Shapes as in ``network``.
 """
@@ -24,9 +27,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hyoid.errors import UsageError
 from hyoid.systems.ktpformer import network
 from hyoid.systems.ktpformer.network import EPS, EPS_BATCH, EPS_PRIOR, Config, Parameters
 
+PRECISIONS = ("float32", "bfloat16")
 _CHUNK = 8192  # tokens that go through a block together on a processor: more are no faster and take memory
 
 
@@ -83,8 +88,18 @@ class Prepared:
 _Before = Callable[[Prepared, Tensor], Tensor]
 
 
-def prepare(parameters: Parameters, config: Config) -> Prepared:
-    """The network of parameters, on their device."""
+def prepare(parameters: Parameters, config: Config, precision: str = "float32") -> Prepared:
+    """The network of parameters, on their device.
+
+    Args:
+        precision: of products, one of ``PRECISIONS``.
+
+    Raises:
+        UsageError: another precision.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision '{precision}'", expected=" or ".join(PRECISIONS))
+    kind = getattr(torch, precision)
     names = ["kpattention", "tpattention"]
     names += [f"{kind}blocks.{pair}" for pair in range(config.depth) for kind in ("STE", "TTE")]
     trajectory = "tpattention.attn.tpa"
@@ -93,9 +108,9 @@ def prepare(parameters: Parameters, config: Config) -> Prepared:
             config,
             _joint_graph(parameters, "kpattention.attn.kpa", config),
             parameters["kpattention.attn.Spatial_pos_embed"][0].clone(),
-            tuple(_frame_graph(parameters, f"{trajectory}.gconv{number}", config) for number in (1, 2)),
+            tuple(_frame_graph(parameters, f"{trajectory}.gconv{number}", config, kind) for number in (1, 2)),
             parameters["tpattention.attn.Temporal_pos_embed"][0].clone(),
-            tuple(_make_block(parameters, name) for name in names),
+            tuple(_make_block(parameters, name, kind) for name in names),
             _folded(parameters, "head.1", "head.0"),
         )
 
@@ -156,7 +171,7 @@ def _from_frames(prepared: Prepared, x: Tensor) -> Tensor:
     """The graph convolutions over the frames of joints (N, F, C), and the frames' places."""
     found = x
     for graph in prepared.frames:
-        mixed = _multiply(graph.mixed, found.reshape(-1, found.shape[-1])).view(*found.shape[:2], -1)
+        mixed = _multiply(graph.mixed, found.reshape(-1, found.shape[-1])).float().view(*found.shape[:2], -1)
         own, others = mixed.chunk(2, -1)
         found = graph.others @ (others * graph.modulation)
         found = found.addcmul_(own, graph.own).add_(graph.bias).relu_()
@@ -173,7 +188,7 @@ def _folded(parameters: Parameters, linear: str, norm: str) -> tuple[Tensor, Ten
     return (weight * scale).float(), (bias + weight @ shift).float()
 
 
-def _make_block(parameters: Parameters, name: str) -> _Block:
+def _make_block(parameters: Parameters, name: str, kind: torch.dtype) -> _Block:
     prior = name.endswith("attention")
     shared = "Spatial_norm" if name.startswith(("kp", "STE")) else "Temporal_norm"
     plain = [
@@ -181,10 +196,10 @@ def _make_block(parameters: Parameters, name: str) -> _Block:
         for linear in ("attn.proj", "mlp.fc2")
     ]
     return _Block(
-        _product(*_folded(parameters, f"{name}.attn.qkv", f"{name}.attn.norm1" if prior else f"{name}.norm1")),
-        _product(*plain[0]),
-        _product(*_folded(parameters, f"{name}.mlp.fc1", f"{name}.norm2")),
-        _product(*plain[1]),
+        _product(*_folded(parameters, f"{name}.attn.qkv", f"{name}.attn.norm1" if prior else f"{name}.norm1"), kind),
+        _product(*plain[0], kind),
+        _product(*_folded(parameters, f"{name}.mlp.fc1", f"{name}.norm2"), kind),
+        _product(*plain[1], kind),
         EPS_PRIOR if prior else EPS,
         (parameters[f"{shared}.weight"].clone(), parameters[f"{shared}.bias"].clone()),
     )
@@ -215,12 +230,12 @@ def _joint_graph(parameters: Parameters, name: str, config: Config) -> tuple[Ten
     return matrix.reshape(config.joints * config.channels, -1).float(), shift.repeat(config.joints).float()
 
 
-def _frame_graph(parameters: Parameters, name: str, config: Config) -> _Trajectory:
+def _frame_graph(parameters: Parameters, name: str, config: Config, kind: torch.dtype) -> _Trajectory:
     own, others, modulation, weights = _graph(parameters, name, network.chain(config.frames))
     _, shift = _batch_norm(parameters, name)
     mixed = torch.cat([weights[0].T, weights[1].T]).float()
     return _Trajectory(
-        _product(mixed, None), (own[:, None] * modulation).float(), modulation.float(), others.float(),
+        _product(mixed, None, kind), (own[:, None] * modulation).float(), modulation.float(), others.float(),
         shift.float(),
     )  # fmt: skip
 
@@ -228,30 +243,37 @@ def _frame_graph(parameters: Parameters, name: str, config: Config) -> _Trajecto
 # --- products of many rows --------------------------------------------------------------------------------------------
 
 
-def _product(weight: Tensor, bias: Tensor | None) -> _Product:
-    weight = weight.contiguous()
-    if weight.device.type == "cpu" and _packs():
+def _product(weight: Tensor, bias: Tensor | None, kind: torch.dtype) -> _Product:
+    weight, bias = weight.to(kind).contiguous(), None if bias is None else bias.to(kind)
+    if weight.device.type == "cpu" and _packs(kind):
         return _Product(torch.ops.mkldnn._reorder_linear_weight(weight, _CHUNK), bias, True)
     return _Product(weight, bias, False)
 
 
 def _multiply(product: _Product, x: Tensor, *, added: Tensor | None = None, activated: bool = False) -> Tensor:
-    """``x @ weight.T + bias`` for rows (N, in), as a new tensor (N, out); plus a residual, or through GELU."""
+    """``x @ weight.T + bias`` for rows (N, in), as a new tensor (N, out); plus a residual, or through GELU.
+
+    In the precision of the weight, but with a residual in the residual's.
+    """
+    x = x.to(product.weight.dtype)
     if not product.packed:
         result = functional.linear(x, product.weight, product.bias)
         if activated:
             return functional.gelu(result)
-        return result if added is None else result.add_(added)
+        return result if added is None else result.to(added.dtype).add_(added)
     linear, arguments = torch.ops.mkldnn._linear_pointwise, (product.weight, product.bias)
-    if added is not None:
-        return linear.binary(x, added, *arguments, "add")
-    return linear(x, *arguments, "gelu" if activated else "none", [], "none" if activated else "")
+    if added is None:
+        return linear(x, *arguments, "gelu" if activated else "none", [], "none" if activated else "")
+    # The library adds in the precision of its answer, which would round the residual.
+    if x.dtype != added.dtype:
+        return linear(x, *arguments, "none", [], "").to(added.dtype).add_(added)
+    return linear.binary(x, added, *arguments, "add")
 
 
 @functools.cache
-def _packs() -> bool:
+def _packs(kind: torch.dtype) -> bool:
     """Whether torch can keep matrices in oneDNN's order; the operators are its compiler's, not promised to stay."""
-    one = torch.ones(16, 16)
+    one = torch.ones(16, 16, dtype=kind)
     try:
         product = _Product(torch.ops.mkldnn._reorder_linear_weight(one, 16), None, True)
         exact = torch.equal(_multiply(product, one, added=one), 17 * one)

@@ -60,20 +60,25 @@ class Options:
     batch: int | None = None
 
 
-def load(path: str | Path, *, heads: int | None = None, device: str = "cpu") -> Lifter:
+def load(
+    path: str | Path, *, heads: int | None = None, device: str = "cpu", precision: str = "float32"
+) -> Lifter:  # fmt: skip
     """The model of a file (see :func:`hyoid.systems.ktpformer.checkpoint.load`), ready to lift.
 
     Raises:
-        WeightsError: the file is not a sound one. MissingToolError: torch is not installed.
+        WeightsError: the file is not a sound one. Others: see :func:`ready`.
     """
-    return ready(checkpoint.load(Path(path), heads), device)
+    return ready(checkpoint.load(Path(path), heads), device, precision)
 
 
-def ready(model: Model, device: str = "cpu") -> Lifter:
+def ready(model: Model, device: str = "cpu", precision: str = "float32") -> Lifter:
     """A model in memory, ready to lift.
 
+    Args:
+        precision: ``float32``, or ``bfloat16`` for products of rounded numbers (:mod:`.fast`).
+
     Raises:
-        MissingToolError: torch is not installed.
+        MissingToolError: torch is not installed. UsageError: no such precision.
     """
     try:
         import torch
@@ -84,7 +89,7 @@ def ready(model: Model, device: str = "cpu") -> Lifter:
             "KTPFormer is evaluated with torch, which is not installed", hint="Install it: pip install 'hyoid[train]'"
         ) from error
     parameters = {name: torch.tensor(array, device=device) for name, array in model.parameters.items()}
-    return Lifter(model, fast.prepare(parameters, model.config))
+    return Lifter(model, fast.prepare(parameters, model.config, precision))
 
 
 def lift(
