@@ -2,8 +2,8 @@
 """KTPFormer forward of the released size (243 frames, 512 channels) beside plain torch modules with the same weights.
 
 The peer (``_ktpformer_peer.py``) is what one would write down with ``nn.Module``; weights are drawn. ``ours`` must
-agree with it first; ``rounded`` is ours with products in bfloat16, which agrees to its rounding: how far that moves joints is
-told of our own weights and somebody who walks.
+agree with it first; ``rounded`` is ours with products in bfloat16, which agrees to its rounding: how far that moves
+joints is told of our own weights and somebody who walks.
 Times are the best of interleaved rounds for one window without its mirror image: those
 of the processor for one thread, so that other programs count less, those of the clock for more. ``products`` are the
 network's products with matrices that never change, ``attention`` those of queries, keys and values, both on what lies
