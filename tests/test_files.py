@@ -66,6 +66,19 @@ def test_parts_of_dead_processes_are_removed_and_those_of_living_ones_stay(tmp_p
     assert sorted(os.listdir(tmp_path)) == [f".a.glb.{alive}.part", "a.glb"]
 
 
+def test_parts_of_other_machines_stay_for_a_day(tmp_path):
+    """On a folder that machines share, a process of another machine cannot be asked whether it lives."""
+    old, new = (tmp_path / f".a.glb.other@{process}.part" for process in (1, 2))
+    for part in (old, new):
+        part.mkdir()
+    os.utime(old, (0, 0))
+    write_bytes(tmp_path / "a.glb", b"x")
+    assert sorted(os.listdir(tmp_path)) == [new.name, "a.glb"]
+    with part_file(tmp_path / "b.glb") as part:
+        assert part.parent.name.endswith(f"@{os.getpid()}.part")
+        part.write_bytes(b"y")
+
+
 def test_a_full_disk_is_named(tmp_path):
     with pytest.raises(OutputError, match="disk is full") as caught, part_file(tmp_path / "a.glb") as part:
         with open("/dev/full", "wb", buffering=0) as full:

@@ -87,6 +87,7 @@ def _fail(screen: console.Console, error: HyoidError, code: int) -> int:
 
 def _run(arguments: list[str], screen: console.Console, debug: bool) -> int:
     from hyoid.report import Report
+    from hyoid.verbs.job import environment_defaults
 
     if not arguments or arguments[0] not in {name.split()[0] for name in SUMMARIES}:
         _top_parser().parse_args(arguments or ["--help"])
@@ -100,7 +101,8 @@ def _run(arguments: list[str], screen: console.Console, debug: bool) -> int:
         _end_with_stdin()
     for name in ("json", "debug"):
         options.pop(name)
-    job = validate(module.Job, {key: value for key, value in options.items() if value is not None}, as_options=True)
+    given = {key: value for key, value in options.items() if value is not None}
+    job = validate(module.Job, {**environment_defaults(verb, module.Job), **given}, as_options=True)
     if not debug:
         import warnings
 
@@ -331,23 +333,30 @@ def _end_with_stdin() -> None:
     The work gets three seconds to clean up; a library that does not come back to Python by then is left behind.
     """
     import threading
-    import time
 
     def watch() -> None:
         with contextlib.suppress(OSError, ValueError):  # closed by ourselves at the end, or never open
             while os.read(0, 4096):
                 pass
-        if os.name == "nt":
-            import _thread
-
-            _thread.interrupt_main(signal.SIGTERM)
-        else:  # aimed at the main thread, so that a system call that waits there ends too
-            ident = threading.main_thread().ident
-            signal.pthread_kill(ident or 0, signal.SIGTERM)
-        time.sleep(_SECONDS_TO_CLEAN_UP)
-        os._exit(Cancelled.exit_code)
+        cancel_main_thread()
 
     threading.Thread(target=watch, name="end-with-stdin", daemon=True).start()
+
+
+def cancel_main_thread() -> None:
+    """From another thread: cancel what the main thread does, and end the process if that takes more than 3 seconds."""
+    import threading
+    import time
+
+    if os.name == "nt":
+        import _thread
+
+        _thread.interrupt_main(signal.SIGTERM)
+    else:  # aimed at the main thread, so that a system call that waits there ends too
+        ident = threading.main_thread().ident
+        signal.pthread_kill(ident or 0, signal.SIGTERM)
+    time.sleep(_SECONDS_TO_CLEAN_UP)
+    os._exit(Cancelled.exit_code)
 
 
 @contextlib.contextmanager

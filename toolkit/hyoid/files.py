@@ -4,19 +4,21 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
+import platform
 import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hyoid.errors import InputError, OutputError
 
 _PACKAGE = Path(__file__).resolve().parent
-_PART = re.compile(r"\.(\d+)\.part$")
+_PART = re.compile(r"\.(?:([0-9a-z-]+)@)?(\d+)\.part$")  # of a host, if it says so, and a process
 _WINDOWS = os.name == "nt"
 _DAY = 86400.0
 
@@ -64,11 +66,11 @@ def check_writable(target: Path) -> None:
         OutputError: the folder cannot be made or written, or the target is a folder.
     """
     target = Path(target)
-    with _output_errors(target):
+    with output_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise OutputError("is a folder", path=target, expected="a file name")
-        probe = target.parent / f".hyoid.{os.getpid()}.part"
+        probe = target.parent / _part_name("hyoid")
         # Permission bits lie to root and on network mounts: only writing tells.
         probe.write_bytes(b"")
         probe.unlink()
@@ -86,7 +88,7 @@ def part_file(target: Path) -> Iterator[Path]:
         OutputError: the disk is full, read-only or gone, or the target is a folder. The part is removed.
     """
     target = Path(target)
-    with _output_errors(target):
+    with output_errors(target):
         if target.is_dir():
             raise OutputError("is a folder", path=target, expected="a file name")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +97,7 @@ def part_file(target: Path) -> Iterator[Path]:
         folder.mkdir(exist_ok=True)
     part = folder / target.name
     try:
-        with _output_errors(target):
+        with output_errors(target):
             yield part
             if not part.is_file():
                 raise OutputError("nothing was written", path=target)
@@ -108,9 +110,18 @@ def part_file(target: Path) -> Iterator[Path]:
 
 
 def _part_name(name: str) -> str:
-    """The part folder's name; a long one is cut: file systems take 255 bytes, and the target may use them all."""
-    short = os.fsencode(name)[:200].decode(errors="ignore")
-    return f".{short}.{os.getpid()}.part"
+    """The part folder's name; a long one is cut: file systems take 255 bytes, and the target may use them all.
+
+    It names the host too: on a folder that machines share, two of them may have a process of the same number.
+    """
+    short = os.fsencode(name)[:180].decode(errors="ignore")
+    return f".{short}.{_host()}@{os.getpid()}.part"
+
+
+@functools.cache
+def _host() -> str:
+    """This machine's name as it stands in names of files."""
+    return re.sub(r"[^0-9a-z]+", "-", platform.node().lower())[:32].strip("-") or "host"
 
 
 def _move_companions(folder: Path, part: Path, home: Path) -> None:
@@ -153,17 +164,19 @@ def _remove_stale_parts(folder: Path) -> None:
     """Remove what runs that were killed left behind; parts of living processes stay."""
     for entry in folder.glob(".*.part"):
         match = _PART.search(entry.name)
-        if match and int(match[1]) != os.getpid() and not _is_used(entry, int(match[1])):
+        if match and not _is_used(entry, match[1], int(match[2])):
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
             else:
                 entry.unlink(missing_ok=True)
 
 
-def _is_used(part: Path, process: int) -> bool:
-    """Whether a process may still write to a part; on Windows, where it cannot be asked, for a day."""
-    if _WINDOWS:  # signal 0 would end the process there
-        return time.time() - part.stat().st_mtime < _DAY
+def _is_used(part: Path, host: str | None, process: int) -> bool:
+    """Whether a process may still write to a part; where it cannot be asked (another machine, Windows), for a day."""
+    if host not in (None, _host()) or _WINDOWS:  # on Windows signal 0 would end the process
+        with suppress(OSError):
+            return time.time() - part.stat().st_mtime < _DAY
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -174,7 +187,8 @@ def _is_used(part: Path, process: int) -> bool:
 
 
 @contextmanager
-def _output_errors(target: Path) -> Iterator[None]:
+def output_errors(target: Path) -> Iterator[None]:
+    """Within it, what goes wrong with ``target`` is told as an OutputError that says what to do."""
     try:
         yield
     except OSError as error:

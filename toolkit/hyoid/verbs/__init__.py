@@ -15,6 +15,8 @@ SUMMARIES: dict[str, str] = {
     "lift": "2D joints of a detector to an animated armature on the ground",
     "headpose": "where heads look in pictures and films, and that look on a character",
     "run": "run a job file (TOML or JSON)",
+    "farm status": "how far a job of steps and shots is, and what failed",
+    "farm worker": "does the tasks of a plan that standard input asks for, and keeps networks loaded",
     "schema": "every verb and option as JSON schema, for programs that draw forms",
     "train facestab": "weights for stabilize, learned from made-up people",
     "train ktpformer": "weights for lift over time, learned from motion capture",

@@ -10,6 +10,8 @@ description that an artist understands, a default, and its limits (``ge``, ``le`
 
 from __future__ import annotations
 
+import os
+import typing
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -43,6 +45,19 @@ def cli_settings(field: FieldInfo) -> dict[str, Any]:
     """The metadata of a field for the command line, empty where it has none."""
     extra = field.json_schema_extra
     return cast(dict[str, Any], extra.get(CLI, {})) if isinstance(extra, dict) else {}
+
+
+def environment_defaults(verb: str, model: type[JobModel]) -> dict[str, str]:
+    """Options that the environment gives a verb: ``HYOID_TALK_FPS=24`` for those that take one value.
+
+    The command line and job files come before it.
+    """
+    found = {}
+    for name, field in model.model_fields.items():
+        text = os.environ.get(f"HYOID_{verb}_{name}".upper().replace(" ", "_"))
+        if text and typing.get_origin(field.annotation) not in (list, dict):
+            found[name] = text
+    return found
 
 
 class JobModel(BaseModel):

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a job of steps and shots to tasks: which chunk of what has to be done, and what must be done before.
+
+A unit is one step of one shot. One that can be split has a task for each chunk and one that finishes: it joins the
+parts and writes the outputs. Any other unit is one task. Tasks of a step and kind have numbers from 0, in order of
+shots and frames; the same job file and inputs give the same numbers on every machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from hyoid.errors import HyoidError, InputError, UsageError
+from hyoid.farm import jobs
+from hyoid.farm.jobs import SHOT, JobList, Step
+from hyoid.farm.splits import Extent, split_of
+
+Kind = Literal["whole", "chunk", "finish"]
+FORMAT, VERSION = "hyoid-farm-plan", 1
+_LARGEST = 1 << 30
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One step of one shot.
+
+    Attributes:
+        values: options of the verb, paths relative to the job's home. needs: steps whose outputs it reads.
+        chunks: frames of each chunk; empty where the unit is done whole. frames: of the whole, None if not known.
+    """
+
+    step: str
+    shot: str
+    verb: str
+    values: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+    chunks: tuple[tuple[int, int], ...] = ()
+    frames: int | None = None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.shot} {self.step}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something that one worker does in one go.
+
+    Attributes:
+        unit: row in the plan's units. first, end: frames of a chunk, else 0 and the frames of the whole.
+    """
+
+    unit: int
+    kind: Kind
+    first: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a job does.
+
+    Attributes:
+        home: the folder that paths are relative to. folder: where parts and records lie.
+    """
+
+    name: str
+    home: Path
+    folder: Path
+    units: tuple[Unit, ...]
+
+    @cached_property
+    def steps(self) -> tuple[str, ...]:
+        """Names, in order."""
+        return tuple(dict.fromkeys(unit.step for unit in self.units))
+
+    @cached_property
+    def rows(self) -> Mapping[tuple[str, str], int]:
+        """The row of each step and shot."""
+        return {(unit.step, unit.shot): row for row, unit in enumerate(self.units)}
+
+    def tasks(self, step: str, kind: Literal["work", "finish"] = "work") -> list[Task]:
+        """The tasks of a step that do the work (chunks and wholes), or those that finish; their places are numbers.
+
+        Raises:
+            UsageError: there is no such step.
+        """
+        if step not in self.steps:
+            raise UsageError(f"there is no step '{step}'", expected=f"one of {', '.join(self.steps)}")
+        rows = [row for row, unit in enumerate(self.units) if unit.step == step]
+        return [task for row in rows for task in self.tasks_of(row) if (task.kind == "finish") == (kind == "finish")]
+
+    def tasks_of(self, row: int) -> Iterator[Task]:
+        """The tasks of a unit, the one that finishes last."""
+        unit = self.units[row]
+        if not unit.chunks:
+            yield Task(row, "whole", 0, unit.frames or 0)
+            return
+        for first, end in unit.chunks:
+            yield Task(row, "chunk", first, end)
+        yield Task(row, "finish", 0, unit.frames or 0)
+
+    def needs(self, row: int) -> list[int]:
+        """Rows of the units that have to be done before."""
+        unit = self.units[row]
+        return [self.rows[step, unit.shot] for step in unit.needs if (step, unit.shot) in self.rows]
+
+
+def read(path: Path, told: Callable[[int, int], None] = lambda done, of: None) -> Plan:
+    """The plan of a job file, or one that :func:`write` wrote.
+
+    Args:
+        told: hears how many of how many units are planned.
+
+    Raises:
+        InputError, UsageError: see ``jobs.read``; two units that write the same file.
+    """
+    from hyoid.verbs import run
+
+    if path.suffix.lower() == ".json":
+        values = run.read_values(path, most=_LARGEST)
+        if values.get("format") == FORMAT:
+            return _stored(values, path)
+    return make(jobs.read(path), told)
+
+
+def make(job: JobList, told: Callable[[int, int], None] = lambda done, of: None) -> Plan:
+    """The plan of a job. Lengths come from the inputs; where an input is still to be made, from what makes it."""
+    units: list[Unit] = []
+    writers: dict[Path, tuple[str, str]] = {}
+    made: dict[Path, int | None] = {}
+    total = len(job.steps) * len(job.shots)
+    for step in job.steps:
+        for shot in job.shots:
+            if not _asked(step, shot):
+                continue
+            unit, lengths = _unit(job, step, shot, writers, made)
+            for path, frames in lengths.items():
+                if path in writers:
+                    others = " of ".join(writers[path])
+                    raise UsageError(f"is written by {step.name} of {shot[SHOT]} and by {others}", path=path,
+                                     hint="Name outputs after the shot: {shot}")  # fmt: skip
+                writers[path] = (step.name, shot[SHOT])
+                made[path] = frames
+            units.append(unit)
+            told(len(units), total)
+    if not units:
+        raise InputError("has nothing to do", path=job.path, expected="shots whose 'steps' name a step")
+    return Plan(job.name, job.home, job.folder, tuple(units))
+
+
+def write(path: Path, plan: Plan) -> None:
+    """Write a plan for workers elsewhere; paths in it are relative to its own folder where they can be.
+
+    Raises:
+        OutputError: see ``files.part_file``.
+    """
+    from hyoid.files import write_bytes
+
+    units = [asdict(unit) for unit in plan.units]
+    values = {
+        "format": FORMAT, "version": VERSION, "name": plan.name, "home": str(plan.home), "folder": str(plan.folder),
+        "units": units,
+    }  # fmt: skip
+    write_bytes(path, json.dumps(values, indent=0, sort_keys=True, default=str).encode())
+
+
+def _stored(values: dict[str, Any], path: Path) -> Plan:
+    try:
+        if values["version"] != VERSION:
+            raise InputError(f"is a plan of version {values['version']}", path=path, expected=f"version {VERSION}")
+        units = tuple(
+            Unit(
+                unit["step"], unit["shot"], unit["verb"], unit["values"], tuple(unit["needs"]),
+                tuple((int(first), int(end)) for first, end in unit["chunks"]), unit["frames"],
+            )
+            for unit in values["units"]
+        )  # fmt: skip
+        return Plan(values["name"], Path(values["home"]), Path(values["folder"]), units)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"is no sound plan: {error!r}", path=path, hint="Bundle the job again") from None
+
+
+def _asked(step: Step, shot: Mapping[str, str]) -> bool:
+    """Whether a shot takes part in a step: its column ``steps``, if there is one, names them."""
+    return not shot.get("steps") or step.name in shot["steps"].replace(",", " ").split()
+
+
+def _unit(
+    job: JobList, step: Step, shot: Mapping[str, str], writers: Mapping[Path, tuple[str, str]],
+    made: Mapping[Path, int | None],
+) -> tuple[Unit, dict[Path, int | None]]:  # fmt: skip
+    """A unit, and the frames of each file that it writes."""
+    from hyoid.verbs import run
+
+    values = jobs.filled(step, shot, job.path)
+    asked = run.job_of(step.verb, values, job.home, job.path)
+    reads, writes = run.paths_of(asked)
+    sources = [writers[path] for path in reads if path in writers]
+    foreign = next((other for other, name in sources if name != shot[SHOT]), None)
+    needs = dict.fromkeys([*step.after, *(other for other, name in sources if name == shot[SHOT])])
+    if foreign is not None:
+        raise UsageError(
+            f"step '{step.name}' of {shot[SHOT]} reads what '{foreign}' makes of another shot", path=job.path,
+            expected="outputs of the same shot",
+        )  # fmt: skip
+    extent = _extent(step, asked, [made[path] for path in reads if path in made])
+    chunks: list[tuple[int, int]] = []
+    if extent is not None:
+        chunks = extent.chunks(step.chunk)
+    frames = None if extent is None else extent.frames
+    unit = Unit(
+        step.name, shot[SHOT], step.verb, values, tuple(needs), tuple(chunks) if len(chunks) > 1 else (), frames
+    )
+    return unit, dict.fromkeys(writes, None if extent is None else extent.made or extent.frames)
+
+
+def _extent(step: Step, asked: Any, lengths: Sequence[int | None]) -> Extent | None:
+    """What can be cut into chunks; None where the verb is done whole, or nobody knows how long its input will be."""
+    split = split_of(step.verb)
+    if split is None:
+        return None
+    try:
+        return split.extent(asked)
+    except HyoidError:
+        # An input that is still to be made, or one that cannot be used: its own task will say so.
+        expected = getattr(split, "expected", None)
+        known = [length for length in lengths if length is not None]
+        return expected(asked, known[0]) if expected and known else None
