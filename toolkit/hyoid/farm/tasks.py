@@ -70,18 +70,24 @@ def perform(plan: Plan, task: Task, report: Report = SILENT, *, overwrite: bool 
 
 
 def state(plan: Plan, task: Task) -> tuple[Ended | None, dict[str, Any]]:
-    """What the job's folder says of a task: ``done`` with its record, ``failed`` with the reason, or None."""
-    record = records.read(plan, task)
-    if record is not None:
-        return "done", record
+    """What the job's folder says of a task: ``done`` with its record, ``failed`` with the reason, or None.
+
+    A task that was done, and failed when it was asked for again (its input has changed), is failed.
+    """
     failure = records.failure(plan, task)
-    return (None, {}) if failure is None else ("failed", failure)
+    if failure is not None:
+        return "failed", failure
+    record = records.read(plan, task)
+    return (None, {}) if record is None else ("done", record)
 
 
 def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outcome:
     unit = plan.units[task.unit]
-    key = records.key_of(plan, task, records.made_of(plan, unit))
+    made_of = records.made_of(plan, unit)
+    key = records.key_of(plan, task, made_of)
     known = records.read(plan, task)
+    if known is None and task.kind == "chunk" and not overwrite and _is_finished(plan, task, made_of):
+        return Outcome("skipped")
     if known is not None and not overwrite:
         if known["key"] != key:
             raise InputError(
@@ -90,7 +96,9 @@ def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outco
                 hint="Run again with --overwrite, or give the job another folder",
             )  # fmt: skip
         if records.whole(plan, known):
+            records.place_of(plan, task).failure.unlink(missing_ok=True)
             return Outcome("skipped", _code(known), failed=tuple(known.get("failed", ())))
+        report.message("what was made is gone or was changed: it is made again")
     from hyoid.verbs import run
 
     job = run.job_of(unit.verb, dict(unit.values), plan.home, plan.home)
@@ -102,6 +110,13 @@ def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outco
     facts = {"failed": list(failed), "exit_code": int(result.get("exit_code", 0))}
     records.write(plan, task, key, outputs, facts)
     return Outcome("done", facts["exit_code"], failed=failed)
+
+
+def _is_finished(plan: Plan, task: Task, made_of: Mapping[str, str]) -> bool:
+    """Whether a chunk is not needed, for the whole is there: it was cut otherwise, or its parts were removed."""
+    last = list(plan.tasks_of(task.unit))[-1]
+    known = records.read(plan, last)
+    return known is not None and known["key"] == records.key_of(plan, last, made_of) and records.whole(plan, known)
 
 
 def _chunk(plan: Plan, task: Task, job: Any, key: str, report: Report) -> Outcome:
@@ -124,8 +139,7 @@ def _finished(plan: Plan, task: Task, job: Any, report: Report) -> dict[str, Any
             assert part is not None
             record = records.read(plan, other)
             if record is None or not records.whole(plan, record):
-                if record is not None:
-                    records.forget(plan, other)
+                records.forget(plan, other)
                 raise InputError("the part is missing or damaged", path=part, hint="Run the job again")
             parts.append(part)
     return split.finish(job, parts, report)
@@ -160,12 +174,13 @@ def _code(record: Mapping[str, Any]) -> int:
 def _blocked(plan: Plan, task: Task) -> Outcome | None:
     """The outcome of a task that cannot begin, because what it needs is not done."""
     rows = [(row, list(plan.tasks_of(row))[-1]) for row in plan.needs(task.unit)]
-    if task.kind == "finish":
+    if task.kind == "finish" and records.read(plan, task) is None:
         rows += [(task.unit, other) for other in plan.tasks_of(task.unit) if other.kind == "chunk"]
     for row, other in rows:
         ended, facts = state(plan, other)
         if ended != "done":
             why = facts.get("error") or "it is not done yet"
+            records.place_of(plan, task).failure.unlink(missing_ok=True)  # of an earlier try
             return Outcome("blocked", error=f"needs {plan.units[row].name}: {why}")
     return None
 
