@@ -114,6 +114,23 @@ def test_long_gaps_are_hidden_and_the_share_of_filled_frames_is_told():
     assert np.isfinite(done.pose.rotations).all()
 
 
+@pytest.mark.parametrize(("speed", "turn", "seed"), [(0.5, 0.0, 0), (0.5, 0.0, 3), (0.8, -0.6, 4), (0.8, -0.6, 6)])
+def test_a_long_gap_leaves_the_rest_calm_and_the_way_unbroken(speed, turn, seed):
+    truth = walks.walk(seconds=10, speed=speed, turn=turn)
+    camera = walks.camera()
+    joints = walks.noisy(walks.seen(truth, camera, 8.0), camera, seed)
+    joints[120:165] = np.nan
+    done = chain.clean(truth.skeleton, joints, camera, 30.0, landmarks=walks.landmarks(truth.skeleton))
+    # What is guessed stands nowhere: it would hold the body back, and throw it forward when it is seen again.
+    assert not done.standing[done.hidden].any()
+    assert not done.airborne.any()
+    steps = np.linalg.norm(np.diff(done.joints[110:175, 0], axis=0), axis=-1) * 30
+    assert steps.max() < 2 * speed
+    # Beside the pelvis: an arm whose noise is taken for motion trembles.
+    wrists, true_wrists = (joints[:, [13, 16]] - joints[:, :1] for joints in (done.joints, truth.joints))
+    assert quality.jerk(wrists, 30.0) < 2 * quality.jerk(true_wrists, 30.0)
+
+
 def test_a_known_camera_is_kept():
     truth = walks.walk(seconds=3)
     camera = walks.camera()
