@@ -336,7 +336,8 @@ def _stand(
         speed = contacts.speeds(places, fps)
         trembling = min(contacts.calm_speed(speed), _NOISIEST)
         limits = options.thresholds.widened(noise, 2 * trembling)
-        found = contacts.detect(places[..., 1], speed, fps, limits)
+        travel = contacts.speeds(root * [1.0, 0.0, 1.0], fps)
+        found = contacts.detect(places[..., 1], speed, fps, limits, travel)
         # In a long gap the legs are a guess: their feet must not hold the body back, nor tell that it flies.
         found = replace(found, standing=found.standing & ~hidden, probability=np.where(hidden, 0.0, found.probability))
         fly = contacts.airborne(found.standing | hidden, root[:, 1], fps)
