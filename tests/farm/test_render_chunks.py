@@ -52,6 +52,13 @@ def test_chunks_give_the_files_of_the_whole(tmp_path):
     assert files["still.png"] == files["a.0003.png"]
 
 
+def test_a_job_that_tells_its_frames_can_be_cut_before_its_take_is_made(tmp_path):
+    missing = {"take": tmp_path / "later.take.npz", "first": 11, "last": 40}
+    assert render_chunks.extent(job_of(tmp_path, tmp_path / "shot.blend", **missing)).chunks() == [
+        (0, 10), (10, 20), (20, 30),
+    ]  # fmt: skip
+
+
 @pytest.mark.blender
 def test_the_extent_is_that_of_the_take_at_the_rate_of_the_scene(tmp_path):
     """The scene runs at 24 frames a second and keeps its rate: half a second of a take at 30 is twelve frames."""

@@ -34,12 +34,17 @@ _HINT = "Render its frames again"
 def extent(job: Job) -> Extent:
     """How many frames there are; Blender opens the scene, but renders nothing.
 
+    Where the job tells the first and the last frame nothing is opened: the take may still have to be made.
+
     Raises:
         UsageError, InputError, MissingToolError: see ``render.run``.
     """
     from hyoid.blender import render
 
     render_files.check(job)
+    moves = not all(render_files.is_still(path) for path in job.output)
+    if moves and job.frame is None and job.first is not None and job.last is not None and job.first <= job.last:
+        return Extent(job.last - job.first + 1, usual=_USUAL)
     first, last = render_shot.extent(job, render.read_scene(job.scene), render_shot.take_of(job))
     return Extent(last - first + 1, usual=_USUAL)
 
