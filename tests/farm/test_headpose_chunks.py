@@ -137,6 +137,7 @@ with pytest.MonkeyPatch.context() as patch:
 """
 
 
+@pytest.mark.slow
 def test_a_part_of_another_process_is_the_same_file(asked, tmp_path):
     shot = files.film(tmp_path / "a.mp4", 10)
     job = job_of(shot, tmp_path / "out")

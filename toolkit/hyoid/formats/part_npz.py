@@ -8,7 +8,7 @@ nothing on trust, and parts that do not belong together are refused by name. Equ
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def read(path: Path, verb: str, layout: Layout) -> Part:
         document = json.loads(head["document"].tobytes())
         own, made, told = str(document["verb"]), dict(document["made"]), dict(document["told"])
         first, end = (int(number) for number in head["frames"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InputError(f"is a damaged part ({error})", path=path, expected="a whole one", hint=AGAIN) from error
     if own != verb:
         raise InputError(f"is a part of '{own[:40]}'", path=path, expected=f"one of '{verb}'")
@@ -114,10 +114,10 @@ def _check(
     lengths |= {side: length for side, length in zip(shape, array.shape, strict=True) if isinstance(side, str)}
 
 
-def read_all(
+def read_each(
     paths: Sequence[Path], verb: str, layout: Layout, frames: int, made: Mapping[str, Any]
-) -> list[Part]:  # fmt: skip
-    """The parts of one job, in order, together the whole of ``frames`` frames.
+) -> Iterator[Part]:  # fmt: skip
+    """The parts of one job, in order, one at a time; together they are the whole of ``frames`` frames.
 
     Args:
         made: what they must have been made with, as far as it is known without them.
@@ -125,25 +125,25 @@ def read_all(
     Raises:
         InputError: see :func:`read`; frames are missing or double, or parts were made with other settings.
     """
-    parts = [read(Path(path), verb, layout) for path in paths]
-    at = 0
-    for part in parts:
+    at, wanted = 0, {}
+    for path in paths:
+        part = read(Path(path), verb, layout)
         if part.first != at or not at < part.end <= frames:
             raise InputError(
                 f"holds the frames {part.first} to {part.end}", path=part.path,
                 expected=f"the part that begins with frame {at} of {frames}",
             )  # fmt: skip
-        wanted = {**parts[0].made, **made}
+        wanted = wanted if at else {**part.made, **made}
         odd = [name for name in {**wanted, **part.made} if part.made.get(name) != wanted.get(name)]
         if odd:
             raise InputError(
                 f"was made with other {odd[0]}", path=part.path, expected="parts of this job",
                 hint="Use the same files, weights and settings on every machine",
             )  # fmt: skip
+        yield part
         at = part.end
     if at != frames:
         raise InputError(f"the parts end with frame {at}", expected=f"parts of all {frames} frames", hint=AGAIN)
-    return parts
 
 
 def sources_as_json(sources: Sequence[Source]) -> list[dict[str, str]]:

@@ -2,9 +2,9 @@
 """``headpose`` in chunks: heads are found picture by picture, people are followed when all are there.
 
 What a chunk does is what takes the time: decoding, finding and directing heads (of a film of 1920 x 1080 about 8 ms a
-frame for the pictures and 60 to 150 ms for the networks, on one core). Who is who, smoothing and takes look at all
-frames and take less than a millisecond of each, and drawings decode and encode the film once more: both are left to
-``finish``. One picture is one chunk.
+frame for the pictures and 60 to 270 ms for the networks, on one core). Who is who and smoothing look at all frames,
+for a millisecond of each where there are three people, and drawings decode and encode the film once more: that and
+all writing is left to ``finish``. One picture is one chunk.
 
 Frames of a film are counted by what its container says. One that holds more gives them to the last chunk, one that
 holds fewer leaves the last chunks empty.
@@ -32,7 +32,7 @@ from hyoid.verbs.headpose import Job
 from hyoid.verbs.headpose_search import FILM, SEQUENCE, Searched
 
 USUAL = 500
-"""Pictures that take a core about a minute."""
+"""Pictures that take a core about a minute, or two in a crowd."""
 _SETTINGS = {"system", "confidence", "overlap", "smallest", "size", "field_of_view", "perspective", "fps"}
 _LAYOUT = {
     "sizes": ("<i8", ("pictures", 2)), "times": ("<f8", ("pictures",)), "picture": ("<i8", ("heads",)),
@@ -99,7 +99,7 @@ def finish(job: Job, parts: Sequence[Path], report: Report) -> dict[str, Any]:
 
     begun = time.monotonic()
     who = headpose.prepared(job)
-    read = part_npz.read_all(parts, "headpose", _LAYOUT, extent(job).frames, _made(job))
+    read = list(part_npz.read_each(parts, "headpose", _LAYOUT, extent(job).frames, _made(job)))
     searched = [_searched(part) for part in read]
     _check_pictures(job, read, searched)
     with threadpool_limits(1, user_api="blas"):
