@@ -45,6 +45,25 @@ class Heard:
     loop: bool
 
 
+def as_json(heard: Heard) -> dict[str, Any]:
+    """An answer as JSON values."""
+    phones = [(phone.name, phone.start, phone.end, phone.word, phone.score) for phone in heard.phones]
+    return {"words": heard.words, "phones": phones, "loop": heard.loop}
+
+
+def of_json(value: Any) -> Heard:
+    """The answer that :func:`as_json` gave.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is none.
+    """
+    phones = tuple(
+        Phone(str(name), int(start), int(end), int(word), float(score))
+        for name, start, end, word, score in value["phones"]
+    )
+    return Heard(tuple(str(word) for word in value["words"]), phones, bool(value["loop"]))
+
+
 def hear(
     cache: Path,
     pieces: Sequence[tuple[int, int]],
@@ -139,8 +158,7 @@ def _ask(child: subprocess.Popen[str], start: int, stop: int) -> Heard:
     assert child.stdout is not None
     child.stdin.write(f"{start} {stop}\n")
     child.stdin.flush()
-    answer = json.loads(child.stdout.readline())
-    return Heard(tuple(answer["words"]), tuple(Phone(*phone) for phone in answer["phones"]), answer["loop"])
+    return of_json(json.loads(child.stdout.readline()))
 
 
 class _Decoders:
@@ -155,6 +173,7 @@ class _Decoders:
         if name not in self._made:
             self._made[name] = Decoder(loglevel="FATAL", samprate=acoustics.RATE, **options)
         decoder = self._made[name]
+        decoder.reinit_feat()  # what it keeps of the piece before would change what it hears in this one
         decoder.start_utt()
         decoder.process_raw((samples * 32767).astype("<i2").tobytes(), full_utt=True)
         decoder.end_utt()
@@ -227,8 +246,7 @@ def _main(cache: str, what: str) -> None:
         start, stop = map(int, line.split())
         with _limit(30 + SECONDS_PER_SECOND * (stop - start) / acoustics.RATE):
             heard = _hear_piece(decoders, np.array(samples[start:stop]), what == "words")
-        phones = [(p.name, p.start, p.end, p.word, p.score) for p in heard.phones]
-        sys.stdout.write(json.dumps({"words": heard.words, "phones": phones, "loop": heard.loop}) + "\n")
+        sys.stdout.write(json.dumps(as_json(heard)) + "\n")
         sys.stdout.flush()
 
 
