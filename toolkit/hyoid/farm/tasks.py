@@ -15,7 +15,7 @@ from hyoid.errors import Cancelled, HyoidError, InputError, OutOfMemoryError, Pa
 from hyoid.farm import records
 from hyoid.farm.plan import Plan, Task, Unit
 from hyoid.farm.splits import split_of
-from hyoid.files import output_errors
+from hyoid.files import numbered, output_errors
 from hyoid.report import SILENT, Report
 
 Ended = Literal["done", "skipped", "failed", "blocked"]
@@ -152,7 +152,16 @@ def _whole(unit: Unit, job: Any, report: Report) -> dict[str, Any]:
 
 
 def _outputs(result: Mapping[str, Any]) -> list[str]:
-    return [*result.get("outputs", ()), *([result["output"]] if isinstance(result.get("output"), str) else [])]
+    """The files that a result tells; a pattern of pictures (``shot.####.png``) stands for those of its frames."""
+    told = [*result.get("outputs", ()), *([result["output"]] if isinstance(result.get("output"), str) else [])]
+    found = []
+    for path in told:
+        if "#" not in Path(path).name or Path(path).exists():
+            found.append(path)
+            continue
+        numbers = range(result["first"], result["last"] + 1)
+        found += [str(numbered(Path(path), number)) for number in numbers]
+    return found
 
 
 def _failed_frames(plan: Plan, task: Task, result: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

@@ -38,12 +38,6 @@ def suffixes(job: Job) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def name_of(pattern: Path, number: int) -> Path:
-    """The file of a frame: hashes become its number, as Blender writes numbers: 0007, 12345, -0007."""
-    sign = "-" if number < 0 else ""
-    return pattern.with_name(re.sub("#+", lambda hashes: f"{sign}{abs(number):0{len(hashes[0])}d}", pattern.name))
-
-
 def check(job: Job) -> None:
     """Refuse outputs that could not be written.
 
@@ -87,12 +81,12 @@ def place(job: Job, facts: dict[str, Any], number: int, pictures: dict[str, byte
     Raises:
         OutputError: see ``files.part_file``.
     """
-    from hyoid.files import write_bytes
+    from hyoid.files import numbered, write_bytes
 
     still = facts["first"] if job.frame is None else job.frame
     for path in job.output:
         if suffix_of(path) != ".mp4" and (not is_still(path) or number == still):
-            write_bytes(name_of(path, number), pictures[suffix_of(path)])
+            write_bytes(numbered(path, number), pictures[suffix_of(path)])
 
 
 def decoded(data: bytes) -> np.ndarray:
