@@ -26,8 +26,8 @@ class Outcome:
     """How a task ended.
 
     Attributes:
-        exit_code: of its error, 7 where some frames failed, else 0. error: one line. failed: frames that failed.
-        seconds: of work.
+        exit_code: of its error or of what it needs, 7 where some frames failed, else 0. error: one line. failed: frames
+            that failed. seconds: of work.
     """
 
     ended: Ended
@@ -49,7 +49,7 @@ def perform(plan: Plan, task: Task, report: Report = SILENT, *, overwrite: bool 
     unit, begun = plan.units[task.unit], time.monotonic()
     with _log(plan, task, report) as (told, say):
         try:
-            outcome = _blocked(plan, task) or _performed(plan, task, told, overwrite)
+            outcome = blocked(plan, task) or _performed(plan, task, told, overwrite)
         except MemoryError:
             error = OutOfMemoryError("out of memory", hint="Give the step smaller chunks, or the job fewer workers")
             outcome = _failed(plan, task, error)
@@ -76,6 +76,19 @@ def state(plan: Plan, task: Task) -> tuple[Ended | None, dict[str, Any]]:
         return "done", record
     failure = records.failure(plan, task)
     return (None, {}) if failure is None else ("failed", failure)
+
+
+def finished(plan: Plan, task: Task) -> bool:
+    """Whether a task would be skipped: it is done, of the same inputs, and its files are there as they were made.
+
+    Raises:
+        HyoidError: its options are not those of the verb.
+    """
+    known = records.read(plan, task)
+    if known is None:
+        return False
+    key = records.key_of(plan, task, records.made_of(plan, plan.units[task.unit]))
+    return known["key"] == key and records.whole(plan, known)
 
 
 def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outcome:
@@ -157,16 +170,21 @@ def _code(record: Mapping[str, Any]) -> int:
     return int(record.get("exit_code", PartialError.exit_code if record.get("failed") else 0))
 
 
-def _blocked(plan: Plan, task: Task) -> Outcome | None:
-    """The outcome of a task that cannot begin, because what it needs is not done."""
+def blocked(plan: Plan, task: Task) -> Outcome | None:
+    """The outcome of a task that cannot begin, because what it needs failed (exit code and error say how) or is not
+    done yet (exit code 0); else None."""
     rows = [(row, list(plan.tasks_of(row))[-1]) for row in plan.needs(task.unit)]
     if task.kind == "finish":
         rows += [(task.unit, other) for other in plan.tasks_of(task.unit) if other.kind == "chunk"]
     for row, other in rows:
         ended, facts = state(plan, other)
-        if ended != "done":
-            why = facts.get("error") or "it is not done yet"
-            return Outcome("blocked", error=f"needs {plan.units[row].name}: {why}")
+        if ended == "done":
+            continue
+        deeper = blocked(plan, other) if ended is None else None
+        if deeper is not None:
+            return deeper
+        why = facts.get("error") or "it is not done yet"
+        return Outcome("blocked", int(facts.get("exit_code", 0)), f"needs {plan.units[row].name}: {why}")
     return None
 
 
