@@ -208,6 +208,8 @@ def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) ->
     kind, is_list = _value_kind(field.annotation)
     text = (field.description or "").replace("%", "%%")
     extra: dict[str, Any] = {"default": None}
+    if not settings.get("positional"):
+        extra["dest"] = name  # also where a shorter flag stands before the name
     if typing.get_origin(kind) is typing.Literal:
         choices = [str(value) for value in typing.get_args(kind)]
         extra |= {"choices": choices, "metavar": "{" + ",".join(choices) + "}"}
@@ -218,7 +220,7 @@ def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) ->
     flags = [*([settings["short"]] if "short" in settings else []), "--" + name.replace("_", "-")]
     text += _limits_and_default(field)
     if kind is bool:
-        parser.add_argument(*flags, action=argparse.BooleanOptionalAction, default=None, help=text)
+        parser.add_argument(*flags, dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
         return
     if typing.get_origin(kind) is dict:
         extra["metavar"] = "NAME=VALUE"

@@ -3,8 +3,8 @@
 
 The worker writes a note (a file that only its user can read): the address of a local socket, a random key, and the
 identity of its plan. Whoever knows the key says ``{"want": "tasks"}`` or ``{"want": "stop"}``, hears ``ready``,
-``busy`` or ``stopping``, and then speaks as in :mod:`hyoid.farm.worker`, in messages of JSON bytes. One client is served
-at a time. One that goes away cancels its task, and the worker ends.
+``busy`` or ``stopping``, and then speaks as in :mod:`hyoid.farm.worker`, in messages of JSON bytes. One client is
+served at a time. One that goes away cancels its task, and the worker ends.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client as connected
+from multiprocessing import connection as connections
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
@@ -265,7 +265,7 @@ def _reach(facts: dict[str, Any]) -> Iterator[Connection]:
 
     def reach() -> None:
         try:
-            got.put(connected(str(facts["address"]), authkey=bytes.fromhex(facts["key"])))
+            got.put(connections.Client(str(facts["address"]), authkey=bytes.fromhex(facts["key"])))
         except (*_GONE, KeyError, TypeError):
             got.put(None)
 

@@ -16,7 +16,7 @@ SUMMARIES: dict[str, str] = {
     "headpose": "where heads look in pictures and films, and that look on a character",
     "run": "run a job file (TOML or JSON)",
     "farm run": "run a job of steps and shots through Open Job Description, on this machine",
-    "farm bundle": "a job of steps and shots for a farm: Open Job Description, Deadline Cloud, OpenCue, Flamenco, Slurm",
+    "farm bundle": "a job of steps and shots for a farm: Open Job Description, OpenCue, Flamenco, Slurm",
     "farm status": "how far a job of steps and shots is, and what failed",
     "farm task": "does tasks of a plan by number: what a farm calls",
     "farm worker": "does the tasks of a plan that it is asked for, and keeps networks loaded",

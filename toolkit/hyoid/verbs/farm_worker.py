@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``hyoid farm worker PLAN``: does the tasks that others ask for, and keeps networks loaded between them.
 
-By itself it listens to standard input. With ``--listen FILE`` it goes to the background, where ``hyoid farm task`` finds it
-by ``$HYOID_WORKER``; ``--stop`` ends it.
+By itself it listens to standard input. With ``--listen FILE`` it goes to the background, where ``hyoid farm task``
+finds it by ``$HYOID_WORKER``; ``--stop`` ends it.
 """
 
 from __future__ import annotations
