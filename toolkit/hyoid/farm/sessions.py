@@ -36,7 +36,7 @@ BUNDLE, LOG = "openjd", "openjd.log"
 _TRIES = 3
 _PIECES = 8  # commands of a session and stage: each tells progress, and a stop waits for one at most
 _MOST_AT_ONCE = 50
-_LEAVE_SECONDS = 4.0
+_LEAVE_SECONDS = 3.0
 _LINE = re.compile(r"openjd_(progress|status|fail): (.*)|--------- (Running Task)\b")
 _INSTALL = "Type: pip install 'hyoid[farm]'"
 
