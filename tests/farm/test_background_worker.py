@@ -125,18 +125,16 @@ def _ready(note, made):
 def test_a_worker_of_another_plan_is_not_used(planned, foreground):
     path, made = planned
     _, note = foreground(path)
-    with pytest.raises(background.WorkerGoneError, match="another plan"):
-        with background.client(note, plan.placed(made, folder=path.parent / "elsewhere")):
-            pass
+    other = plan.placed(made, folder=path.parent / "elsewhere")
+    with pytest.raises(background.WorkerGoneError, match="another plan"), background.client(note, other):
+        pass
 
 
 def test_a_client_that_goes_away_cancels_its_task(endless, foreground):
     path, _ = endless
     worker, note = foreground(path)
     words = ["farm", "task", str(path), "--step=table", "--tasks=0"]
-    task = subprocess.Popen(
-        [sys.executable, "-m", "hyoid", *words], env=small_jobs.environment(HYOID_WORKER=str(note))
-    )
+    task = subprocess.Popen([sys.executable, "-m", "hyoid", *words], env=small_jobs.environment(HYOID_WORKER=str(note)))
     log = path.parent / "job"
     until(lambda: any(log.glob("*.farm/logs/table/slow.log")))
     task.kill()
