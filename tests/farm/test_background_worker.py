@@ -74,6 +74,7 @@ def alive(process: int) -> bool:
     return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
+@pytest.mark.slow
 def test_a_worker_goes_to_the_background_does_tasks_and_is_stopped(planned, tmp_path):
     """What a session of Open Job Description does: enter, two commands, exit."""
     path, made = planned

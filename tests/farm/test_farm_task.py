@@ -122,6 +122,21 @@ def test_a_task_that_comes_too_early_fails(planned):
     assert records.failure(made, made.tasks(small_jobs.STEP)[0]) is None
 
 
+def test_a_result_of_other_inputs_is_refused_until_the_input_is_as_it_was(planned, capsys):
+    path, made = planned
+    take = made.home / "takes" / "a.take.npz"
+    before = take.read_bytes()
+    do(path, "--step", "table", "--tasks", "0-2")
+    do(path, "--step", small_jobs.STEP, "--tasks", "0-2")
+    take.write_bytes((made.home / "takes" / 'c"{1}.take.npz').read_bytes())
+    assert do(path, "--step", "table", "--tasks", "0-2", "--strict") == 3
+    assert "was made of other inputs" in capsys.readouterr().err
+    assert run_command(["farm", "status", str(path)]) == 7  # a record is there, but not of this
+    take.write_bytes(before)
+    assert do(path, "--step", "table", "--tasks", "0-2", "--strict") == 0
+    assert run_command(["farm", "status", str(path)]) == 0
+
+
 def test_what_is_blocked_tells_the_first_cause(tmp_path):
     text = small_jobs.FILE + (
         '[[steps]]\nname = "last"\nverb = "convert"\nsource = "out/{shot}.take.npz"\noutputs = ["last/{shot}.csv"]\n'
@@ -172,4 +187,5 @@ def test_wrong_words_are_usage_errors(planned, capsys):
     assert do(path, "--step", "nothing", "--tasks", "0") == 2
     assert do(path, "--step", "table", "--tasks", "0", "--finish") == 2
     assert "expected no tasks at all" in capsys.readouterr().err
-    assert run_command(["farm", "task", str(path.parent / "none.json"), "--step", "table", "--tasks", "0"]) == 3
+    assert do(path.parent / "none.json", "--step", "table", "--tasks", "0", "--openjd") == 3
+    assert "none.json: cannot be read" in capsys.readouterr().out.split("openjd_fail: ")[1]

@@ -28,7 +28,7 @@ _VERSION = "jobtemplate-2023-09"
 _NOTICE_SECONDS = 15  # a command leaves within five
 _MOST_PARAMETERS, _MOST_STEPS = 50, 100
 _LONGEST_JOB = 128
-_DEADLINE = {"maxRetriesPerTask": 3, "maxFailedTasksCount": 100}
+_DEADLINE: Mapping[str, int] = {"maxRetriesPerTask": 3, "maxFailedTasksCount": 100}
 _FOLDERS, _RUNNING, _CHUNKS = "Folders", "Running", "Tasks done by one command"
 
 
@@ -48,26 +48,25 @@ class Machine:
 ANY = Machine()
 
 
-def write(folder: Path, plan: Plan, *, command: Sequence[str] = ("hyoid",), machine: Machine = ANY,
-          at_once: int | None = None) -> list[Path]:  # fmt: skip
+def write(folder: Path, plan: Plan, parts: Sequence[Stage], *, command: Sequence[str] = ("hyoid",),
+          machine: Machine = ANY, needed: Mapping[str, Any] | None = None) -> list[Path]:  # fmt: skip
     """Write a bundle; the files of it.
 
     Args:
-        command: what starts Hyoid on the farm; its first word can be changed when the job is submitted.
-        at_once: see ``stages.of_plan``.
+        parts: see ``stages.of_plan``. command: what starts Hyoid on the farm; its first word can be changed when the
+            job is submitted. needed: see :func:`assets`; with it, the files of Deadline Cloud are written too.
 
     Raises:
-        UsageError: more than 10 000 tasks or 100 steps, or a name that cannot be written. OutputError.
+        UsageError: more than 100 steps, or a name that cannot be written. OutputError: a file cannot be written.
     """
-    found = template(plan, stages.of_plan(plan, at_once), command, machine)
+    found = template(plan, parts, command, machine)
     values = {"HomeFolder": str(plan.home), "RecordsFolder": str(plan.folder)}
-    given = [{"name": name, "value": value} for name, value in values.items()]
-    given += [{"name": f"deadline:{name}", "value": value} for name, value in _DEADLINE.items()]
     plans.write(folder / PLAN, plan)
-    files = {
-        TEMPLATE: found, PARAMETERS: {"PlanFile": str(folder.absolute() / PLAN), **values},
-        VALUES: {"parameterValues": given}, ASSETS: {"assetReferences": assets(plan)},
-    }  # fmt: skip
+    files = {TEMPLATE: found, PARAMETERS: {"PlanFile": str(folder.absolute() / PLAN), **values}}
+    if needed is not None:
+        given = values | {f"deadline:{name}": value for name, value in _DEADLINE.items()}
+        files[VALUES] = {"parameterValues": [{"name": name, "value": value} for name, value in given.items()]}
+        files[ASSETS] = {"assetReferences": needed}
     for name, content in files.items():
         write_bytes(folder / name, json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
     return [folder / name for name in (*files, PLAN)]

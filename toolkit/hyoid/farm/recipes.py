@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hyoid.farm import plan as plans
-from hyoid.farm import stages
 from hyoid.farm.local import PLAN
 from hyoid.farm.openjd import ANY, Machine
 from hyoid.farm.plan import Plan
@@ -19,14 +18,14 @@ from hyoid.files import write_bytes
 _NUMBER = "$SLURM_ARRAY_TASK_ID"
 
 
-def write(kind: str, folder: Path, plan: Plan, *, command: str = "hyoid", machine: Machine = ANY,
-          at_once: int | None = None) -> list[Path]:  # fmt: skip
+def write(kind: str, folder: Path, plan: Plan, parts: Sequence[Stage], *, command: str = "hyoid",
+          machine: Machine = ANY) -> list[Path]:  # fmt: skip
     """Write the files that a farm of a kind (opencue, flamenco or slurm) takes, and the plan; the files.
 
     Raises:
-        UsageError: see ``stages.of_plan``. OutputError: a file cannot be written.
+        OutputError: a file cannot be written.
     """
-    parts = [_whole(stage) for stage in stages.of_plan(plan, at_once)]
+    parts = [_whole(stage) for stage in parts]
     place = [str(folder.absolute() / PLAN), f"--home={plan.home}", f"--folder={plan.folder}"]
     texts = WRITERS[kind](plan, parts, command, place, machine)
     plans.write(folder / PLAN, plan)

@@ -95,8 +95,8 @@ def run(plan: Plan, report: Report, *, workers: int = 1, overwrite: bool = False
         raise MissingToolError("the runner of Open Job Description is not installed", hint=_INSTALL)
     begun = time.monotonic()
     folder = plan.folder / BUNDLE
-    openjd.write(folder, plan, command=[sys.executable, "-m", "hyoid"])
-    parts = stages.of_plan(plan)
+    parts = stages.of_plan(plan, limited=False)
+    openjd.write(folder, plan, parts, command=[sys.executable, "-m", "hyoid"])
     with (plan.folder / LOG).open("ab") as log:
         every = _Run(plan, report, workers, log, sum(stage.tasks for stage in parts))
         for stage in parts:
@@ -104,7 +104,7 @@ def run(plan: Plan, report: Report, *, workers: int = 1, overwrite: bool = False
             for task in own:
                 if overwrite:
                     records.forget(plan, task)
-                records.place_of(plan, task).failure.unlink(missing_ok=True)  # what failed before is tried again
+                records.forgive(plan, task)  # what failed before is tried again
             _stage(every, stage, own)
     return Done(every.outcomes, time.monotonic() - begun)
 
@@ -184,7 +184,7 @@ def _round(every: _Run, stage: Stage, left: Sequence[int]) -> list[_Session]:
 def _open(every: _Run, stage: Stage, number: int, pieces: Sequence[Sequence[int]]) -> _Session:
     folder = every.plan.folder / BUNDLE
     wanted = folder / f"tasks{number}.json"
-    values = [{openjd.TASKS: ranges.text(_numbers(piece, stage))} for piece in pieces]
+    values = [{openjd.TASKS: ranges.text(piece)} for piece in pieces]
     write_bytes(wanted, json.dumps(values).encode())
     words = [
         sys.executable, "-m", "openjd", "run", str(folder / openjd.TEMPLATE), "--step", stage.name,
@@ -195,11 +195,6 @@ def _open(every: _Run, stage: Stage, number: int, pieces: Sequence[Sequence[int]
         errors="replace", env=_environment(local.settings(number, every.workers)), start_new_session=True,
     )  # fmt: skip
     return _Session(process, pieces)
-
-
-def _numbers(piece: Sequence[int], stage: Stage) -> list[int]:
-    """Numbers as the stage counts them; where one stands for a group, others of the group are found to be done."""
-    return sorted({number // stage.group for number in piece})
 
 
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:

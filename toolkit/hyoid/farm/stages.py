@@ -47,11 +47,12 @@ class Stage:
         return [*words, *([f"--group={self.group}"] if self.group > 1 else [])]
 
 
-def of_plan(plan: Plan, at_once: int | None = None) -> list[Stage]:
+def of_plan(plan: Plan, at_once: int | None = None, *, limited: bool = True) -> list[Stage]:
     """The stages of a plan, in an order in which they can be done.
 
     Args:
         at_once: tasks that one command does, in every stage; without it short ones are put together.
+        limited: whether it is for a farm that takes so many tasks; else each task has its own number.
 
     Raises:
         UsageError: there would be more than 10 000 tasks for the farm.
@@ -63,7 +64,7 @@ def of_plan(plan: Plan, at_once: int | None = None) -> list[Stage]:
     found: list[Stage] = []
     last: dict[str, str] = {}
     for step, kind, tasks in kinds:
-        size = at_once or _size(plan, step, kind == "finish", tasks, most)
+        size = (at_once or _size(plan, step, kind == "finish", tasks, most)) if limited else 1
         needs = dict.fromkeys(other for unit in plan.units if unit.step == step for other in unit.needs)
         after = [last[other] for other in needs if other in last]
         if kind == "finish":
@@ -71,10 +72,10 @@ def of_plan(plan: Plan, at_once: int | None = None) -> list[Stage]:
         name = _name(f"{step}, finish" if kind == "finish" else step, [*(stage.name for stage in found), REPORT])
         last[step] = name
         # Where a farm counts numbers and not commands, a number must stand for several tasks.
-        group = size if total >= MOST else 1
+        group = size if limited and total >= MOST else 1
         found.append(Stage(name, step, kind == "finish", tasks, group, size // group, tuple(after)))
     commands = sum(-(-stage.count // stage.at_once) for stage in found) + 1
-    if commands > MOST:
+    if limited and commands > MOST:
         raise UsageError(
             f"the job has {commands} tasks for the farm", expected=f"at most {MOST}",
             hint=f"Let one task do more: --at-once {-(-total // (MOST - 1 - len(kinds)))}, or give steps larger chunks",

@@ -70,12 +70,12 @@ def perform(plan: Plan, task: Task, report: Report = SILENT, *, overwrite: bool 
 
 
 def state(plan: Plan, task: Task) -> tuple[Ended | None, dict[str, Any]]:
-    """What the job's folder says of a task: ``done`` with its record, ``failed`` with the reason, or None."""
-    record = records.read(plan, task)
-    if record is not None:
-        return "done", record
+    """What the job's folder says of a task: ``failed`` with the reason, ``done`` with its record, or None."""
     failure = records.failure(plan, task)
-    return (None, {}) if failure is None else ("failed", failure)
+    if failure is not None:  # it was tried after a record that may be there: that is of other inputs
+        return "failed", failure
+    record = records.read(plan, task)
+    return (None, {}) if record is None else ("done", record)
 
 
 def finished(plan: Plan, task: Task) -> bool:
@@ -103,6 +103,7 @@ def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outco
                 hint="Run again with --overwrite, or give the job another folder",
             )  # fmt: skip
         if records.whole(plan, known):
+            records.forgive(plan, task)
             return Outcome("skipped", _code(known), failed=tuple(known.get("failed", ())))
     from hyoid.verbs import run
 

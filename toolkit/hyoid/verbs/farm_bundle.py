@@ -49,14 +49,15 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     report.progress(0.0, "planning")
     made = plan.read(job.job)
     machine = openjd.Machine(job.processors, job.memory, job.gpu)
-    _tell_outside(made, report)
+    parts = stages.of_plan(made, job.at_once)
+    needed = openjd.assets(made)
+    _tell_outside(made.home, needed, report)
     if job.farm in recipes.WRITERS:
         device = "cuda" if job.gpu else None
         made = plan.placed(made, device=device)
-        files = recipes.write(job.farm, job.output, made, command=job.command, machine=machine, at_once=job.at_once)
+        files = recipes.write(job.farm, job.output, made, parts, command=job.command, machine=machine)
     else:
-        files = openjd.write(job.output, made, command=[job.command], machine=machine, at_once=job.at_once)
-    parts = stages.of_plan(made, job.at_once)
+        files = openjd.write(job.output, made, parts, command=[job.command], machine=machine, needed=needed)
     return {
         "farm": job.farm, "outputs": [str(path) for path in files], "tasks": sum(stage.tasks for stage in parts),
         "stages": [
@@ -71,14 +72,10 @@ def show(result: dict[str, Any]) -> str:
     return "\n".join([*lines, *result["outputs"]])
 
 
-def _tell_outside(made: Any, report: Report) -> None:
+def _tell_outside(home: Path, needed: dict[str, Any], report: Report) -> None:
     """Warn of inputs and outputs that other machines may not have."""
-    from hyoid.verbs import run
-
-    for unit in made.units:
-        reads, writes = run.paths_of(run.job_of(unit.verb, dict(unit.values), made.home, made.home))
-        far = next((path for path in [*reads, *writes] if not path.is_relative_to(made.home)), None)
-        if far is not None:
-            report.message(f"{far} is outside of the job's folder: every machine must have it at the same place",
-                           "warning")  # fmt: skip
+    for name in (*needed["inputs"]["filenames"], *needed["inputs"]["directories"], *needed["outputs"]["directories"]):
+        if not Path(name).is_relative_to(home):
+            text = f"{name} is outside of the job's folder: every machine must have it at the same place"
+            report.message(text, "warning")
             return

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from hyoid.errors import InputError, OutOfMemoryError, OutputError, PartialError, TimeLimitError
+from hyoid.errors import HyoidError, InputError, OutOfMemoryError, OutputError, PartialError, TimeLimitError
 from hyoid.farm.options import PlanOptions, plan_of
 from hyoid.report import Report
 
@@ -64,14 +64,24 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         InputError: the plan cannot be read. UsageError: there is no such step or task. OutputError: the job's folder
         cannot be written. Cancelled: nothing is left of the task that was at work.
     """
+    from hyoid.farm import openjd_lines
+
+    try:
+        return _run(job, openjd_lines.telling(report) if job.openjd else report)
+    except HyoidError as error:
+        if job.openjd:
+            openjd_lines.say("fail", str(error))
+        raise
+
+
+def _run(job: Job, report: Report) -> dict[str, Any]:
     from hyoid.farm import openjd_lines, ranges
 
     made = plan_of(job.plan, job)
     known = made.tasks(job.step, "finish" if job.finish else "work")
     numbers = ranges.read(job.tasks, -(-len(known) // job.group))
     wanted = [known[number] for number in ranges.of_groups(numbers, job.group, len(known))]
-    told = openjd_lines.telling(report) if job.openjd else report
-    ended = _work(made, wanted, job, told)
+    ended = _work(made, wanted, job, report)
     count = Counter(one.ended for _, one in ended.outcomes)
     errors = [f"{name}: {one.error or _frames(one)}" for name, one in ended.outcomes if _code(one)]
     code = ended.code(strict=job.strict)
