@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from hyoid.cli import run_command
@@ -180,6 +183,18 @@ def test_a_device_is_for_units_with_networks_that_name_none(tmp_path):
     (tmp_path / "job.toml").write_text(text)
     made = plan.placed(plan.read(tmp_path / "job.toml"), device="cuda")
     assert [unit.values.get("device") for unit in made.units] == ["cuda", "cpu", None]
+
+
+def test_a_command_that_nobody_hears_is_cancelled_and_fails_no_shot(planned):
+    """The session of the farm has died: the task is not to blame."""
+    path, made = planned
+    words = [sys.executable, "-m", "hyoid", "farm", "task", str(path), "--step=table", "--tasks=0-2", "--openjd"]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, env=small_jobs.environment())
+    os.close(write)
+    assert done.returncode != 0
+    assert not list(made.folder.glob("failed/**/*.json"))
 
 
 def test_wrong_words_are_usage_errors(planned, capsys):

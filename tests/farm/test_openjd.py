@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -266,6 +267,37 @@ def test_farm_run_leaves_when_it_is_asked_to(tmp_path):
     assert time.monotonic() - asked < 10  # five where the machine has nothing else to do
     assert not list(folder.glob("failed/**/*.json"))
     assert (tmp_path / "out" / "z.csv").exists() or not list((tmp_path / "out").glob("*"))  # whole, or nothing
+
+
+@pytest.mark.slow
+def test_nothing_runs_on_when_farm_run_is_killed_and_the_next_run_gives_the_same(tmp_path):
+    job = small_jobs.write_endless(tmp_path)
+    folder = plan.read(job).folder
+    process = subprocess.Popen([sys.executable, "-m", "hyoid", "farm", "run", str(job)], env=small_jobs.environment())
+    begun = time.monotonic()
+    while not any(folder.glob("logs/table/slow.log")):
+        assert time.monotonic() - begun < 90
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    killed = time.monotonic()
+    while running(str(tmp_path)):
+        assert time.monotonic() - killed < 30, running(str(tmp_path))
+        time.sleep(0.2)
+    assert not list(folder.glob("failed/**/*.json"))
+    (tmp_path / "takes" / "slow.take.npz").unlink()
+    assert small_jobs.hyoid("farm", "run", job).returncode == 0
+    assert (tmp_path / "out" / "z.take.npz").is_file()
+
+
+def running(word: str) -> list[str]:
+    """Command lines of processes that name something."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found += [text] if word in text and "pytest " not in text else []
+    return found
 
 
 def test_without_openjd_the_command_that_brings_it_is_told(tmp_path, monkeypatch, capsys):

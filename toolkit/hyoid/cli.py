@@ -98,7 +98,7 @@ def _run(arguments: list[str], screen: console.Console, debug: bool) -> int:
     options = vars(parser.parse_args(arguments[words:]))
     time_limit = options.pop("time_limit")
     if options.pop("end_with_stdin"):
-        _end_with_stdin()
+        end_with_stdin()
     for name in ("json", "debug"):
         options.pop(name)
     given = {key: value for key, value in options.items() if value is not None}
@@ -329,7 +329,7 @@ def _signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _end_with_stdin() -> None:
+def end_with_stdin() -> None:
     """Cancel this command when standard input reaches its end, which a pipe does when its owner dies, however it dies.
 
     The work gets three seconds to clean up; a library that does not come back to Python by then is left behind.

@@ -19,7 +19,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 from hyoid.errors import HyoidError, MissingToolError, OutOfMemoryError
 from hyoid.farm import local, openjd, ranges, records, stages, tasks
@@ -28,15 +29,16 @@ from hyoid.farm.local import Done
 from hyoid.farm.plan import Plan, Task
 from hyoid.farm.stages import Stage
 from hyoid.farm.tasks import Outcome
-from hyoid.files import write_bytes
+from hyoid.files import output_errors, write_bytes
 from hyoid.report import Report
 from hyoid.verbs.farm_task import ELSEWHERE
 
-BUNDLE, LOG = "openjd", "openjd.log"
+BUNDLE = "openjd"
 _TRIES = 3
 _PIECES = 8  # commands of a session and stage: each tells progress, and a stop waits for one at most
 _MOST_AT_ONCE = 50
 _LEAVE_SECONDS = 3.0
+_LOOK_SECONDS = 0.1
 _LINE = re.compile(r"openjd_(progress|status|fail): (.*)|--------- (Running Task)\b")
 _INSTALL = "Type: pip install 'hyoid[farm]'"
 
@@ -46,11 +48,12 @@ class _Session:
     """One ``openjd run``.
 
     Attributes:
-        pieces: numbers of tasks that each of its commands does. begun: commands that have begun. share: of the last
-            one. code: how it ended.
+        log: what it says; a file, for openjd hangs when nobody reads a pipe. pieces: numbers of tasks that each of its
+            commands does. begun: commands that have begun. share: of the last one. code: how it ended.
     """
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
+    log: Path
     pieces: Sequence[Sequence[int]]
     begun: int = 0
     share: float = 0.0
@@ -75,7 +78,6 @@ class _Run:
     plan: Plan
     report: Report
     workers: int
-    log: IO[bytes]
     total: int
     outcomes: dict[Task, Outcome] = field(default_factory=dict)
 
@@ -97,15 +99,14 @@ def run(plan: Plan, report: Report, *, workers: int = 1, overwrite: bool = False
     folder = plan.folder / BUNDLE
     parts = stages.of_plan(plan, limited=False)
     openjd.write(folder, plan, parts, command=[sys.executable, "-m", "hyoid"])
-    with (plan.folder / LOG).open("ab") as log:
-        every = _Run(plan, report, workers, log, sum(stage.tasks for stage in parts))
-        for stage in parts:
-            own = plan.tasks(stage.step, "finish" if stage.finish else "work")
-            for task in own:
-                if overwrite:
-                    records.forget(plan, task)
-                records.forgive(plan, task)  # what failed before is tried again
-            _stage(every, stage, own)
+    every = _Run(plan, report, workers, sum(stage.tasks for stage in parts))
+    for stage in parts:
+        own = plan.tasks(stage.step, "finish" if stage.finish else "work")
+        for task in own:
+            if overwrite:
+                records.forget(plan, task)
+            records.forgive(plan, task)  # what failed before is tried again
+        _stage(every, stage, own)
     return Done(every.outcomes, time.monotonic() - begun)
 
 
@@ -121,7 +122,7 @@ def _stage(every: _Run, stage: Stage, own: Sequence[Task]) -> None:
             if not rest:
                 continue
             if session.code and not session.begun:
-                raise HyoidError("a session did not start", path=every.plan.folder / LOG, hint="That file tells more")
+                raise HyoidError("a session did not start", path=session.log, hint="That file tells more")
             failed = [own[number] for number in session.numbers if number not in left]
             if any(every.outcomes[task].exit_code in ELSEWHERE for task in failed):
                 continue  # that is why it stopped
@@ -167,7 +168,7 @@ def _round(every: _Run, stage: Stage, left: Sequence[int]) -> list[_Session]:
             share = left[number::count]
             size = min(_MOST_AT_ONCE, max(1, -(-len(share) // _PIECES)))
             sessions.append(_open(every, stage, number, ranges.cut(share, size)))
-            threading.Thread(target=_listen, args=(sessions[-1], events, every.log), daemon=True).start()
+            threading.Thread(target=_listen, args=(sessions[-1], events), daemon=True).start()
         while any(session.code is None for session in sessions):
             session, line = events.get()
             if line is None:
@@ -187,14 +188,16 @@ def _open(every: _Run, stage: Stage, number: int, pieces: Sequence[Sequence[int]
     values = [{openjd.TASKS: ranges.text(piece)} for piece in pieces]
     write_bytes(wanted, json.dumps(values).encode())
     words = [
-        sys.executable, "-m", "openjd", "run", str(folder / openjd.TEMPLATE), "--step", stage.name,
+        sys.executable, "-m", "hyoid.farm.openjd_session", "run", str(folder / openjd.TEMPLATE), "--step", stage.name,
         "--no-run-dependencies", "--tasks", f"file://{wanted}", "-p", f"file://{folder / openjd.PARAMETERS}",
     ]  # fmt: skip
-    process = subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
-        errors="replace", env=_environment(local.settings(number, every.workers)), start_new_session=True,
-    )  # fmt: skip
-    return _Session(process, pieces)
+    log = folder / f"session{number}.log"
+    with output_errors(log), log.open("wb") as stream:
+        process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
+            env=_environment(local.settings(number, every.workers)),
+        )  # fmt: skip
+    return _Session(process, log, pieces)
 
 
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -202,14 +205,20 @@ def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**own, **settings}
 
 
-def _listen(session: _Session, events: Any, log: IO[bytes]) -> None:
-    assert session.process.stdout is not None
-    for line in session.process.stdout:
-        log.write(line.encode())
-        found = _LINE.search(line)
-        if found:
-            log.flush()
-            events.put((session, found))
+def _listen(session: _Session, events: Any) -> None:
+    """Put what a session says into ``events`` until it has ended, then None."""
+    rest = b""
+    with session.log.open("rb") as stream:
+        while True:
+            ended = session.process.poll() is not None  # before reading: what it said last is read too
+            block = stream.read()
+            *lines, rest = (rest + block).split(b"\n")
+            for found in map(_LINE.search, (line.decode(errors="replace") for line in lines)):
+                if found:
+                    events.put((session, found))
+            if ended:
+                break
+            time.sleep(0 if block else _LOOK_SECONDS)
     events.put((session, None))
 
 
@@ -229,6 +238,9 @@ def _stopped(sessions: list[_Session]) -> Iterator[None]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for session in sessions:
+            assert session.process.stdin is not None
+            session.process.stdin.close()
 
 
 def _tell(every: _Run, sessions: Sequence[_Session], what: str) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from hyoid.errors import HyoidError, InputError, OutOfMemoryError, OutputError, PartialError, TimeLimitError
+from hyoid.errors import Cancelled, HyoidError, InputError, OutOfMemoryError, OutputError, PartialError, TimeLimitError
 from hyoid.farm.options import PlanOptions, plan_of
 from hyoid.report import Report
 
@@ -67,7 +67,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     from hyoid.farm import openjd_lines
 
     try:
-        return _run(job, openjd_lines.telling(report) if job.openjd else report)
+        return _run(job, _heard(openjd_lines.telling(report) if job.openjd else report))
     except HyoidError as error:
         if job.openjd:
             openjd_lines.say("fail", str(error))
@@ -114,6 +114,18 @@ def _work(made: Plan, wanted: list[Task], job: Job, report: Report) -> _Ended:
             if outcome.exit_code == TimeLimitError.exit_code:
                 break  # the limit is that of the command
     return ended
+
+
+def _heard(report: Report) -> Report:
+    """A report that cancels the command when nobody reads what it says: the farm's session is gone."""
+
+    def emit(event: dict[str, Any]) -> None:
+        try:
+            report.emit(event)
+        except BrokenPipeError:
+            raise Cancelled("nobody reads what this command says") from None
+
+    return Report(emit)
 
 
 @contextlib.contextmanager
