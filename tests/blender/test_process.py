@@ -143,6 +143,14 @@ def test_the_child_leaves_when_its_parent_dies(tmp_path):
     assert child.wait(timeout=5) == 4
 
 
+def test_a_machine_without_opengl_is_told_so():
+    """Blender's own last words, when EEVEE or Workbench start where neither EGL nor GLX is."""
+    words = "python: dispatch_common.c:872: Assertion `0 && \"Couldn't find current GLX or EGL context.\\n\"' failed."
+    error = process._died(-6, f"something before\n{words}\n", tools.ROOT / "shot.blend")
+    assert isinstance(error, MissingToolError)
+    assert "--engine cycles" in str(error)
+
+
 @pytest.mark.blender
 def test_our_own_bug_is_reported_with_its_reason(tmp_path):
     """A job that the child cannot understand ends as an error with the exception's text, not as silence."""

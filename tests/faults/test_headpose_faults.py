@@ -114,9 +114,9 @@ def test_a_film_that_breaks_in_the_middle_leaves_no_film(tmp_path, capsys, monke
 
     shot, plain, calls = files.film(tmp_path / "a.mp4", 10), footage.frames, []
 
-    def broken(path):
+    def broken(path, *span):
         calls.append(path)
-        for number, entry in enumerate(plain(path)):
+        for number, entry in enumerate(plain(path, *span)):
             if len(calls) == 2 and number == 5:
                 raise InputError("cannot be read as video after frame 4", path=path)
             yield entry
@@ -128,8 +128,8 @@ def test_a_film_that_breaks_in_the_middle_leaves_no_film(tmp_path, capsys, monke
 def test_a_cancel_leaves_nothing(tmp_path, capsys, monkeypatch):
     shot, plain = files.film(tmp_path / "a.mp4", 10), footage.frames
 
-    def slow(path):
-        for number, entry in enumerate(plain(path)):
+    def slow(path, *span):
+        for number, entry in enumerate(plain(path, *span)):
             if number == 5:
                 os.kill(os.getpid(), signal.SIGTERM)
             yield entry

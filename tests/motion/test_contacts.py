@@ -36,6 +36,39 @@ def test_contacts_of_less_than_three_frames_are_none_and_more_at_higher_rates():
     assert not contacts.detect(np.zeros(20), speed, 60.0).standing.any()
 
 
+def _step(seconds: float, swing: float, slowest: float, fps: float = 30.0) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds and measured speed of a foot that is slowest in the middle and swings by before and after."""
+    times = np.arange(-seconds / 2, seconds / 2 + 1e-9, 1 / fps)
+    return times, slowest + (swing - slowest) * np.sin(np.pi * times / seconds) ** 2
+
+
+def test_the_foot_of_a_runner_stands_although_it_never_seems_slow():
+    times, speed = _step(0.6, swing=7.0, slowest=1.4)
+    low, travel = np.zeros(len(speed)), np.full(len(speed), 3.6)
+    assert not contacts.detect(low, speed, 30.0).standing.any()
+    found = contacts.detect(low, speed, 30.0, travel=travel)
+    stood = times[found.standing]
+    # A tenth of a second or so about its slowest moment, and one frame more until it counts as gone.
+    assert 0.1 <= np.ptp(stood) + 1 / 30 < 0.25
+    assert abs(stood.mean()) < 0.04
+    assert found.probability[found.standing].min() > 0.3 > found.probability[~found.standing].max()
+    # One that is high, or as fast as the body, is swinging.
+    assert not contacts.detect(low + 0.2, speed, 30.0, travel=travel).standing.any()
+    assert not contacts.detect(low, speed + 2.0, 30.0, travel=travel).standing.any()
+
+
+def test_travelling_changes_little_of_a_walk_and_nothing_of_who_stays():
+    truth = walks.walk()
+    ankles = truth.joints[:, [6, 3]]
+    heights, speed = ankles[..., 1] - walks.ANKLE, contacts.speeds(ankles, 30.0)
+    bare = contacts.detect(heights, speed, 30.0).standing
+    travel = contacts.speeds(truth.joints[:, 0], 30.0)
+    # A frame at an edge here and there.
+    assert (contacts.detect(heights, speed, 30.0, travel=travel).standing != bare).mean() < 0.03
+    stays = contacts.detect(heights, speed, 30.0, travel=np.zeros(len(speed)))
+    np.testing.assert_array_equal(stays.standing, bare)
+
+
 def test_the_probability_is_a_half_where_it_could_be_either():
     probability = contacts.detect(np.array([-1.0]), np.array([0.35]), 30.0).probability
     assert probability[0] == pytest.approx(0.5, abs=1e-6)

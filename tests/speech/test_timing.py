@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -132,3 +134,11 @@ def test_a_decoder_that_dies_costs_its_piece_only(tmp_path, monkeypatch, voice):
     assert heard[0] is not None
     assert heard[2] is not None
     assert "you" in heard[2].words
+
+
+@pytest.mark.parametrize(("work", "ends"), [("while True: pass", True), ("time.sleep(0.6)", False)])
+def test_a_decoder_is_ended_for_its_own_time_not_for_that_of_others(work, ends):
+    """A busy machine gives a decoder little of the clock's time; it must hear the same words there."""
+    program = f"import time\nfrom hyoid.speech import recogniser\nwith recogniser._limit(0.3): {work}"
+    ended = subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
+    assert (ended.returncode != 0) == ends

@@ -333,8 +333,8 @@ def test_a_film_is_seen_one_frame_at_a_time(asked, tmp_path, capsys, monkeypatch
     most = [0]
     plain = footage.frames
 
-    def counted(path):
-        for seconds, picture in plain(path):
+    def counted(path, *span):
+        for seconds, picture in plain(path, *span):
             alive.append(weakref.ref(picture))
             gc.collect()
             most[0] = max(most[0], sum(reference() is not None for reference in alive))

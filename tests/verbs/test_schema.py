@@ -40,7 +40,7 @@ def test_every_verb_is_described_with_its_limits_choices_and_help():
 def test_a_program_learns_which_verbs_are_jobs_and_what_they_give():
     verbs = schema()["verbs"]
     assert {name: verb["result"] for name, verb in verbs.items() if verb["outputs"]} == {
-        "talk": "take", "rig": "files", "rig fit": "files", "convert": "files",
+        "talk": "take", "rig": "files", "rig fit": "files", "convert": "files", "render": "files",
         "stabilize": "files", "lift": "files", "headpose": "files", "train facestab": "files",
         "train ktpformer": "files", "train hopfir": "files", "train semiuhpe": "files",
         "train directmhp": "files", "farm bundle": "none",

@@ -139,6 +139,12 @@ def final_path(path: Path) -> Path:
     return path
 
 
+def numbered(pattern: Path, number: int) -> Path:
+    """The file of a frame: hashes become its number, as Blender writes numbers: 0007, 12345, -0007."""
+    sign = "-" if number < 0 else ""
+    return pattern.with_name(re.sub("#+", lambda hashes: f"{sign}{abs(number):0{len(hashes[0])}d}", pattern.name))
+
+
 def write_bytes(target: Path, data: bytes | memoryview) -> None:
     """Write ``data`` to ``target`` through a part file.
 

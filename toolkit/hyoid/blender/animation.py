@@ -27,24 +27,51 @@ def add_take(scene: Any, armature: Any, body: Any, take: dict[str, Any], arrays:
     if keys is not None and any(channel["kind"] == "shape" for channel in take["channels"]):
         shared = compat.has_slots()
         containers["keys"] = compat.fcurve_owner(keys, action if shared else _action(f"{take['name']} face"))
-    for index, channel in enumerate(take["channels"]):
-        frames, values = arrays[f"frames_{index}"] + FIRST, arrays[f"values_{index}"]
-        target = bpy.utils.escape_identifier(channel["target"])
+    key_channels(armature, keys, containers, take["channels"], arrays, FIRST)
+    armature["hyoid_provenance"] = take["provenance"]
+
+
+def key_channels(
+    armature: Any,
+    keys: Any,
+    containers: dict[str, Any],
+    channels: list[dict[str, Any]],
+    arrays: dict[str, np.ndarray],
+    first: int,
+) -> None:
+    """Key the channels of a take, whose frame 0 is frame ``first`` of the scene.
+
+    Args:
+        keys: the body's shape keys, or None. containers: what holds the f-curves of ``armature`` and of ``keys``.
+        channels, arrays: see ``pack.channels``; the parent sends only what the character has.
+    """
+    for index, channel in enumerate(channels):
+        frames, values, path = arrays[f"frames_{index}"] + first, arrays[f"values_{index}"], data_path(channel)
         if channel["kind"] == "shape":
-            assert keys is not None  # the parent sends shape channels only for shapes that the character has
             key = keys.key_blocks[channel["target"]]
             key.slider_max = max(key.slider_max, math.ceil(float(values.max(initial=0))))
             key.slider_min = min(key.slider_min, math.floor(float(values.min(initial=0))))
-            add_channel(containers["keys"], f'key_blocks["{target}"].value', "Face", frames, values)
+            add_channel(containers["keys"], path, "Face", frames, values)
         elif channel["kind"] == "property":
-            add_channel(containers["armature"], f'["{target}"]', "Controls", frames, values)
-        elif channel["kind"] == "rotation":
-            local = bone_rotations(armature.data.bones[channel["target"]], values)
-            add_channel(containers["armature"], f'pose.bones["{target}"].rotation_quaternion', target, frames, local)
+            add_channel(containers["armature"], path, "Controls", frames, values)
         else:
-            local = values @ np.array(armature.data.bones[channel["target"]].matrix_local.to_3x3(), np.float32)
-            add_channel(containers["armature"], f'pose.bones["{target}"].location', target, frames, local)
-    armature["hyoid_provenance"] = take["provenance"]
+            bone, group = armature.data.bones[channel["target"]], bpy.utils.escape_identifier(channel["target"])
+            if channel["kind"] == "rotation":
+                local = bone_rotations(bone, values)
+            else:
+                local = values @ np.array(bone.matrix_local.to_3x3(), np.float32)
+            add_channel(containers["armature"], path, group, frames, local)
+
+
+def data_path(channel: dict[str, Any]) -> str:
+    """What a channel of a take animates: a path from the shape keys or from the armature object."""
+    target = bpy.utils.escape_identifier(channel["target"])
+    return {
+        "shape": f'key_blocks["{target}"].value',
+        "property": f'["{target}"]',
+        "rotation": f'pose.bones["{target}"].rotation_quaternion',
+        "root": f'pose.bones["{target}"].location',
+    }[channel["kind"]]
 
 
 def set_time(scene: Any, fps: float, frames: int) -> None:

@@ -45,7 +45,8 @@ def main() -> int:
         emit(event="failure", kind=error.kind, found=str(error), path=error.path, hint=error.hint)
         return 3
     except MemoryError:
-        emit(event="failure", kind="memory", found="Blender ran out of memory", hint="Use fewer frames or part=head")
+        hint = "Use fewer frames, part=head, or smaller pictures"
+        emit(event="failure", kind="memory", found="Blender ran out of memory", hint=hint)
         return 3
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

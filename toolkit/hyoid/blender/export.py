@@ -18,7 +18,7 @@ from . import compat, head_motion_scene, scene
 
 
 class ExportError(Exception):
-    """A failure with a kind that the parent turns into a typed error: ``input``, ``output``, ``bug``."""
+    """A failure with a kind that the parent turns into a typed error: ``input``, ``output``, ``usage``, ``bug``."""
 
     def __init__(self, found: str, kind: str = "output", path: str | None = None, hint: str | None = None) -> None:
         super().__init__(found)
@@ -28,16 +28,17 @@ class ExportError(Exception):
 def run(folder: Path, emit: Any) -> None:
     """Do the job in ``folder`` (``job.json`` and ``arrays.npz``) and send progress through ``emit``.
 
-    A job that names a ``task`` is one of point caches, see ``points``.
+    A job that names a ``task`` is one of point caches or of renders, see ``points`` and ``render_scene``.
 
     Raises:
         ExportError: Blender refused to write.
     """
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     if "task" in job:
-        from . import points
+        from . import points, render_scene
 
-        points.run(job, folder, emit)
+        tasks = render_scene if job["task"] in ("read scene", "render") else points
+        tasks.run(job, folder, emit)
         return
     with np.load(folder / "arrays.npz", allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}

@@ -7,7 +7,7 @@ import json
 import os
 import zipfile
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def pack(
         take = with_gestures(take)
         if job["format"] != ".blend":  # other programs have no controls of action units
             take = facs.expand(take, character.shapes.names)
-        job["take"], take_arrays = _take(character, take, name, options["keys"], report)
+        job["take"], take_arrays = channels(performer_of(character), take, name, options["keys"], report)
         arrays |= take_arrays
     return job, arrays
 
@@ -202,12 +202,48 @@ def _material(material: Any) -> dict[str, Any]:
     }
 
 
-def _take(
-    character: Character, take: Take, name: str, keys: str, report: Report
+@dataclass(frozen=True)
+class Performer:
+    """What of a take a character can show.
+
+    Attributes:
+        shapes: names of its shapes. follows: those that joints or properties move: they have no channels.
+        joints: names of its joints. root: the one that carries it.
+        neck: its limits, None where they are not known.
+    """
+
+    shapes: tuple[str, ...]
+    follows: frozenset[str]
+    joints: tuple[str, ...]
+    root: str
+    neck: NeckLimits | None
+
+
+def performer_of(character: Character) -> Performer:
+    """What of a take a character can show."""
+    return Performer(
+        character.shapes.names,
+        frozenset(corrective.shape for corrective in character.correctives),
+        character.joint_names,
+        character.joint_names[int(np.flatnonzero(character.parents < 0)[0])],
+        character.neck,
+    )
+
+
+def channels(
+    performer: Performer, take: Take, name: str, keys: str, report: Report
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The channels of a take that the character has: shape weights, properties, joint rotations and the root."""
+    """The channels of a take that a character has: shape weights, properties, joint rotations and the root.
+
+    Args:
+        name: of the actions. keys: ``sparse`` takes the take's editable keys where it has them.
+
+    Returns:
+        A JSON-able record, and the arrays that it speaks of: ``frames_0`` (n,) and ``values_0`` (n,) or (n, k) are
+        those of the first of its ``channels``.
+    """
     arrays: dict[str, np.ndarray] = {}
-    channels: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
 
     def add(kind: str, target: str, dense: np.ndarray, channel: str) -> None:
         sparse = take.keys.get(channel) if keys == "sparse" else None
@@ -217,43 +253,47 @@ def _take(
             frames, values = (sparse.times * take.fps).astype(np.float32), sparse.values
             if kind in ("rotation", "root"):
                 values = to_blender(values)
-        index = len(channels)
+        index = len(found)
         arrays[f"frames_{index}"], arrays[f"values_{index}"] = frames, np.asarray(values, np.float32)
-        channels.append({"kind": kind, "target": target, "linear": True})
+        found.append({"kind": kind, "target": target, "linear": True})
 
-    units = _units(character, take)
-    follows = {corrective.shape for corrective in character.correctives}
+    units = _units(performer.shapes, take)
     for curve in take.curve_names:
         if curve in PROPERTY_CURVES:
             add("property", PROPERTY_CURVES[curve], take.curve(curve), curve)
         elif facs.unit(curve) in units:
             add("property", str(facs.unit(curve)), take.curve(curve), curve)
-        elif curve in character.shapes.names and curve not in follows:
+        elif curve in performer.shapes and curve not in performer.follows:
             add("shape", curve, take.curve(curve), curve)
     turned = to_blender(take.rotations)
     for index, joint in enumerate(take.joint_names):
-        if joint in character.joint_names and np.abs(turned[:, index] - IDENTITY).max(initial=0) > 1e-7:
+        if joint in performer.joints and np.abs(turned[:, index] - IDENTITY).max(initial=0) > 1e-7:
             add("rotation", joint, turned[:, index], f"{joint}.rotation")
     if np.abs(take.root).max(initial=0) > 1e-7:
-        root = character.joint_names[int(np.flatnonzero(character.parents < 0)[0])]
-        add("root", root, to_blender(take.root), "root")
+        add("root", performer.root, to_blender(take.root), "root")
     job = {
         "name": name,
         "fps": float(take.fps),
         "frames": take.frames,
-        "channels": channels,
+        "channels": found,
         "action_units": units,
         "events": [{"kind": event.kind, "name": event.name, "start": event.start} for event in take.events],
         "audio": _audio(take, report),
-        "within_limits": not neck_control.beyond(neck_control.box(character.neck), take.joint_names, take.rotations),
+        "within_limits": _within(performer.neck, take),
         "provenance": json.dumps(_provenance(take), sort_keys=True),
     }
     return job, arrays
 
 
-def _units(character: Character, take: Take) -> dict[str, dict[str, Any]]:
+def _within(limits: NeckLimits | None, take: Take) -> bool:
+    if limits is None:
+        return True
+    return not neck_control.beyond(neck_control.box(limits), take.joint_names, take.rotations)
+
+
+def _units(shapes: tuple[str, ...], take: Take) -> dict[str, dict[str, Any]]:
     """The action units for which a file gets controls: every one that the face can show, if the take moves any."""
-    found = action_units(character.shapes.names)
+    found = action_units(shapes)
     return found if any(facs.unit(name) in found and take.curve(name).any() for name in take.curve_names) else {}
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -10,16 +11,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from hyoid.errors import HyoidError, InputError, MissingToolError, OutOfMemoryError, OutputError
+from hyoid.errors import HyoidError, InputError, MissingToolError, OutOfMemoryError, OutputError, UsageError
 from hyoid.report import Report
 
 CHILD = Path(__file__).resolve().with_name("child.py")
 PREFIX = "hyoid-event "
 _INSTALL = 'Install it: pip install "bpy>=4.2.23,<4.3"'
-_ERRORS = {"input": InputError, "output": OutputError, "memory": OutOfMemoryError, "missing": MissingToolError}
+_ERRORS = {
+    "input": InputError,
+    "output": OutputError,
+    "memory": OutOfMemoryError,
+    "usage": UsageError,
+}
 
 
 def blender_command() -> tuple[list[str], dict[str, str]]:
@@ -61,6 +68,19 @@ def run(command: list[str], environment: dict[str, str], job_folder: Path, targe
     Raises:
         HyoidError: the child failed; the kind and the text are the child's.
     """
+    with contextlib.closing(events(command, environment, job_folder, target)) as told:
+        for event in told:
+            pass_on(event, report)
+
+
+def events(
+    command: list[str], environment: dict[str, str], job_folder: Path, target: Path
+) -> Generator[dict[str, Any], None, None]:
+    """What the child tells while it works on a job folder, event by event; closing the generator ends the child.
+
+    Raises:
+        HyoidError: the child failed; the kind and the text are the child's.
+    """
     with open(job_folder / "stderr.txt", "w+b") as errors:
         try:
             # The child watches its standard input: the pipe closes when this process dies, however it dies.
@@ -86,7 +106,7 @@ def run(command: list[str], environment: dict[str, str], job_folder: Path, targe
                 elif event["event"] == "done":
                     done = True
                 else:
-                    _pass_on(event, report)
+                    yield event
             child.wait()
         finally:
             _end(child)
@@ -109,7 +129,8 @@ def _event(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _pass_on(event: dict[str, Any], report: Report) -> None:
+def pass_on(event: dict[str, Any], report: Report) -> None:
+    """Show progress and messages of the child as ours; other events are for those who asked for them."""
     if event["event"] == "progress":
         report.progress(event["fraction"], event["what"])
     elif event["event"] == "message":
@@ -128,12 +149,19 @@ def _died(code: int, stderr: str, target: Path) -> HyoidError:
     last = lines[-1] if lines else "it said nothing"
     if code == -signal.SIGKILL:
         return OutOfMemoryError(
-            "Blender was killed, most likely because memory ran out", path=target, hint="Use fewer frames or part=head"
+            "Blender was killed, most likely because memory ran out",
+            path=target,
+            hint="Use fewer frames, part=head, or smaller pictures",
         )
     if "iostream error" in last:  # how the Alembic library ends the process when a write fails
         return OutputError(
             "cannot be written: the disk is full", path=target, hint="Free some space or choose another folder"
         )
+    if "GLX or EGL context" in last:
+        return MissingToolError(
+            "Blender finds no OpenGL on this machine", path=target,
+            hint="Run: apt-get install -y libegl1 libgl1-mesa-dri; or render with --engine cycles, which needs none",
+        )  # fmt: skip
     ended = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
     return HyoidError(f"Blender {ended}: {last}", path=target)
 

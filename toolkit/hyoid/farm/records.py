@@ -59,12 +59,12 @@ def place_of(plan: Plan, task: Task) -> Place:
 
 
 def key_of(plan: Plan, task: Task, made_of: Mapping[str, str]) -> str:
-    """What a task's result follows from: verb, options, frames, version, and everything it is made of by hash."""
+    """What a task's result follows from: verb, options, version, and everything it is made of by hash.
+
+    Only a chunk's follows from its frames: what is finished is the same however it was cut.
+    """
     unit = plan.units[task.unit]
-    facts = {
-        "verb": unit.verb, "values": unit.values, "kind": task.kind, "frames": [task.first, task.end],
-        "chunks": unit.chunks if task.kind == "finish" else [], "hyoid": __version__, "made_of": made_of,
-    }  # fmt: skip
+    facts = {"verb": unit.verb, "values": unit.values, "hyoid": __version__, "made_of": made_of, **_range(task)}
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -78,6 +78,10 @@ def made_of(plan: Plan, unit: Unit) -> dict[str, str]:
         name = relative(plan, path)
         found[f"{number} {path.name if Path(name).is_absolute() else name}"] = digest(plan, path)
     return found | {f"weights {path.name}": digest(plan, path) for path in _weights(unit.verb)}
+
+
+def _range(task: Task) -> dict[str, Any]:
+    return {"frames": [task.first, task.end]} if task.kind == "chunk" else {}
 
 
 def relative(plan: Plan, path: Path) -> str:
@@ -125,8 +129,7 @@ def write(plan: Plan, task: Task, key: str, outputs: Iterable[Path], facts: Mapp
     unit = plan.units[task.unit]
     record = {
         "format": FORMAT, "version": VERSION, "key": key, "verb": unit.verb, "shot": unit.shot, "step": unit.step,
-        "kind": task.kind, "frames": [task.first, task.end], "values": unit.values, "hyoid": __version__,
-        "outputs": files, **facts,
+        "values": unit.values, "hyoid": __version__, "outputs": files, **_range(task), **facts,
     }  # fmt: skip
     place = place_of(plan, task)
     write_bytes(place.record, json.dumps(record, indent=1, sort_keys=True, default=str).encode() + b"\n")
@@ -151,7 +154,7 @@ def whole(plan: Plan, record: Mapping[str, Any]) -> bool:
 def fail(plan: Plan, task: Task, facts: Mapping[str, Any]) -> None:
     """Write why a task is not done."""
     unit = plan.units[task.unit]
-    told = {"shot": unit.shot, "step": unit.step, "kind": task.kind, "frames": [task.first, task.end], **facts}
+    told = {"shot": unit.shot, "step": unit.step, **_range(task), **facts}
     write_bytes(place_of(plan, task).failure, json.dumps(told, indent=1, sort_keys=True).encode() + b"\n")
 
 

@@ -100,12 +100,12 @@ def run(plan: Plan, report: Report, *, workers: int = 1, overwrite: bool = False
     parts = stages.of_plan(plan, limited=False)
     openjd.write(folder, plan, parts, command=[sys.executable, "-m", "hyoid"])
     every = _Run(plan, report, workers, sum(stage.tasks for stage in parts))
-    for stage in parts:
-        own = plan.tasks(stage.step, "finish" if stage.finish else "work")
-        for task in own:
-            if overwrite:
-                records.forget(plan, task)
-            records.forgive(plan, task)  # what failed before is tried again
+    work = [(stage, plan.tasks(stage.step, "finish" if stage.finish else "work")) for stage in parts]
+    for task in (task for _, own in work for task in own):
+        if overwrite:
+            records.forget(plan, task)
+        records.forgive(plan, task)  # what failed before is tried again
+    for stage, own in work:
         _stage(every, stage, own)
     return Done(every.outcomes, time.monotonic() - begun)
 

@@ -49,18 +49,18 @@ def statuses(plan: Plan, told: Callable[[float], None] = lambda share: None) -> 
 
 
 def _status(plan: Plan, unit: Unit, tasks: Sequence[Task]) -> Status:
-    ended, facts = state(plan, tasks[-1])
+    states = [state(plan, task) for task in tasks]
     size = len(unit.chunks)
-    if ended == "done":
-        failed = tuple(facts.get("failed", ()))
-        code = int(facts.get("exit_code", 0)) or (PartialError.exit_code if failed else 0)
-        return Status(unit, PARTLY if code else DONE, (size, size), code, "", failed, tuple(facts["outputs"]))
-    states = [state(plan, task) for task in tasks[:-1]]
-    done = sum(word == "done" for word, _ in states)
-    errors = [facts] if ended == "failed" else [facts for word, facts in states if word == "failed"]
+    done = sum(word == "done" for word, _ in states[:size])
+    errors = [facts for word, facts in states if word == "failed"]
     if errors:
         return Status(unit, FAILED, (done, size), int(errors[0]["exit_code"]), str(errors[0]["error"]))
-    return Status(unit, WAITING, (done, size))
+    word, facts = states[-1]
+    if word != "done":
+        return Status(unit, WAITING, (done, size))
+    failed = tuple(facts.get("failed", ()))
+    code = int(facts.get("exit_code", 0)) or (PartialError.exit_code if failed else 0)
+    return Status(unit, PARTLY if code else DONE, (done, size), code, "", failed, tuple(facts["outputs"]))
 
 
 def told(plan: Plan, found: Sequence[Status]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hyoid.errors import Cancelled, HyoidError, InputError, OutOfMemoryError, Pa
 from hyoid.farm import records
 from hyoid.farm.plan import Plan, Task, Unit
 from hyoid.farm.splits import split_of
-from hyoid.files import output_errors
+from hyoid.files import numbered, output_errors
 from hyoid.report import SILENT, Report
 
 Ended = Literal["done", "skipped", "failed", "blocked"]
@@ -49,7 +49,11 @@ def perform(plan: Plan, task: Task, report: Report = SILENT, *, overwrite: bool 
     unit, begun = plan.units[task.unit], time.monotonic()
     with _log(plan, task, report) as (told, say):
         try:
-            outcome = blocked(plan, task) or _performed(plan, task, told, overwrite)
+            outcome = blocked(plan, task)
+            if outcome is None:
+                outcome = _performed(plan, task, told, overwrite)
+            else:
+                records.forgive(plan, task)  # an earlier try
         except MemoryError:
             error = OutOfMemoryError("out of memory", hint="Give the step smaller chunks, or the job fewer workers")
             outcome = _failed(plan, task, error)
@@ -70,9 +74,12 @@ def perform(plan: Plan, task: Task, report: Report = SILENT, *, overwrite: bool 
 
 
 def state(plan: Plan, task: Task) -> tuple[Ended | None, dict[str, Any]]:
-    """What the job's folder says of a task: ``failed`` with the reason, ``done`` with its record, or None."""
+    """What the job's folder says of a task: ``done`` with its record, ``failed`` with the reason, or None.
+
+    A task that was done, and failed when it was asked for again (its input has changed), is failed.
+    """
     failure = records.failure(plan, task)
-    if failure is not None:  # it was tried after a record that may be there: that is of other inputs
+    if failure is not None:
         return "failed", failure
     record = records.read(plan, task)
     return (None, {}) if record is None else ("done", record)
@@ -85,16 +92,19 @@ def finished(plan: Plan, task: Task) -> bool:
         HyoidError: its options are not those of the verb.
     """
     known = records.read(plan, task)
+    made_of = records.made_of(plan, plan.units[task.unit])
     if known is None:
-        return False
-    key = records.key_of(plan, task, records.made_of(plan, plan.units[task.unit]))
-    return known["key"] == key and records.whole(plan, known)
+        return task.kind == "chunk" and _is_finished(plan, task, made_of)
+    return known["key"] == records.key_of(plan, task, made_of) and records.whole(plan, known)
 
 
 def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outcome:
     unit = plan.units[task.unit]
-    key = records.key_of(plan, task, records.made_of(plan, unit))
+    made_of = records.made_of(plan, unit)
+    key = records.key_of(plan, task, made_of)
     known = records.read(plan, task)
+    if known is None and task.kind == "chunk" and not overwrite and _is_finished(plan, task, made_of):
+        return Outcome("skipped")
     if known is not None and not overwrite:
         if known["key"] != key:
             raise InputError(
@@ -105,6 +115,7 @@ def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outco
         if records.whole(plan, known):
             records.forgive(plan, task)
             return Outcome("skipped", _code(known), failed=tuple(known.get("failed", ())))
+        report.message("what was made is gone or was changed: it is made again")
     from hyoid.verbs import run
 
     job = run.job_of(unit.verb, dict(unit.values), plan.home, plan.home)
@@ -116,6 +127,13 @@ def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outco
     facts = {"failed": list(failed), "exit_code": int(result.get("exit_code", 0))}
     records.write(plan, task, key, outputs, facts)
     return Outcome("done", facts["exit_code"], failed=failed)
+
+
+def _is_finished(plan: Plan, task: Task, made_of: Mapping[str, str]) -> bool:
+    """Whether a chunk is not needed, for the whole is there: it was cut otherwise, or its parts were removed."""
+    last = list(plan.tasks_of(task.unit))[-1]
+    known = records.read(plan, last)
+    return known is not None and known["key"] == records.key_of(plan, last, made_of) and records.whole(plan, known)
 
 
 def _chunk(plan: Plan, task: Task, job: Any, key: str, report: Report) -> Outcome:
@@ -138,8 +156,7 @@ def _finished(plan: Plan, task: Task, job: Any, report: Report) -> dict[str, Any
             assert part is not None
             record = records.read(plan, other)
             if record is None or not records.whole(plan, record):
-                if record is not None:
-                    records.forget(plan, other)
+                records.forget(plan, other)
                 raise InputError("the part is missing or damaged", path=part, hint="Run the job again")
             parts.append(part)
     return split.finish(job, parts, report)
@@ -152,7 +169,16 @@ def _whole(unit: Unit, job: Any, report: Report) -> dict[str, Any]:
 
 
 def _outputs(result: Mapping[str, Any]) -> list[str]:
-    return [*result.get("outputs", ()), *([result["output"]] if isinstance(result.get("output"), str) else [])]
+    """The files that a result tells; a pattern of pictures (``shot.####.png``) stands for those of its frames."""
+    told = [*result.get("outputs", ()), *([result["output"]] if isinstance(result.get("output"), str) else [])]
+    found = []
+    for path in told:
+        if "#" not in Path(path).name or Path(path).exists():
+            found.append(path)
+            continue
+        numbers = range(result["first"], result["last"] + 1)
+        found += [str(numbered(Path(path), number)) for number in numbers]
+    return found
 
 
 def _failed_frames(plan: Plan, task: Task, result: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
@@ -175,7 +201,7 @@ def blocked(plan: Plan, task: Task) -> Outcome | None:
     """The outcome of a task that cannot begin, because what it needs failed (exit code and error say how) or is not
     done yet (exit code 0); else None."""
     rows = [(row, list(plan.tasks_of(row))[-1]) for row in plan.needs(task.unit)]
-    if task.kind == "finish":
+    if task.kind == "finish" and records.read(plan, task) is None:
         rows += [(task.unit, other) for other in plan.tasks_of(task.unit) if other.kind == "chunk"]
     for row, other in rows:
         ended, facts = state(plan, other)

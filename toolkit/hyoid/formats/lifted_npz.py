@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,39 +21,51 @@ from hyoid.take import Source
 SUFFIX = ".lifted.npz"
 FORMAT = "hyoid.lifted"
 VERSION = 1
-_REQUIRED = ("format", "version", "times", "keypoints", "confidence", "seen", "scores", "joints", "document")
+SHAPES: Mapping[str, tuple[int, ...]] = {
+    "keypoints": (17, 2), "confidence": (17,), "seen": (), "scores": (), "joints": (17, 3)
+}  # fmt: skip
+"""Of a person in a frame, by the name of the array; see :class:`hyoid.motion.lifted.Person`."""
+_REQUIRED = ("format", "version", "times", *SHAPES, "document")
 _MOST_PIXELS = 1 << 17  # a side of a picture
 
 
 def write(path: Path, lifted: Lifted) -> None:
     """Write everybody to ``path``; equal people give equal bytes. Joints are kept as float32."""
-    people = lifted.people
+    text = json.dumps(document_of(lifted), ensure_ascii=False, allow_nan=False, sort_keys=True)
+    arrays = {
+        "format": np.array(FORMAT),
+        "version": np.array(VERSION, np.int64),
+        **arrays_of(lifted, np.float32),
+        "document": np.frombuffer(text.encode(), np.uint8),
+    }
+    write_npz(path, arrays)
+
+
+def arrays_of(lifted: Lifted, kind: Any = np.float64) -> dict[str, np.ndarray]:
+    """What changes from frame to frame, by name: ``times`` (F,), the others of :data:`SHAPES` (people, F, ...).
+
+    Args:
+        kind: type of the numbers; times are float64, ``seen`` is bool.
+    """
     frames = len(lifted.times)
 
-    def stacked(name: str, shape: tuple[int, ...], kind: Any) -> np.ndarray:
-        arrays = [getattr(person, name) for person in people]
-        return np.stack(arrays).astype(kind) if arrays else np.zeros((0, frames, *shape), kind)
+    def stacked(name: str) -> np.ndarray:
+        own = bool if name == "seen" else kind
+        arrays = [getattr(person, name) for person in lifted.people]
+        return np.stack(arrays).astype(own) if arrays else np.zeros((0, frames, *SHAPES[name]), own)
 
-    document = {
-        "names": [person.name for person in people],
+    return {"times": lifted.times.astype(np.float64), **{name: stacked(name) for name in SHAPES}}
+
+
+def document_of(lifted: Lifted) -> dict[str, Any]:
+    """All that is no array, as JSON values."""
+    return {
+        "names": [person.name for person in lifted.people],
         "fps": lifted.fps,
         "size": [lifted.width, lifted.height],
         "sources": [asdict(source) for source in lifted.sources],
         "facts": dict(lifted.facts),
     }
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, sort_keys=True)
-    arrays = {
-        "format": np.array(FORMAT),
-        "version": np.array(VERSION, np.int64),
-        "times": lifted.times.astype(np.float64),
-        "keypoints": stacked("keypoints", (17, 2), np.float32),
-        "confidence": stacked("confidence", (17,), np.float32),
-        "seen": stacked("seen", (), bool),
-        "scores": stacked("scores", (), np.float32),
-        "joints": stacked("joints", (17, 3), np.float32),
-        "document": np.frombuffer(text.encode(), np.uint8),
-    }
-    write_npz(path, arrays)
 
 
 def read(path: Path) -> Lifted:
@@ -72,6 +85,18 @@ def read(path: Path) -> Lifted:
         raise InputError(f"is of version {version}", path=path, expected=f"version {VERSION}", hint="Update hyoid")
     try:
         document = json.loads(arrays["document"].tobytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"its contents do not form lifted people ({error})", path=path) from error
+    return of_arrays(arrays, document, path)
+
+
+def of_arrays(arrays: Mapping[str, np.ndarray], document: Any, path: Path) -> Lifted:
+    """People from what :func:`arrays_of` and :func:`document_of` gave; ``path`` is where they were read, for errors.
+
+    Raises:
+        InputError: numbers that make no sense.
+    """
+    try:
         names = [str(name) for name in document["names"]]
         width, height = (int(side) for side in document["size"])
         fps = float(document["fps"])
@@ -100,7 +125,7 @@ def read(path: Path) -> Lifted:
     return Lifted(people, arrays["times"].astype(np.float64), fps, width, height, sources, facts)
 
 
-def _check(arrays: dict[str, np.ndarray], people: int, path: Path) -> None:
+def _check(arrays: Mapping[str, np.ndarray], people: int, path: Path) -> None:
     times = arrays["times"]
     if times.ndim != 1 or times.dtype.kind != "f":
         raise InputError(f"'times' is {times.shape} {times.dtype}", path=path, expected="seconds, one a frame")
@@ -111,8 +136,7 @@ def _check(arrays: dict[str, np.ndarray], people: int, path: Path) -> None:
     frames = len(times)
     if not people:
         raise InputError("holds nobody", path=path, expected="at least one person")
-    shapes = {"keypoints": (17, 2), "confidence": (17,), "seen": (), "scores": (), "joints": (17, 3)}
-    for name, shape in shapes.items():
+    for name, shape in SHAPES.items():
         shaped(name, arrays[name], (people, frames, *shape), path)
     for name in ("confidence", "scores", "joints"):
         finite(name, arrays[name], path)

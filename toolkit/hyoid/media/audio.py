@@ -62,13 +62,17 @@ class Recording:
 
 @dataclass
 class _Blocks:
-    """An opened file: ``blocks`` yields (n, channels) float32; ``promised`` frames by its header, 0 if unsaid."""
+    """An opened file: ``blocks`` yields (n, channels) float32; ``promised`` frames by its header, 0 if unsaid.
+
+    ``seconds`` is its length by its header, as far as it says; containers round it.
+    """
 
     rate: int
     channels: int
     promised: int
     blocks: Iterator[np.ndarray]
     lead: float = 0.0  # seconds of silence before the first sample (a sound track that starts late)
+    seconds: float = 0.0
 
 
 @contextmanager
@@ -104,6 +108,18 @@ def recording(
             )
         finally:
             del samples
+
+
+def stated_seconds(path: str | Path) -> float:
+    """The length of a file's sound by its header, 0 where it says none: exact for wav, flac and the like.
+
+    Raises:
+        InputError: missing, empty, a folder, not sound, or no sound track.
+    """
+    path = Path(path)
+    _check_file(path)
+    _check_wav(path, repair=True)
+    return _open(path).seconds
 
 
 def _part(path: Path, cache: Path, start: float, end: float, whole: float) -> Path:
@@ -268,7 +284,8 @@ def _open(path: Path) -> _Blocks:
     except (soundfile.SoundFileError, RuntimeError):
         return _open_av(path)
     promised = 0 if stream.frames > 2**60 else int(stream.frames)
-    return _Blocks(stream.samplerate, stream.channels, promised, _sndfile_blocks(path, stream))
+    blocks = _sndfile_blocks(path, stream)
+    return _Blocks(stream.samplerate, stream.channels, promised, blocks, seconds=promised / stream.samplerate)
 
 
 def _sndfile_blocks(path: Path, stream: Any) -> Iterator[np.ndarray]:
@@ -307,7 +324,9 @@ def _open_av(path: Path) -> _Blocks:
     start = float(stream.start_time * stream.time_base) if stream.start_time and stream.time_base else 0.0
     # Containers round their durations; only a clear gap means that something is missing.
     frames = int((promised - 0.25) * rate) if promised > 1.0 else 0
-    return _Blocks(rate, channels, max(frames, 0), _av_blocks(path, container), start if 0.005 < start < 600 else 0.0)
+    lead = start if 0.005 < start < 600 else 0.0
+    seconds = promised + lead if promised else 0.0
+    return _Blocks(rate, channels, max(frames, 0), _av_blocks(path, container), lead, seconds)
 
 
 def _av_blocks(path: Path, container: Any) -> Iterator[np.ndarray]:

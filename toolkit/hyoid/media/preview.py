@@ -11,7 +11,6 @@ import numpy as np
 
 from hyoid.characters.character import Character
 from hyoid.errors import UsageError
-from hyoid.files import sha256_of
 from hyoid.media import moments, video
 from hyoid.media.renderer import Renderer, View, occlusion
 from hyoid.report import SILENT, Report
@@ -82,7 +81,7 @@ def write_mp4(
         MissingToolError: there is no OpenGL on this machine.
         UsageError: an unknown view or a size out of range.
     """
-    sound = _sound(take, report)
+    sound = video.sound_of(take, report)
 
     def frames() -> Iterator[np.ndarray]:
         for index, picture in enumerate(render_frames(character, take, size=size, view=view)):
@@ -250,19 +249,6 @@ def _below(character: Character, joint: int) -> np.ndarray:
         if parent >= 0 and inside[parent]:
             inside[index] = True
     return inside
-
-
-def _sound(take: Take, report: Report) -> str | None:
-    if take.audio is None:
-        return None
-    try:
-        if sha256_of(Path(take.audio.path)) == take.audio.sha256:
-            return take.audio.path
-        problem = "has changed since the take was made"
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-    report.message(f"{take.audio.path}: {problem}; the film stays silent", "warning")
-    return None
 
 
 def _caption(tile, text: str) -> None:

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 
 from hyoid.errors import InputError, MissingToolError
+from hyoid.files import sha256_of
+from hyoid.report import Report
+from hyoid.take import Take
 
 AUDIO_RATE = 48000
 AUDIO_BLOCK = 1024
@@ -110,6 +113,20 @@ def write(
             hint="Run: pip install --force-reinstall --only-binary :all: av",
         ) from error  # fmt: skip
     return count
+
+
+def sound_of(take: Take, report: Report) -> str | None:
+    """The sound file of a take; None, and a warning where it names one, when it is gone or has changed."""
+    if take.audio is None:
+        return None
+    try:
+        if sha256_of(Path(take.audio.path)) == take.audio.sha256:
+            return take.audio.path
+        problem = "has changed since the take was made"
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+    report.message(f"{take.audio.path}: {problem}; the film stays silent", "warning")
+    return None
 
 
 def probe(path: str | Path) -> VideoFacts:

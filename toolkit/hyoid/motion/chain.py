@@ -90,7 +90,7 @@ class _Clip:
     body: np.ndarray
     height: float
     seen: np.ndarray
-    times: np.ndarray
+    hidden: np.ndarray
     fps: float
     landmarks: np.ndarray | None
     neck_shares: Shares | None
@@ -156,8 +156,9 @@ def clean(
     body = bones.with_lengths(whole, lengths) * scale
     camera = replace(camera, height=camera.height * scale)
     clip = _Clip(
-        skeleton, body, bones.height(lengths) * scale, seen, times, fps, landmarks, neck_shares, scale, options
-    )
+        skeleton, body, bones.height(lengths) * scale, seen, time_bases.gaps(times, seen).hidden, fps, landmarks,
+        neck_shares, scale, options,
+    )  # fmt: skip
     if precision is None:
         pixels, depth = trajectory.noise_along_rays(body[seen, 0], camera.focal)
         # At their own noisy depth places that seem near would weigh more, and everybody come out nearer and slower.
@@ -175,8 +176,8 @@ def clean(
     seen_path = cameras.to_world(camera, body[:, 0]), turned @ known @ turned.T
     # Whether feet stand is judged with the noise still there: it tells how far to trust them.
     feet = _ankles(skeleton, _smoothed(skeleton, rough, fps, 1.0))
-    found, fly, path = _stand(feet, seen_path, cameras.to_world(camera, calm), fps, options)
-    pose = _calmed(skeleton, rough, fps, options, found.standing)
+    found, fly, path = _stand(feet, seen_path, cameras.to_world(camera, calm), clip)
+    pose = _calmed(skeleton, rough, fps, options, found.standing, ~clip.hidden)
     return _finished(clip, _placed(clip.shared(pose), path), camera, found, fly)
 
 
@@ -212,10 +213,12 @@ def _leg(skeleton: Skeleton) -> float:
     return sum(float(np.linalg.norm(np.diff(rest[list(leg)], axis=0), axis=-1).sum()) for leg in spans) / 2
 
 
-def _calmed(skeleton: Skeleton, pose: Pose, fps: float, options: Settings, standing: np.ndarray) -> Pose:
-    """The pose without the noise that was measured in it, then smoothed as much as is asked for."""
+def _calmed(
+    skeleton: Skeleton, pose: Pose, fps: float, options: Settings, standing: np.ndarray, known: np.ndarray
+) -> Pose:
+    """The pose without the noise that was measured in it where it is ``known`` (F,), then smoothed as is asked for."""
     if options.calm and options.strength > 0:
-        calm = smoothing.calmed(pose.rotations, fps)
+        calm = smoothing.calmed(pose.rotations, fps, known)
         if options.strength < 1:
             calm = turns.slerp(pose.rotations, calm, np.full(calm.shape[:-1], options.strength))
         pose = _turned(skeleton, pose, calm)
@@ -317,13 +320,14 @@ def _ankles(skeleton: Skeleton, pose: Pose) -> np.ndarray:
 
 
 def _stand(
-    feet: np.ndarray, seen: tuple[np.ndarray, np.ndarray], calm: np.ndarray, fps: float, options: Settings
+    feet: np.ndarray, seen: tuple[np.ndarray, np.ndarray], calm: np.ndarray, clip: _Clip
 ) -> tuple[Contacts, np.ndarray, np.ndarray]:
     """Contacts, flight and path, each with the help of the others: twice is enough.
 
     Args:
         feet: (F, 2, 3) metres from the root. seen: path (F, 3) and its precision (F, 3, 3). calm: (F, 3) first path.
     """
+    fps, options, hidden = clip.fps, clip.options, clip.hidden[:, None]
     noise = _spread(feet - smoothing.whittaker(feet, _CALM_FEET[-1], fps))
     root, fly = calm, np.zeros(len(calm), bool)
     found = Contacts(np.zeros((len(calm), 2), bool), np.zeros((len(calm), 2)))
@@ -332,8 +336,11 @@ def _stand(
         speed = contacts.speeds(places, fps)
         trembling = min(contacts.calm_speed(speed), _NOISIEST)
         limits = options.thresholds.widened(noise, 2 * trembling)
-        found = contacts.detect(places[..., 1], speed, fps, limits)
-        fly = contacts.airborne(found.standing, root[:, 1], fps)
+        travel = contacts.speeds(root * [1.0, 0.0, 1.0], fps)
+        found = contacts.detect(places[..., 1], speed, fps, limits, travel)
+        # In a long gap the legs are a guess: their feet must not hold the body back, nor tell that it flies.
+        found = replace(found, standing=found.standing & ~hidden, probability=np.where(hidden, 0.0, found.probability))
+        fly = contacts.airborne(found.standing | hidden, root[:, 1], fps)
         if not options.lock:
             break
         root = foot_lock.correct_drift(
@@ -356,9 +363,8 @@ def _finished(clip: _Clip, pose: Pose, camera: Camera, found: Contacts, fly: np.
         foot_lock.soles(skeleton, done), planted, joints[:, [13, 16]], bones.variance(places, skeleton.parents),
         clip.fps, seen=clip.seen, reprojected=quality.reprojection(camera, joints, keypoints, clip.height),
     )  # fmt: skip
-    hidden = time_bases.gaps(clip.times, clip.seen).hidden
     return Performance(
-        done, pose, camera, joints, found.standing, found.probability, fly, clip.seen, hidden, clip.scale, figures
+        done, pose, camera, joints, found.standing, found.probability, fly, clip.seen, clip.hidden, clip.scale, figures
     )
 
 

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.ndimage import minimum_filter1d
 
 GRAVITY = 9.81
 _FLIGHT_SECONDS = 0.15
+_STRIDE_SECONDS = 0.15  # before and after a frame: the slowest of a step of a run lies within
 _FALLING = (0.45, 1.6)  # of gravity, downwards: the acceleration of a pelvis whose body flies
 
 
@@ -19,6 +21,9 @@ class Thresholds:
     Attributes:
         height: metres above the ground below which it may come to stand. speed: metres a second, likewise.
         height_out, speed_out: beyond one of them it stands no more. seconds: shorter contacts are none.
+        rolling, passing: of the speed at which the body travels. The foot of a runner stands so shortly, and rolls so
+            fast, that what is measured of it never gets slow: one that is slower than ``passing``, and hardly faster
+            (``rolling``) than at its slowest, may come to stand too.
     """
 
     height: float = 0.06
@@ -26,12 +31,14 @@ class Thresholds:
     height_out: float = 0.09
     speed_out: float = 0.45
     seconds: float = 0.1
+    rolling: float = 0.25
+    passing: float = 0.7
 
     def widened(self, height_noise: float, speed_noise: float) -> Thresholds:
         """Thresholds for points that tremble by standard deviations in metres and metres a second."""
-        return Thresholds(
-            self.height + height_noise, self.speed + speed_noise, self.height_out + height_noise,
-            self.speed_out + speed_noise, self.seconds,
+        return replace(
+            self, height=self.height + height_noise, speed=self.speed + speed_noise,
+            height_out=self.height_out + height_noise, speed_out=self.speed_out + speed_noise,
         )  # fmt: skip
 
 
@@ -50,25 +57,41 @@ def speeds(points: np.ndarray, fps: float) -> np.ndarray:
     return np.linalg.norm(np.gradient(points, axis=0), axis=-1) * fps
 
 
-def detect(heights: np.ndarray, speed: np.ndarray, fps: float, thresholds: Thresholds | None = None) -> Contacts:
+def detect(
+    heights: np.ndarray,
+    speed: np.ndarray,
+    fps: float,
+    thresholds: Thresholds | None = None,
+    travel: np.ndarray | None = None,
+) -> Contacts:
     """Which points stand in which frames.
 
     Args:
         heights: (F, ...) metres above where the point is when it stands. speed: (F, ...) metres a second.
+        travel: (F,) metres a second of the body along the ground, or None for one that stays where it is.
     """
     limits = Thresholds() if thresholds is None else thresholds
     heights, speed = np.asarray(heights, np.float64), np.asarray(speed, np.float64)
-    come = (heights < limits.height) & (speed < limits.speed)
-    go = (heights > limits.height_out) | (speed > limits.speed_out)
+    slow = _slow(speed, np.zeros(len(speed)) if travel is None else travel, fps, limits)
+    between = limits.speed_out - limits.speed
+    come = (heights < limits.height) & (speed < slow)
+    go = (heights > limits.height_out) | (speed > slow + between)
     standing = _latched(come, go)
     shortest = max(3, round(limits.seconds * fps))
     if shortest > 1:
         standing = without_short(standing, shortest)
-    height_middle, speed_middle = (limits.height + limits.height_out) / 2, (limits.speed + limits.speed_out) / 2
+    height_middle = (limits.height + limits.height_out) / 2
     # Four of the widths between coming and going are certain on either side.
     height_share = _logistic((height_middle - heights) * 4 / (limits.height_out - limits.height))
-    speed_share = _logistic((speed_middle - speed) * 4 / (limits.speed_out - limits.speed))
+    speed_share = _logistic((slow + between / 2 - speed) * 4 / between)
     return Contacts(standing, height_share * speed_share)
+
+
+def _slow(speed: np.ndarray, travel: np.ndarray, fps: float, limits: Thresholds) -> np.ndarray:
+    """(F, ...) metres a second below which a point with ``speed`` (F, ...) may come to stand."""
+    travel = np.asarray(travel, np.float64).reshape(-1, *(1,) * (speed.ndim - 1))
+    slowest = minimum_filter1d(speed, 2 * round(_STRIDE_SECONDS * fps) + 1, axis=0, mode="nearest")
+    return np.maximum(limits.speed, np.minimum(limits.passing * travel, slowest + limits.rolling * travel))
 
 
 def calm_speed(speed: np.ndarray) -> float:

@@ -162,12 +162,15 @@ def _penalised(values: np.ndarray, stiffness: np.ndarray, trust: np.ndarray) -> 
     return solveh_banded(bands, trust[:, None] * values, lower=True)
 
 
-def calmed(quaternions: np.ndarray, fps: float) -> np.ndarray:
+def calmed(quaternions: np.ndarray, fps: float, known: np.ndarray | None = None) -> np.ndarray:
     """Rotations (F, J, 4) freed from the noise of networks, as far as each joint has any; clean ones hardly change.
 
     The noise of a joint is told by what it does faster than 5 Hz, taken to be correlated over a tenth of a second. Each
     stretch of some seconds is then smoothed as much as it can be before more than that noise goes, in the stretch and
     around any of its frames.
+
+    Args:
+        known: (F,) bool, frames that tell the noise; others are smoothed like those around them. None for all.
     """
     source = turns.continuous(turns.normalise(np.asarray(quaternions, np.float64)))
     frames = len(source)
@@ -177,7 +180,7 @@ def calmed(quaternions: np.ndarray, fps: float) -> np.ndarray:
     if not len(moving):
         return source
     values = source[:, moving]
-    cutoffs = _cutoffs(values, fps)
+    cutoffs = _cutoffs(values, fps, np.arange(frames) if known is None else np.flatnonzero(known))
     result = source.copy()
     for place, joint in enumerate(moving):
         stiffness = _stiffness(cutoffs[1:-1, place], fps)
@@ -185,13 +188,14 @@ def calmed(quaternions: np.ndarray, fps: float) -> np.ndarray:
     return turns.continuous(turns.normalise(result))
 
 
-def _cutoffs(values: np.ndarray, fps: float) -> np.ndarray:
-    """(F, J) hertz for rotations (F, J, 4)."""
+def _cutoffs(values: np.ndarray, fps: float, known: np.ndarray) -> np.ndarray:
+    """(F, J) hertz for rotations (F, J, 4) of which the frames ``known`` (n,) tell the noise."""
     frames, joints = values.shape[:2]
-    window = min(2 * round(0.4 * fps) + 1, frames)
-    edges = np.linspace(0, frames, max(1, round(frames / (_STRETCH * fps))) + 1).round().astype(int)
+    window = min(2 * round(0.4 * fps) + 1, len(known))
+    edges = np.linspace(0, len(known), max(1, round(len(known) / (_STRETCH * fps))) + 1).round().astype(int)
     blocks = len(edges) - 1
-    fast = _gone(values, _FAST, fps)
+    # A gap that was filled is calm: counted in, it would make noise out of nothing but motion.
+    fast = _gone(values, _FAST, fps)[known]
     power = np.empty((blocks, joints, 3))
     for block, (start, stop) in enumerate(pairwise(edges)):
         here = fast[start:stop]
@@ -201,7 +205,7 @@ def _cutoffs(values: np.ndarray, fps: float) -> np.ndarray:
     power = (power + 0.1 * power.sum(-1, keepdims=True)) / _removed(_FAST, fps) + 1e-12
     chosen = np.where(power.sum(-1) > _NOISY**2, _FAST, _ANY)
     for cutoff in _CUTOFFS[::-1]:
-        gone = _gone(values, cutoff, fps)
+        gone = _gone(values, cutoff, fps)[known]
         around = uniform_filter1d(gone, window, axis=0, mode="reflect")
         expected = power * _removed(cutoff, fps)
         mean = np.add.reduceat(gone, edges[:-1], axis=0) / np.diff(edges)[:, None, None]
@@ -209,7 +213,7 @@ def _cutoffs(values: np.ndarray, fps: float) -> np.ndarray:
         # About each axis on its own: much noise about one must not hide motion about another.
         fits = (mean <= _SLACK[0] * expected).all(-1) & (most.sum(-1) <= _SLACK[1] * expected.sum(-1))
         chosen[fits] = cutoff
-    middles, places = (edges[:-1] + edges[1:]) / 2, np.arange(frames)
+    middles, places = np.interp((edges[:-1] + edges[1:]) / 2, np.arange(len(known)), known), np.arange(frames)
     return np.exp(np.stack([np.interp(places, middles, one) for one in np.log(chosen).T], -1))
 
 

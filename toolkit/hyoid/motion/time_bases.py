@@ -95,6 +95,15 @@ def resample_nearest(times: np.ndarray, values: np.ndarray, wanted: np.ndarray) 
     return np.asarray(values)[np.minimum(before + (share >= 0.5), len(times) - 1)]
 
 
+def around(times: np.ndarray, wanted: np.ndarray) -> tuple[int, int]:
+    """First frame and end of those of times (F,) between which all wanted seconds (K,) lie, both rising.
+
+    What :func:`resample` takes from this stretch alone is what it takes from all of them.
+    """
+    before, _ = _between(checked(times), np.asarray(wanted, np.float64))
+    return int(before[0]), min(int(before[-1]) + 2, len(times))
+
+
 def _between(times: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if len(times) == 1:
         return np.zeros(len(wanted), int), np.zeros(len(wanted))

@@ -13,6 +13,9 @@ WINDOW = 640  # 40 ms: two periods of a 50 Hz voice
 BLOCK = 2048  # frames worked on at once
 INAUDIBLE = -90.0  # dB
 PITCH = (60.0, 420.0)
+_SIZE = 2048
+_HERTZ = np.arange(_SIZE // 2 + 1) * RATE / _SIZE
+_HANN = np.hanning(WINDOW).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,12 @@ class Prosody:
         return self.loudness > max(threshold, -85.0)
 
 
-def measure(samples: np.ndarray) -> Prosody:
+def measure(samples: np.ndarray, *, voice: bool = True) -> Prosody:
     """Measure a recording.
 
     Args:
         samples: (n,) float32 at 16 kHz; a memory map is read block by block.
+        voice: measure all; False leaves pitch, voicing and opening at 0, which takes half the time or less.
     """
     count = max(1, -(-len(samples) // HOP))
     tracks = np.zeros((4, count), np.float32)
@@ -61,7 +65,10 @@ def measure(samples: np.ndarray) -> Prosody:
         inside = slice(max(begin, 0), min(end, len(samples)))
         block[inside.start - begin : inside.stop - begin] = samples[inside]
         frames = np.lib.stride_tricks.sliding_window_view(block, WINDOW)[::HOP]
-        tracks[:, first:last] = _measure_frames(frames)
+        power = _power(frames)
+        tracks[0, first:last] = _loudness(power)
+        if voice:
+            tracks[1:, first:last] = _voice(power)
     loudness = tracks[0]
     audible = loudness[loudness > INAUDIBLE]
     # Gates and speech synthesisers leave digital silence: then the background is silent, not the quietest speech.
@@ -71,34 +78,39 @@ def measure(samples: np.ndarray) -> Prosody:
     return Prosody(loudness, pitch, tracks[2], tracks[3], floor, level)
 
 
-def _measure_frames(frames: np.ndarray) -> np.ndarray:
-    """(4, frames): loudness, pitch, voicing, opening."""
-    size = 2048
-    window = np.hanning(WINDOW).astype(np.float32)
-    spectrum = np.fft.rfft(frames * window, size)
-    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-    hertz = np.arange(size // 2 + 1) * RATE / size
-    band = (hertz >= 100) & (hertz <= 7000)
-    energy = power[:, band].sum(1) * (2 / (size * float((window**2).sum())))
-    loudness = 10 * np.log10(energy + 1e-12)
-    voice = np.where(hertz < 1200, power, 0)
-    correlation = np.fft.irfft(voice, size)[:, : int(RATE / PITCH[0]) + 2]
-    own = np.fft.irfft(np.abs(np.fft.rfft(window, size)) ** 2)[: correlation.shape[1]]
+def _power(frames: np.ndarray) -> np.ndarray:
+    """(frames, 1025) float32: how much of each of :data:`_HERTZ` there is."""
+    spectrum = np.fft.rfft(frames * _HANN, _SIZE)
+    return (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+
+
+def _loudness(power: np.ndarray) -> np.ndarray:
+    """(frames,) dB."""
+    band = (_HERTZ >= 100) & (_HERTZ <= 7000)
+    energy = power[:, band].sum(1) * (2 / (_SIZE * float((_HANN**2).sum())))
+    return 10 * np.log10(energy + 1e-12)
+
+
+def _voice(power: np.ndarray) -> np.ndarray:
+    """(3, frames): pitch, voicing, opening."""
+    voice = np.where(_HERTZ < 1200, power, 0)
+    correlation = np.fft.irfft(voice, _SIZE)[:, : int(RATE / PITCH[0]) + 2]
+    own = np.fft.irfft(np.abs(np.fft.rfft(_HANN, _SIZE)) ** 2)[: correlation.shape[1]]
     correlation = correlation / np.maximum(correlation[:, :1], 1e-12) / (own / own[0])
     shortest = int(RATE / PITCH[1])
     # A small slope prefers the shorter of two periods that fit equally (no octave errors downwards).
     slope = 1 - 0.12 * np.arange(correlation.shape[1]) / correlation.shape[1]
     search = (correlation * slope)[:, shortest:-1]
     lag = search.argmax(1) + shortest
-    rows = np.arange(len(frames))
+    rows = np.arange(len(power))
     peak = correlation[rows, lag]
     before, after = correlation[rows, lag - 1], correlation[rows, lag + 1]
     shift = np.clip(0.5 * (before - after) / np.minimum(before - 2 * peak + after, -1e-6), -0.5, 0.5)
-    low = (hertz >= 200) & (hertz <= 1000)
+    low = (_HERTZ >= 200) & (_HERTZ <= 1000)
     amplitude = np.sqrt(power[:, low])
-    centre = (amplitude * hertz[low]).sum(1) / np.maximum(amplitude.sum(1), 1e-9)
+    centre = (amplitude * _HERTZ[low]).sum(1) / np.maximum(amplitude.sum(1), 1e-9)
     opening = np.clip((centre - 200) / 800, 0, 1)
-    return np.stack([loudness, RATE / (lag + shift), np.clip(peak, 0, 1), opening]).astype(np.float32)
+    return np.stack([RATE / (lag + shift), np.clip(peak, 0, 1), opening]).astype(np.float32)
 
 
 def _clean_pitch(pitch: np.ndarray, voicing: np.ndarray, loud: np.ndarray) -> np.ndarray:

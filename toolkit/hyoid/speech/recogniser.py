@@ -7,13 +7,15 @@ stdin and answers each with one JSON line. Children are plain programs, so that 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ _SEARCHES: tuple[dict[str, Any], ...] = (
 )
 DOUBTFUL = -5.0  # mean score a frame (see Phone.score) below which recognised words are not believed
 PIECES_A_CHILD = 30  # decoders grow by megabytes a minute: a fresh one now and then keeps an hour's memory flat
-SECONDS_PER_SECOND = 30.0  # a child that needs longer for a piece is ended
+SECONDS_PER_SECOND = 30.0  # of processor time; a child that needs more for a piece is ended
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,25 @@ class Heard:
     words: tuple[str, ...]
     phones: tuple[Phone, ...]
     loop: bool
+
+
+def as_json(heard: Heard) -> dict[str, Any]:
+    """An answer as JSON values."""
+    phones = [(phone.name, phone.start, phone.end, phone.word, phone.score) for phone in heard.phones]
+    return {"words": heard.words, "phones": phones, "loop": heard.loop}
+
+
+def of_json(value: Any) -> Heard:
+    """The answer that :func:`as_json` gave.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is none.
+    """
+    phones = tuple(
+        Phone(str(name), int(start), int(end), int(word), float(score))
+        for name, start, end, word, score in value["phones"]
+    )
+    return Heard(tuple(str(word) for word in value["words"]), phones, bool(value["loop"]))
 
 
 def hear(
@@ -135,16 +156,9 @@ def _child(cache: Path, words: bool) -> subprocess.Popen[str]:
 def _ask(child: subprocess.Popen[str], start: int, stop: int) -> Heard:
     assert child.stdin is not None
     assert child.stdout is not None
-    limit = 30 + SECONDS_PER_SECOND * (stop - start) / acoustics.RATE
-    timer = threading.Timer(limit, child.kill)
-    timer.start()
-    try:
-        child.stdin.write(f"{start} {stop}\n")
-        child.stdin.flush()
-        answer = json.loads(child.stdout.readline())
-    finally:
-        timer.cancel()
-    return Heard(tuple(answer["words"]), tuple(Phone(*phone) for phone in answer["phones"]), answer["loop"])
+    child.stdin.write(f"{start} {stop}\n")
+    child.stdin.flush()
+    return of_json(json.loads(child.stdout.readline()))
 
 
 class _Decoders:
@@ -159,6 +173,7 @@ class _Decoders:
         if name not in self._made:
             self._made[name] = Decoder(loglevel="FATAL", samprate=acoustics.RATE, **options)
         decoder = self._made[name]
+        decoder.reinit_feat()  # what it keeps of the piece before would change what it hears in this one
         decoder.start_utt()
         decoder.process_raw((samples * 32767).astype("<i2").tobytes(), full_utt=True)
         decoder.end_utt()
@@ -203,14 +218,35 @@ def _hear_piece(decoders: _Decoders, samples: np.ndarray, listen_for_words: bool
     return Heard((), tuple(phone for phone in phones if phone.end > phone.start), True)
 
 
+@contextlib.contextmanager
+def _limit(seconds: float) -> Iterator[None]:
+    """End this process when the work within takes longer: in processor time, so a busy machine hears the same words.
+
+    On Windows, which has no such timer, in time of the clock, and ten times as long.
+    """
+    if hasattr(signal, "ITIMER_PROF"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        return
+    timer = threading.Timer(10 * seconds, os._exit, (1,))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _main(cache: str, what: str) -> None:
     samples = np.memmap(cache, np.float32, "r")
     decoders = _Decoders()
     for line in sys.stdin:
         start, stop = map(int, line.split())
-        heard = _hear_piece(decoders, np.array(samples[start:stop]), what == "words")
-        phones = [(p.name, p.start, p.end, p.word, p.score) for p in heard.phones]
-        sys.stdout.write(json.dumps({"words": heard.words, "phones": phones, "loop": heard.loop}) + "\n")
+        with _limit(30 + SECONDS_PER_SECOND * (stop - start) / acoustics.RATE):
+            heard = _hear_piece(decoders, np.array(samples[start:stop]), what == "words")
+        sys.stdout.write(json.dumps(as_json(heard)) + "\n")
         sys.stdout.flush()
 
 

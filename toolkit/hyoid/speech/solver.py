@@ -9,7 +9,7 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ def solve(
     end: float | None = None,
     repair: bool = False,
     character: CharacterReference | None = None,
+    timed: Callable[[media_audio.Recording, Prosody], Timing] | None = None,
     report: Report = SILENT,
 ) -> Take:
     """A talking performance of a recording.
@@ -67,15 +68,14 @@ def solve(
             those of the part, and the take's ``audio.offset`` is ``-start``.
         repair: take what a damaged file holds instead of refusing it.
         character: which character the take is made for (its neck has the bundled human's limits).
+        timed: brings the timing where it is known; without it words are recognised or aligned.
         report: progress and messages.
 
     Raises:
         InputError: the recording, the transcript or the events cannot be used.
         UsageError: an unknown rate, style or layer, or a part that ends before it starts.
     """
-    if start < 0 or (end is not None and end <= start):
-        what = f"the part of the recording from {start:g} to {'its end' if end is None else f'{end:g} s'} is empty"
-        raise UsageError(what, expected="a start of 0 s or more and an end after it")
+    check_part(start, end)
     if fps not in RATES:
         raise UsageError(f"{fps:g} frames a second", expected=f"one of {', '.join(map(str, RATES))}")
     played = styles.style(style, **strengths)
@@ -91,6 +91,8 @@ def solve(
         measured = prosody.measure(sound.samples)
         if edited is not None:
             found = from_events(edited, sound.seconds)
+        elif timed is not None:
+            found = timed(sound, measured)
         else:
             words = transcripts.words(content) if content is not None else None
             found = timing.find(sound.samples, sound.cache, measured, words, report.stage(0.1, 0.8), english=english)
@@ -115,6 +117,22 @@ def solve(
             audio=reference, character=character or CharacterReference(part="head"),
             provenance=provenance,
         )  # fmt: skip
+
+
+def check_part(start: float, end: float | None) -> None:
+    """Refuse a part of a recording that cannot be.
+
+    Raises:
+        UsageError: it ends before it starts.
+    """
+    if start < 0 or (end is not None and end <= start):
+        what = f"the part of the recording from {start:g} to {'its end' if end is None else f'{end:g} s'} is empty"
+        raise UsageError(what, expected="a start of 0 s or more and an end after it")
+
+
+def frames_of(seconds: float, fps: float) -> int:
+    """Frames of the take of so much sound."""
+    return max(1, int(np.ceil(seconds * fps - 1e-6)))
 
 
 def _provenance(
@@ -172,7 +190,7 @@ def perform(
         offset: seconds by which the face comes later. edited: an artist's events, used as they are.
         The rest as in :func:`solve`.
     """
-    frames = max(1, int(np.ceil(seconds * fps - 1e-6)))
+    frames = frames_of(seconds, fps)
     times = np.maximum(np.arange(frames) / fps - offset, 0.0)
     if edited is None:
         track = visemes.from_phones(found.phones)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from hyoid.report import SILENT, Report
 from hyoid.speech import acoustics, alignment, pronunciation, recogniser
 from hyoid.speech import phones as phones_of_english
 from hyoid.speech.prosody import HOP, Prosody, smooth
+from hyoid.speech.recogniser import Heard
 
 LONGEST_PIECE = 15.0
 WINDOW = 24.0  # seconds of sound in which the next words of a transcript are looked for
@@ -57,6 +58,9 @@ RECOGNISED = "recognised words, aligned"
 LOOP = "phone loop"
 VOICE = "voice activity"
 
+Hear = Callable[[Sequence[tuple[int, int]]], Sequence[Heard | None]]
+"""What was heard in pieces, (start, stop) samples of each; None where nothing could be recognised."""
+
 
 def find(
     samples: np.ndarray,
@@ -66,6 +70,7 @@ def find(
     report: Report = SILENT,
     *,
     english: bool = True,
+    hear: Hear | None = None,
 ) -> Timing:
     """The timing of a recording.
 
@@ -74,6 +79,7 @@ def find(
         prosody: of the same recording.
         words: of the transcript (see :func:`hyoid.speech.text.words`), or None to recognise them.
         english: whether words can be recognised at all; another language is followed phone by phone.
+        hear: answers for the pieces that speak where they are known; without it they are recognised.
 
     Returns:
         The timing; ``mode`` is ``idle`` when there is nothing to hear.
@@ -90,9 +96,9 @@ def find(
         if found is not None:
             return found
         note = "the transcript does not fit the sound; the words were recognised instead"
-        recognised = _recognise(samples, cache, prosody, report.stage(0.5, 1.0), english)
+        recognised = _recognise(samples, cache, prosody, report.stage(0.5, 1.0), english, hear)
         return Timing(recognised.mode, recognised.phones, recognised.words, (note, *recognised.notes))
-    return _recognise(samples, cache, prosody, report, english)
+    return _recognise(samples, cache, prosody, report, english, hear)
 
 
 def _has_voice(prosody: Prosody) -> bool:
@@ -188,17 +194,24 @@ def _certain(phones: Sequence[alignment.Phone], limit: float) -> list[alignment.
 # --- without ----------------------------------------------------------------------------------------------------------
 
 
-def _recognise(samples: np.ndarray, cache: Path, prosody: Prosody, report: Report, english: bool) -> Timing:
-    pieces = [piece for piece in cut(len(samples), prosody) if _speaks(prosody, *piece)]
+def heard(cache: Path, pieces: Sequence[tuple[int, int]], report: Report, english: bool) -> list[Heard | None]:
+    """What is said in pieces of a raw file; see :func:`recogniser.hear`."""
 
     def done(count: int) -> None:
         report.progress(count / max(len(pieces), 1), "recognising words")
 
-    heard = recogniser.hear(cache, pieces, done=done, words=english)
+    return recogniser.hear(cache, pieces, done=done, words=english)
+
+
+def _recognise(
+    samples: np.ndarray, cache: Path, prosody: Prosody, report: Report, english: bool, hear: Hear | None
+) -> Timing:
+    pieces = speaking(len(samples), prosody)
+    answers = hear(pieces) if hear is not None else heard(cache, pieces, report, english)
     phones: list[Spoken] = []
     words: list[str] = []
     looped = lost = 0
-    for (start, stop), answer in zip(pieces, heard, strict=True):
+    for (start, stop), answer in zip(pieces, answers, strict=True):
         if answer is None or not any(phone.name in _SOUNDS for phone in answer.phones):
             lost += 1
             phones += _syllables(prosody, start, stop)
@@ -237,6 +250,11 @@ def _syllables(prosody: Prosody, start: int, stop: int) -> list[Spoken]:
         if high - low >= 4:
             result.append(Spoken("AH", (rows[0] + low) / 100, (rows[0] + high) / 100, -1, 0.3))
     return result
+
+
+def speaking(total: int, prosody: Prosody) -> list[tuple[int, int]]:
+    """The pieces of :func:`cut` in which somebody speaks; loudness alone tells them."""
+    return [piece for piece in cut(total, prosody) if _speaks(prosody, *piece)]
 
 
 def cut(total: int, prosody: Prosody, longest: float = LONGEST_PIECE) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ SUMMARIES: dict[str, str] = {
     "rig": "build a character",
     "rig fit": "your own head mesh or scan, rigged: its topology with face shapes, neck and larynx",
     "convert": "a take or a performance from one format to another",
+    "render": "pictures and films of a Blender scene, with a take put onto its character",
     "info": "what is inside a file, where it comes from, and whether it may be used commercially",
     "check": "validate a file or a job before work starts",
     "stabilize": "the head's motion taken out of face meshes, and given back as a curve",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,8 @@ from hyoid.verbs.job import CLI, JobModel, Outputs, output_field
 
 if TYPE_CHECKING:
     from hyoid.motion.heads import HeadShot
+    from hyoid.verbs.headpose_search import Searched
+    from hyoid.verbs.headpose_takes import Performer
 
 RESULT = "files"
 TAKES = (".take.npz", ".bvh", ".fbx", ".glb", ".usdc", ".usda", ".blend")
@@ -104,7 +107,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     Returns:
         ``outputs``; ``pictures``, ``heads``; ``people``: for each one name, frames and seconds seen; ``failed``: names
         of pictures and what is wrong with them; ``small``, ``unsure``: heads that are left out or not shown;
-        ``frames_per_second`` of the search; ``system``; ``exit_code``: 7 where some pictures failed, else 0.
+        ``frames_per_second`` of the search, 0 where it was done in chunks; ``system``; ``exit_code``: 7 where some
+        pictures failed, else 0.
 
     Raises:
         UsageError: an unknown output, character or person. InputError: footage or boxes that cannot be used.
@@ -112,16 +116,43 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     """
     from threadpoolctl import threadpool_limits
 
-    from hyoid.verbs import headpose_results, headpose_search
+    from hyoid.verbs import headpose_search
 
     begun = time.monotonic()
+    who = prepared(job)
+    with threadpool_limits(1, user_api="blas"):
+        searched = headpose_search.search(job, report.stage(0.0, 0.6))
+        return finished(job, [searched], who, report.stage(0.6, 1.0), begun)
+
+
+def prepared(job: Job) -> Performer | None:
+    """Who performs, where a take is asked for; what cannot be done is told before the work.
+
+    Raises:
+        UsageError, InputError, OutputError: see :func:`run`.
+    """
+    from hyoid.verbs import headpose_results, headpose_search
+
     check_outputs(job)
     headpose_search.check_kind(job)
-    performer = headpose_results.performer(job)  # a wrong name or setting is told before the work
-    with threadpool_limits(1, user_api="blas"):
-        shot, rate = headpose_search.find(job, report.stage(0.0, 0.6))
-        told = headpose_results.write(job, shot, performer, report.stage(0.6, 1.0))
-    return {**told, "frames_per_second": round(rate, 2), "elapsed": round(time.monotonic() - begun, 2)}
+    return headpose_results.performer(job)
+
+
+def finished(
+    job: Job, searched: Sequence[Searched], who: Performer | None, report: Report, begun: float
+) -> dict[str, Any]:
+    """Follow people through what was found in all pictures, and write every output: the result of :func:`run`.
+
+    Args:
+        searched: in order. begun: on the monotonic clock, when the work began.
+    """
+    from hyoid.verbs import headpose_results, headpose_search
+
+    shot = headpose_search.followed(job, searched, report)
+    told = headpose_results.write(job, shot, who, report)
+    spent = sum(part.seconds for part in searched)
+    rate = round(len(shot.pictures) / spent, 2) if spent else 0.0
+    return {**told, "frames_per_second": rate, "elapsed": round(time.monotonic() - begun, 2)}
 
 
 def suffix_of(path: Path) -> str:

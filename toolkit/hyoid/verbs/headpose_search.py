@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hyoid import weights_store
+from hyoid import held, weights_store
 from hyoid.errors import InputError, UsageError
 from hyoid.files import sha256_of
 from hyoid.geometry import head_angles
@@ -35,7 +35,22 @@ class Finder:
 
     find: Callable[[np.ndarray, int, str], Heads]
     sources: tuple[Source, ...]
-    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What was found in some pictures, one after the other: those of a chunk, or all.
+
+    Attributes:
+        pictures: in order. heads: in them, by their numbers in the whole, nobody followed yet.
+        small: heads that were left out. sources: what found them. seconds: that it took, without reading weights.
+    """
+
+    pictures: tuple[Picture, ...]
+    heads: Heads
+    small: int
+    sources: tuple[Source, ...]
+    seconds: float = 0.0
 
 
 def kind_of(job: Job) -> str:
@@ -80,49 +95,23 @@ def check_kind(job: Job) -> None:
         raise UsageError("--weights and --detector-weights with --system directmhp", expected="one of them")
 
 
-def find(job: Job, report: Report) -> tuple[HeadShot, float]:
-    """All heads of the footage, followed where it has a course of time, and how many pictures were seen a second.
+def search(job: Job, report: Report, first: int = 0, end: int | None = None) -> Searched:
+    """The heads in the pictures ``[first, end)`` of the footage, each for itself; without an end in all that follow.
 
     Raises:
         InputError: footage or boxes that cannot be used. WeightsError: weights that are missing or not sound.
     """
     kind = kind_of(job)
-    if kind in (FOLDER, SEQUENCE):
-        images.listed(job.footage)  # told before networks are read
-    elif kind == FILM:
-        footage.expected_frames(job.footage)
+    total = (_total(job, kind) if end is None else end) - first  # a folder without pictures is told before networks
     report.progress(0.0, "reading weights")
     finder = finder_of(job)
     begun = time.monotonic()
-    pictures, parts, small = _searched(job, kind, finder, report)
-    spent = time.monotonic() - begun
-    heads = records.joined(parts)
-    fps = None
-    if kind in (SEQUENCE, FILM):
-        times = np.array([picture.time for picture in pictures], np.float64)
-        fps = float(job.fps) if kind == SEQUENCE and job.fps else time_bases.mean_rate(times)
-        report.progress(1.0, "following people")
-        heads = head_tracks.follow(heads, times, longest_gap=job.longest_gap)
-        heads = head_tracks.completed(heads, times, smoothing=job.smoothing, most_entropy=job.hide_unsure)
-    else:
-        heads = records.by_size(heads)
-    facts = {
-        "kind": kind, "footage": job.footage.name, "system": job.system, "small": small,
-        "hide_unsure": job.hide_unsure, **finder.facts,
-    }  # fmt: skip
-    own = Source("input", job.footage.name, _digest(job.footage), "LicenseRef-own")
-    shot = HeadShot(tuple(pictures), heads, fps, job.field_of_view, job.perspective, (own, *finder.sources), facts)
-    return shot, len(pictures) / max(spent, 1e-9)
-
-
-def _searched(job: Job, kind: str, finder: Finder, report: Report) -> tuple[list[Picture], list[Heads], int]:
-    """Pictures, their heads, and how many were too small."""
     pictures: list[Picture] = []
     parts: list[Heads] = []
     small, failed = 0, 0
-    total, seen = _total(job, kind), _pictures(job, kind)
-    for number, (name, seconds, made) in enumerate(seen):
-        report.progress(min(number / max(total, number + 1), 1.0), f"looking at {name}")
+    for number, (name, seconds, made) in enumerate(_pictures(job, kind, first, end), first):
+        done = number - first
+        report.progress(min(done / max(total, done + 1), 1.0), f"looking at {name}")
         try:
             picture = made()
             found = finder.find(picture, number, name)
@@ -139,29 +128,73 @@ def _searched(job: Job, kind: str, finder: Finder, report: Report) -> tuple[list
         pictures.append(Picture(name, picture.shape[1], picture.shape[0], seconds))
         if large.any():
             parts.append(found[large])
-    if failed == len(pictures):
+    spent = time.monotonic() - begun
+    return Searched(tuple(pictures), records.joined(parts), small, finder.sources, spent)
+
+
+def followed(job: Job, searched: Sequence[Searched], report: Report) -> HeadShot:
+    """All heads of the footage, followed where it has a course of time.
+
+    Args:
+        searched: in order of the pictures, together all of them, with the sources of the first.
+
+    Raises:
+        InputError: no picture could be used.
+    """
+    kind = kind_of(job)
+    pictures = tuple(picture for part in searched for picture in part.pictures)
+    if all(picture.error for picture in pictures):
         raise InputError(
-            f"none of its {failed} pictures can be used: {pictures[0].name}: {pictures[0].error}", path=job.footage,
-            expected="pictures",
+            f"none of its {len(pictures)} pictures can be used: {pictures[0].name}: {pictures[0].error}",
+            path=job.footage, expected="pictures",
         )  # fmt: skip
-    return pictures, parts, small
+    heads = records.joined([part.heads for part in searched])
+    fps = None
+    if kind in (SEQUENCE, FILM):
+        times = np.array([picture.time for picture in pictures], np.float64)
+        fps = float(job.fps) if kind == SEQUENCE and job.fps else time_bases.mean_rate(times)
+        report.progress(0.0, "following people")
+        heads = head_tracks.follow(heads, times, longest_gap=job.longest_gap)
+        heads = head_tracks.completed(heads, times, smoothing=job.smoothing, most_entropy=job.hide_unsure)
+    else:
+        heads = records.by_size(heads)
+    facts = {
+        "kind": kind, "footage": job.footage.name, "system": job.system,
+        "small": sum(part.small for part in searched), "hide_unsure": job.hide_unsure,
+    }  # fmt: skip
+    own = Source("input", job.footage.name, _digest(job.footage), "LicenseRef-own")
+    sources = (own, *searched[0].sources)
+    return HeadShot(pictures, heads, fps, job.field_of_view, job.perspective, sources, facts)
 
 
 def _total(job: Job, kind: str) -> int:
+    """About how many pictures there are."""
+    return footage.expected_frames(job.footage) if kind == FILM else len(paths_of(job))
+
+
+def paths_of(job: Job) -> list[Path]:
+    """The files of pictures; of a film there are none.
+
+    Raises:
+        InputError: see :func:`kind_of`; or a folder without pictures.
+    """
+    kind = kind_of(job)
     if kind == FILM:
-        return footage.expected_frames(job.footage)
-    return 1 if kind == STILL else len(images.listed(job.footage))
+        return []
+    return [job.footage] if kind == STILL else images.listed(job.footage)
 
 
-def _pictures(job: Job, kind: str) -> Iterator[tuple[str, float | None, Callable[[], np.ndarray]]]:
+def _pictures(
+    job: Job, kind: str, first: int, end: int | None
+) -> Iterator[tuple[str, float | None, Callable[[], np.ndarray]]]:
     """Name, second, and how to get it, of each picture; of films one at a time."""
     if kind == FILM:
-        for number, (seconds, picture) in enumerate(footage.frames(job.footage)):
+        for number, (seconds, picture) in enumerate(footage.frames(job.footage, first, end), first):
             yield f"frame {number}", seconds, lambda picture=picture: picture
         return
-    paths = [job.footage] if kind == STILL else images.listed(job.footage)
+    paths = paths_of(job)
     stamps = time_bases.frame_times(len(paths), job.fps) if kind == SEQUENCE and job.fps else None
-    for number, path in enumerate(paths):
+    for number, path in list(enumerate(paths))[first:end]:
         yield path.name, None if stamps is None else float(stamps[number]), lambda path=path: images.read(path)
 
 
@@ -188,12 +221,12 @@ def finder_of(job: Job) -> Finder:
             boxes, kept = _inside(found.boxes, picture)
             return _freed(job, picture, number, boxes, found.confidence[kept], found.rotations[kept])
 
-        return Finder(at_once, (source,), {})
+        return Finder(at_once, (source,))
     from hyoid.systems.semiuhpe import checkpoint, infer
 
     path = weights_store.resolve(job.weights, "semiuhpe") if job.weights else checkpoint.find()
     boxes_of, sources = _boxes(job)
-    estimator = infer.load(path, device=_device(job))
+    estimator = held.load(infer.load, path, device=_device(job))
 
     def one_by_one(picture: np.ndarray, number: int, name: str) -> Heads:
         boxes, confidence = boxes_of(picture, number, name)
@@ -202,14 +235,14 @@ def finder_of(job: Job) -> Finder:
         found = infer.estimate(estimator, picture, boxes)
         return _freed(job, picture, number, boxes, confidence, found.rotations, found.entropy)
 
-    return Finder(one_by_one, (*sources, _source(path, estimator)), {})
+    return Finder(one_by_one, (*sources, _source(path, estimator)))
 
 
 def _detector(job: Job, given: Path | None) -> tuple[Callable[[np.ndarray], Any], Source]:
     from hyoid.systems.directmhp import checkpoint, infer
 
     path = weights_store.resolve(given, "directmhp") if given else checkpoint.find()
-    detector = infer.load(path, device=_device(job))
+    detector = held.load(infer.load, path, device=_device(job))
 
     def detect(picture: np.ndarray) -> Any:
         return infer.detect(detector, picture, size=job.size, confidence=job.confidence, overlap=job.overlap)
@@ -224,7 +257,7 @@ def _boxes(job: Job) -> tuple[Callable[[np.ndarray, int, str], tuple[np.ndarray,
 
         given = head_boxes.read(job.boxes)
         if kind_of(job) in (FOLDER, SEQUENCE):
-            head_boxes.check_names(given, [path.name for path in images.listed(job.footage)], job.boxes)
+            head_boxes.check_names(given, [path.name for path in paths_of(job)], job.boxes)
 
         def stated(picture: np.ndarray, number: int, name: str) -> tuple[np.ndarray, np.ndarray]:
             found = head_boxes.of_picture(given, number, name)

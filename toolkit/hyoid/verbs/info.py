@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -349,13 +350,16 @@ def _sound(path: Path) -> dict[str, Any]:
 
 
 def sidecar(path: Path) -> dict[str, Any] | None:
-    """The provenance that lies beside an output whose format cannot carry it."""
-    beside = path.with_name(path.name + ".json")
-    try:
-        record = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and "sources" in record else None
+    """The provenance that lies beside an output whose format cannot carry it; frames of a sequence share one."""
+    pattern = re.sub(r"(?<=\D)\d+(?=\D*$)", lambda digits: "#" * len(digits[0]), path.stem) + path.suffix
+    for name in dict.fromkeys((path.name, pattern)):
+        try:
+            record = json.loads(path.with_name(f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(record, dict) and "sources" in record:
+            return record
+    return None
 
 
 def _source(entry: dict[str, Any]) -> Source:

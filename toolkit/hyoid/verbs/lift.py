@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -104,17 +106,30 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         UsageError: an unknown output, character or person. InputError: keypoints that cannot be used.
         WeightsError: weights that are not sound. OutputError, MissingToolError: an output cannot be written.
     """
-    from threadpoolctl import threadpool_limits
+    return performed(job, lambda: read_or_lift(job, report.stage(0.0, 0.5)), report.stage(0.5, 1.0))
 
+
+def performed(job: Job, lifted: Callable[[], Lifted], report: Report) -> dict[str, Any]:
+    """Clean people and write every output; what :func:`run` returns.
+
+    Args:
+        lifted: brings them; it is asked after outputs and character are found to be right.
+    """
     from hyoid.verbs import lift_results
 
     begun = time.monotonic()
     check_outputs(job)
     performer = lift_results.performer(job)  # a wrong name or setting is told before the work
-    with threadpool_limits(1, user_api="blas"):  # a frame is too little for more, and farms run several jobs at once
-        lifted = read_or_lift(job, report.stage(0.0, 0.5))
-        told = lift_results.write(job, lifted, performer, report.stage(0.5, 1.0))
+    with one_thread():
+        told = lift_results.write(job, lifted(), performer, report)
     return {**told, "elapsed": round(time.monotonic() - begun, 2)}
+
+
+def one_thread() -> contextlib.AbstractContextManager[Any]:
+    """Within it products take one thread: a frame is too little for more, and farms run several jobs at once."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")
 
 
 def check_outputs(job: Job) -> None:
@@ -140,15 +155,26 @@ def check_outputs(job: Job) -> None:
             raise UsageError("is an input", path=path, expected="another name, so that it is not lost")
 
 
-def read_or_lift(job: Job, report: Report) -> Lifted:
-    """The people of a job, from a file of lifted ones or by lifting keypoints."""
+def is_lifted(job: Job) -> bool:
+    """Whether a job gives people who were lifted before."""
+    from hyoid.formats.lifted_npz import SUFFIX
+
+    return job.keypoints.name.lower().endswith(SUFFIX)
+
+
+def read_or_lift(job: Job, report: Report, chunk: tuple[int, int] | None = None) -> Lifted:
+    """The people of a job, from a file of lifted ones or by lifting keypoints.
+
+    Args:
+        chunk: first frame and end of those that are lifted; None is all. A file of lifted ones is read whole.
+    """
     from hyoid.formats import lifted_npz
     from hyoid.verbs import lift_people
 
-    if job.keypoints.name.lower().endswith(lifted_npz.SUFFIX):
+    if is_lifted(job):
         report.progress(0.0, f"reading {job.keypoints.name}")
         return lift_people.chosen(lifted_npz.read(job.keypoints), job.person)
-    return lift_people.lift(job, report)
+    return lift_people.lift(job, report, chunk)
 
 
 def show(result: dict[str, Any]) -> str:

@@ -6,18 +6,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyoid import weights_store
+from hyoid import held, weights_store
 from hyoid.errors import InputError, UsageError
 from hyoid.files import sha256_of
 from hyoid.formats import keypoints as keypoint_files
 from hyoid.formats.keypoints import Keypoints
+from hyoid.formats.part_npz import check_chunk
 from hyoid.media.footage import is_film
 from hyoid.motion import cameras, gap_filling, identities, time_bases, trajectory
 from hyoid.motion.lifted import Lifted, Person
@@ -34,6 +35,10 @@ _NEAR = 1.3  # a network takes clips up to so much faster or slower than those i
 _FEWEST = 5  # joints without which a person does not count as seen
 _SMALL = 128  # channels
 _NAMED = 8
+SETTINGS = (
+    "system", "layout", "size", "source_fps", "confidence", "person", "field_of_view", "precision", "people",
+)  # fmt: skip
+"""What of a job has a say in how people are lifted; the rest is for what follows."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,63 @@ class Track:
     id: int | None = None
 
 
-def lift(job: Job, report: Report) -> Lifted:
+@dataclass(frozen=True)
+class Shot:
+    """Everybody who was asked for, followed through a clip and not lifted yet.
+
+    Attributes:
+        clip: all detections. people: without joints. facts: how they were found, see :class:`Lifted`.
+    """
+
+    clip: Clip
+    people: tuple[Person, ...]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A job as far as it says who is to be lifted: equal where contents and settings are."""
+
+    contents: str
+    settings: str
+    job: Job = field(compare=False)
+    report: Report = field(compare=False)
+
+
+def lift(job: Job, report: Report, chunk: tuple[int, int] | None = None) -> Lifted:
     """Everybody who was asked for, lifted.
 
+    Args:
+        chunk: first frame and end of those that are wanted; None is all. They have the numbers of the whole.
+
     Raises:
-        InputError: keypoints that cannot be used. UsageError: no such person, or weights for another system.
+        InputError: keypoints that cannot be used. UsageError: no such person or frames, or weights of another system.
         WeightsError: weights that are missing or not sound. MissingToolError: torch or the detector is not installed.
     """
+    try:
+        contents = digest(job.keypoints)
+    except OSError:
+        contents = ""  # the reader says what is wrong
+    asked = _Asked(contents, job.model_dump_json(include={*SETTINGS, "device"}), job, report)
+    # Who is who takes all frames: a worker that lifts several chunks of a clip finds it out once.
+    shot = held.load(_followed, asked, job.footage, job.detector)
+    first, end = chunk or (0, len(shot.clip.times))
+    check_chunk(first, end, len(shot.clip.times))
+    system, sources = _system(job)
+    made = []
+    with _threads(system.channels):
+        for number, person in enumerate(shot.people):
+            low, high = (0.45 + 0.55 * (number + more) / len(shot.people) for more in (0, 1))
+            made.append(_lifted(person, shot.clip, system, (first, end), report.stage(low, high)))
+    own = Source("input", job.keypoints.name, contents, "LicenseRef-own")
+    return Lifted(
+        tuple(made), shot.clip.times[first:end], shot.clip.fps, *shot.clip.size, (own, *sources), shot.facts
+    )  # fmt: skip
+
+
+def _followed(asked: _Asked, *_: Path | None) -> Shot:
+    """The people of a job; other files that it names are arguments only so that they are found anew when changed."""
+    job, report = asked.job, asked.report
     found = detected(job, report.stage(0.0, 0.4)) if is_film(job.keypoints) else read(job, report.stage(0.0, 0.2))
     clip = clip_of(job, found, report)
     report.progress(0.4, "following people")
@@ -79,19 +134,12 @@ def lift(job: Job, report: Report) -> Lifted:
     people = tuple(whole(clip, track) for track in wanted)
     for person in people:
         _warn_of_guesses(person, report)
-    system, sources = _system(job)
-    made = []
-    with _threads(system.channels):
-        for number, person in enumerate(people):
-            stage = report.stage(0.45 + 0.55 * number / len(people), 0.45 + 0.55 * (number + 1) / len(people))
-            made.append(_lifted(person, clip, system, stage))
     facts = {
         "layout": found.layout.name, "reason": found.reason, "source": found.source, "first_frame": found.first,
         "system": job.system, "too_short": dropped,
         "others": [_told(track, clip) for track in tracks if track not in wanted],
     }  # fmt: skip
-    own = Source("input", job.keypoints.name, digest(job.keypoints), "LicenseRef-own")
-    return Lifted(tuple(made), clip.times, clip.fps, *clip.size, (own, *sources), facts)
+    return Shot(clip, people, facts)
 
 
 def read(job: Job, report: Report) -> Keypoints:
@@ -149,14 +197,14 @@ def clip_of(job: Job, found: Keypoints, report: Report) -> Clip:
             f"no person has {_FEWEST} joints with a confidence of {job.confidence:g} or more", path=job.keypoints,
             expected="people in the picture", hint="Lower --confidence if the detector is that unsure",
         )  # fmt: skip
-    times, fps = _times(job, found, report)
+    times, fps = times_of(job, found, report)
     return Clip(
         points[seen], confidence[seen], found.frame[seen], found.scores[seen], found.ids[seen], times, fps,
         (found.width, found.height),
     )  # fmt: skip
 
 
-def _times(job: Job, found: Keypoints, report: Report) -> tuple[np.ndarray, float]:
+def times_of(job: Job, found: Keypoints, report: Report) -> tuple[np.ndarray, float]:
     """Seconds (F,) from the first frame, and frames a second."""
     film = job.footage or (job.keypoints if is_film(job.keypoints) else None)
     if job.source_fps is not None:
@@ -234,7 +282,7 @@ def _places(job: Job, clip: Clip) -> identities.Detections:
     from hyoid.systems.hopfir import infer as single
 
     complete = gap_filling.complete(clip.points)
-    lifter = single.load(checkpoint.find(), device=device_of(job))
+    lifter = held.load(single.load, checkpoint.find(), device=device_of(job))
     with _threads(lifter.model.config.channels):
         joints = single.lift(lifter, complete, *clip.size, mirror=False)
     camera = cameras.from_field_of_view(clip.size, np.radians(job.field_of_view))
@@ -304,7 +352,12 @@ def _warn_of_guesses(person: Person, report: Report) -> None:
 
 @dataclass(frozen=True)
 class _System:
-    """A network that is ready: its function of keypoints (F, 17, 2), size and report, its frame rate, its channels."""
+    """A network that is ready.
+
+    Attributes:
+        lift: its function of keypoints (F, 17, 2), the first frame and the end that are wanted of them, size and
+            report. fps: its frame rate, None where it sees no time. channels: of the network.
+    """
 
     lift: Any
     fps: float | None
@@ -322,31 +375,42 @@ def device_of(job: Job) -> str:
 
 def _system(job: Job) -> tuple[_System, tuple[Source, ...]]:
     if job.system == "hopfir":
-        from hyoid.systems.hopfir import checkpoint
         from hyoid.systems.hopfir import infer as single
 
-        lifter = single.load(_weights(job, "hopfir") or checkpoint.find(), device=device_of(job))
+        lifter = held.load(single.load, weights_of(job), device=device_of(job))
 
-        def of_pictures(points: np.ndarray, size: tuple[int, int], report: Report) -> np.ndarray:
-            return single.lift(lifter, points, *size, report=report)
+        def of_pictures(points: np.ndarray, first: int, end: int, size: tuple[int, int], report: Report) -> np.ndarray:
+            start, stop = single.needed(first, end, len(points))
+            return single.lift(lifter, points[start:stop], *size, report=report)[first - start : end - start]
 
         return _System(of_pictures, None, lifter.model.config.channels), (_weights_source(lifter.model),)
-    from hyoid.systems.ktpformer import checkpoint
     from hyoid.systems.ktpformer import infer as temporal
 
-    path = _weights(job, "ktpformer") or checkpoint.find()
-    lifter = temporal.load(path, device=device_of(job), precision=job.precision)
+    lifter = held.load(temporal.load, weights_of(job), device=device_of(job), precision=job.precision)
 
-    def of_clips(points: np.ndarray, size: tuple[int, int], report: Report) -> np.ndarray:
-        return temporal.lift(lifter, points, *size, report=report)
+    def of_clips(points: np.ndarray, first: int, end: int, size: tuple[int, int], report: Report) -> np.ndarray:
+        start, stop = temporal.needed(first, end, len(points), lifter.config.frames)
+        return temporal.lift(lifter, points[start:stop], *size, report=report)[first - start : end - start]
 
-    fps = float(lifter.model.note.get("fps", DEFAULT_FPS)) if lifter.model.note else OFFICIAL_FPS
-    return _System(of_clips, fps, lifter.config.channels), (_weights_source(lifter.model),)
+    return _System(of_clips, network_fps(lifter.model.note), lifter.config.channels), (_weights_source(lifter.model),)
 
 
-def _weights(job: Job, system: str) -> Path | None:
-    """The weights that a job names: a file, or a name of ``hyoid weights list``."""
-    return None if job.weights is None else weights_store.resolve(job.weights, system)
+def network_fps(note: Mapping[str, Any]) -> float:
+    """Frames a second that a KTPFormer has learned from, by the note of its file; the published ones have none."""
+    return float(note.get("fps", DEFAULT_FPS)) if note else OFFICIAL_FPS
+
+
+def weights_of(job: Job) -> Path:
+    """The weights that a job names, a file or a name of ``hyoid weights list``; without one our own."""
+    if job.weights is not None:
+        return weights_store.resolve(job.weights, job.system)
+    if job.system == "hopfir":
+        from hyoid.systems.hopfir import checkpoint as single
+
+        return single.find()
+    from hyoid.systems.ktpformer import checkpoint as temporal
+
+    return temporal.find()
 
 
 @contextlib.contextmanager
@@ -367,20 +431,36 @@ def _weights_source(model: Any) -> Source:
     return Source("weights", model.path.name, model.digest, model.licence)
 
 
-def _lifted(person: Person, clip: Clip, system: _System, report: Report) -> Person:
-    """The person with joints, the pelvis of each frame at the origin."""
+def _lifted(person: Person, clip: Clip, system: _System, chunk: tuple[int, int], report: Report) -> Person:
+    """The frames of a chunk of the person, with joints, the pelvis of each frame at the origin."""
+    first, end = chunk
     points = gap_filling.over_time(clip.times, person.keypoints)
-    times = clip.times
-    uneven = len(times) > 2 and np.ptp(np.diff(times)) > 0.2 * np.diff(times).mean()
-    far = system.fps is not None and not 1 / _NEAR <= clip.fps / system.fps <= _NEAR
-    if len(times) > 1 and system.fps is not None and (far or uneven):
-        rate = float(system.fps if far else clip.fps)
-        steady = np.arange(int(np.floor(times[-1] * rate + 1e-9)) + 2) / rate
-        joints = system.lift(time_bases.resample(times, points, steady), clip.size, report)
-        joints = time_bases.resample(steady, joints, times)
+    times = clip.times[first:end]
+    rate = resampled_rate(clip.times, clip.fps, system.fps)
+    if rate is None:
+        joints = system.lift(points, first, end, clip.size, report).astype(np.float64)
     else:
-        joints = system.lift(points, clip.size, report).astype(np.float64)
-    return replace(person, joints=joints - joints[:, :1])
+        # Windows lie on the network's own frames, counted from the beginning of the clip: chunks are cut between them.
+        steady = np.arange(int(np.floor(clip.times[-1] * rate + 1e-9)) + 2) / rate
+        low, high = time_bases.around(steady, times)
+        joints = system.lift(time_bases.resample(clip.times, points, steady), low, high, clip.size, report)
+        joints = time_bases.resample(steady[low:high], joints, times)
+    cut = {name: getattr(person, name)[first:end] for name in ("keypoints", "confidence", "seen", "scores")}
+    return Person(person.name, joints=joints - joints[:, :1], **cut)
+
+
+def resampled_rate(times: np.ndarray, fps: float, wanted: float | None) -> float | None:
+    """Frames a second at which a network sees a clip; None where it sees the frames that there are.
+
+    Args:
+        times: (F,) seconds. fps: of the clip. wanted: of the network, None where it sees no time.
+    """
+    if wanted is None or len(times) < 2:
+        return None
+    if not 1 / _NEAR <= fps / wanted <= _NEAR:
+        return float(wanted)
+    uneven = len(times) > 2 and np.ptp(np.diff(times)) > 0.2 * np.diff(times).mean()
+    return float(fps) if uneven else None
 
 
 def digest(path: Path) -> str:

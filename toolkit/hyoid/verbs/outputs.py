@@ -47,7 +47,7 @@ def check_outputs(outputs: Sequence[Path], *, has_take: bool = True, recording: 
     for output in outputs:
         check_writable(output)
         if _needs_sidecar(output):
-            check_writable(_sidecar(output))
+            check_writable(sidecar_of(output))
 
 
 def export(
@@ -114,14 +114,15 @@ def _needs_sidecar(output: Path) -> bool:
     return "provenance" not in format_of(output).carries
 
 
-def _sidecar(output: Path) -> Path:
+def sidecar_of(output: Path) -> Path:
+    """Where the provenance of an output lies whose format has no place for it."""
     return output.with_name(output.name + ".json")
 
 
 def write_sidecar(output: Path, provenance: Provenance) -> None:
     """Write NAME.json beside an output whose format cannot carry provenance."""
     text = json.dumps(asdict(provenance), indent=1, sort_keys=True, default=str)
-    write_bytes(_sidecar(output), text.encode() + b"\n")
+    write_bytes(sidecar_of(output), text.encode() + b"\n")
 
 
 def with_character(take: Take, character: Character) -> Take:

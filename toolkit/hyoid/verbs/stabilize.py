@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from hyoid.characters.fit.face_points import FacePoints
     from hyoid.characters.fit.placing import Placement
+    from hyoid.characters.fit.template import Template
     from hyoid.formats.mesh_sequence import MeshSequence
     from hyoid.geometry.rigid import Rigid
     from hyoid.systems.facestab.checkpoint import Model
@@ -93,6 +94,39 @@ class Job(JobModel):
 
 
 @dataclass(frozen=True)
+class Meshes:
+    """The meshes of a job and the network: what is known before their frames are read.
+
+    Attributes:
+        template: the skin of the bundled human. ordered: whether frames follow each other.
+        fixed: number of the frame that is the target by the job or by its name, None where none is.
+        given: (N, 3) a target that is a file. start: (N, 3) the mesh on which the face is found.
+    """
+
+    sequence: MeshSequence
+    model: Model
+    template: Template
+    ordered: bool
+    fixed: int | None
+    given: np.ndarray | None
+    start: np.ndarray
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Where the canonical points lie on meshes, and the placement of the mesh on which the face was found."""
+
+    meshes: Meshes
+    points: FacePoints
+    placement: Placement
+
+    @property
+    def millimetres(self) -> float:
+        """In a unit of the files."""
+        return _MILLIMETRES * self.placement.move.scale
+
+
+@dataclass(frozen=True)
 class Found:
     """Everything that the outputs are made of.
 
@@ -149,13 +183,22 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     """
     from threadpoolctl import threadpool_limits
 
-    from hyoid.verbs import stabilize_results as results
-
     begun = time.monotonic()
     check_outputs(job)
     with threadpool_limits(1, user_api="blas"):  # a frame is too little for more; ``infer`` has threads of its own
         found = find(job, report.stage(0.0, 0.5))
-        outputs, more = results.write(job, found, report.stage(0.5, 1.0))
+        return finished(job, found, report.stage(0.5, 1.0), begun)
+
+
+def finished(job: Job, found: Found, report: Report, begun: float) -> dict[str, Any]:
+    """Write every output: the result of :func:`run`.
+
+    Args:
+        begun: on the monotonic clock, when the work began.
+    """
+    from hyoid.verbs import stabilize_results as results
+
+    outputs, more = results.write(job, found, report)
     result = found.result
     refused = {found.sequence.names[number]: reason for number, reason in result.refused.items()}
     for text in _warnings(found):
@@ -183,66 +226,114 @@ def find(job: Job, report: Report) -> Found:
     Raises:
         UsageError, InputError, WeightsError: see :func:`run`.
     """
-    import numpy as np
+    mapped = map_face(job, open_meshes(job, report), report.stage(0.05, 0.4))
+    canonical = read_canonical(mapped, 0, len(mapped.meshes.sequence.names), report.stage(0.4, 0.8))
+    return solve(job, mapped, canonical, report.stage(0.8, 1.0))
 
-    from hyoid import weights_store
+
+def open_meshes(job: Job, report: Report) -> Meshes:
+    """The meshes of a job, of which a frame or two are read, and the weights.
+
+    Raises:
+        UsageError, InputError, WeightsError: see :func:`run`.
+    """
+    from hyoid import held, weights_store
     from hyoid.characters.fit import face_points
-    from hyoid.formats import landmarks
     from hyoid.formats.mesh_sequence import open_sequence
-    from hyoid.geometry import rigid
-    from hyoid.systems.facestab import checkpoint, infer
+    from hyoid.systems.facestab import checkpoint
 
     report.progress(0.0, f"opening {job.meshes[0].name}")
     sequence = open_sequence(job.meshes)
     own = "regressor" if job.method == "regressor" else "facestab"
     given = None if job.weights is None else weights_store.resolve(job.weights, "facestab")
-    model = checkpoint.load(given or checkpoint.find(checkpoint.NAMES[own]))
+    model = held.load(checkpoint.load, given or checkpoint.find(checkpoint.NAMES[own]))
     if (model.form == "regress") != (job.method == "regressor") and job.method in ("facestab", "regressor"):
         raise UsageError(f"holds a network for another --method than {job.method}", path=model.path)
     template = _same_human(face_points.human_template(), model)
     ordered, fixed = _order(job, sequence)
     first = _frame(sequence, 0 if fixed is None else fixed) if fixed is not None or not job.target else None
-    given = _given(job, sequence)
-    start = given if given is not None else first
+    target = _given(job, sequence)
+    start = target if target is not None else first
     assert start is not None
-    marks = landmarks.picked(job.landmarks, job.landmark, start)
-    points = face_points.find(
-        mesh_of(sequence, start), model.face.rows, landmarks=marks, report=report.stage(0.05, 0.4)
-    )
-    skin, metres = template.rest[model.face.rows], None if job.unit == "auto" else _UNITS[job.unit]
-    placement = face_points.placement_of(points, skin, start, metres)
-    millimetres = _MILLIMETRES * placement.move.scale
-    canonical = np.empty((len(sequence.names), len(model.face.rows), 3), np.float32)
-    for number, vertices in enumerate(sequence.frames()):
-        canonical[number] = millimetres * points.of(vertices)
-        if number % 64 == 0:
-            report.progress(0.4 + 0.4 * number / len(canonical), f"reading frame {number + 1} of {len(canonical)}")
+    return Meshes(sequence, model, template, ordered, fixed, target, start)
+
+
+def map_face(job: Job, meshes: Meshes, report: Report, points: FacePoints | None = None) -> Mapped:
+    """Where the canonical points lie on the meshes.
+
+    Args:
+        points: where that is known.
+
+    Raises:
+        InputError: nothing looks like a head, or landmarks that cannot be used.
+    """
+    from hyoid.characters.fit import face_points
+    from hyoid.formats import landmarks
+
+    rows = meshes.model.face.rows
+    if points is None:
+        marks = landmarks.picked(job.landmarks, job.landmark, meshes.start)
+        points = face_points.find(mesh_of(meshes.sequence, meshes.start), rows, landmarks=marks, report=report)
+    metres = None if job.unit == "auto" else _UNITS[job.unit]
+    placement = face_points.placement_of(points, meshes.template.rest[rows], meshes.start, metres)
+    return Mapped(meshes, points, placement)
+
+
+def read_canonical(mapped: Mapped, first: int, end: int, report: Report) -> np.ndarray:
+    """The canonical points (end - first, K, 3) float32, millimetres, of the frames ``[first, end)``.
+
+    Raises:
+        InputError: a frame that cannot be read.
+    """
+    import numpy as np
+
+    sequence = mapped.meshes.sequence
+    canonical = np.empty((end - first, len(mapped.meshes.model.face.rows), 3), np.float32)
+    for row, vertices in enumerate(sequence.frames(first, end)):
+        canonical[row] = mapped.millimetres * mapped.points.of(vertices)
+        if row % 64 == 0:
+            report.progress(row / len(canonical), f"reading frame {first + row + 1} of {len(sequence.names)}")
+    return canonical
+
+
+def solve(job: Job, mapped: Mapped, canonical: np.ndarray, report: Report) -> Found:
+    """The motions of the skull, from the canonical points of all frames.
+
+    Raises:
+        InputError: every frame is of another person or scale than the target.
+    """
+    from hyoid.characters.fit import face_points
+    from hyoid.geometry import rigid
+    from hyoid.systems.facestab import infer
+
+    meshes, points, millimetres = mapped.meshes, mapped.points, mapped.millimetres
+    sequence, model, target, frame = meshes.sequence, meshes.model, meshes.start, meshes.fixed
+    skin = meshes.template.rest[model.face.rows]
     mask = points.mask if job.region == "head" else points.mask * model.face.core
-    target, frame = start, fixed
-    if given is None and fixed is None:
+    if meshes.given is None and meshes.fixed is None:
         from hyoid.characters.fit.most_neutral import most_neutral
 
-        frame = most_neutral(canonical, mask, template, model.face.rows)
+        frame = most_neutral(canonical, mask, meshes.template, model.face.rows)
         target = _frame(sequence, frame)
-    placement = face_points.placement_of(points, skin, target, placement.move.scale)
+    placement = face_points.placement_of(points, skin, target, mapped.placement.move.scale)
     trained = None
     if job.method in ("facestab", "regressor"):
         places = points.of(target) if len(sequence.faces) else placement.move.unapply(skin)
         trained = infer.shown_on(model, points, places, target)
     result = infer.stabilise(
         canonical, millimetres * points.of(target), mask=mask, method=job.method, model=trained,
-        progress=lambda share: report.progress(0.8 + 0.2 * share, "finding the skull"),
+        progress=lambda share: report.progress(share, "finding the skull"),
     )  # fmt: skip
     if len(result.refused) == len(canonical) or (len(canonical) == 1 and result.refused):
         raise _refusal(sequence, result, target_name(job, sequence, frame))
     motion = rigid.Rigid(result.motion.rotations, result.motion.translations / millimetres)
     fps = job.fps or sequence.fps or _FPS
-    if job.smooth and ordered:
+    if job.smooth and meshes.ordered:
         centre = points.of(target)[mask > 0].mean(0)
         motion = rigid.smooth(motion.inverse(), job.smooth, fps, centre).inverse()
     return Found(
         sequence, target, target_name(job, sequence, frame), frame, points, placement, canonical, result, motion,
-        ordered, fps, model,
+        meshes.ordered, fps, model,
     )  # fmt: skip
 
 
@@ -253,7 +344,7 @@ def mesh_of(sequence: MeshSequence, vertices: np.ndarray) -> Any:
     return plain_mesh(vertices, sequence.faces)
 
 
-def _same_human(template: Any, model: Model) -> Any:
+def _same_human(template: Template, model: Model) -> Template:
     """The skin of the bundled human, if it is the one that the weights were made on.
 
     Raises:

@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
 from hyoid.errors import UsageError
 from hyoid.report import Report
 from hyoid.verbs.job import OutputOptions, Outputs, file_or_text, output_field, positional
+
+if TYPE_CHECKING:
+    from hyoid.media.audio import Recording
+    from hyoid.speech.prosody import Prosody
+    from hyoid.speech.timing import Timing
 
 LAYERS = ("jaw", "lips", "tongue", "brows", "blinks", "gaze", "head", "breath", "larynx")
 
@@ -69,6 +75,15 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         UsageError: an unknown character, setting or output.
         OutputError, MissingToolError: an output cannot be written.
     """
+    return performed(job, report)
+
+
+def performed(job: Job, report: Report, timed: Callable[[Recording, Prosody], Timing] | None = None) -> dict[str, Any]:
+    """What :func:`run` does and returns.
+
+    Args:
+        timed: see :func:`hyoid.speech.solve`; it is asked after outputs and character are found to be right.
+    """
     from hyoid import characters, files
     from hyoid.characters import retarget
     from hyoid.speech import events, solve
@@ -98,6 +113,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         end=job.end,
         repair=job.repair,
         character=CharacterReference(job.character, job.set, job.part),
+        timed=timed,
         report=report.stage(0.0, 0.4),
     )
     if performer is not None and not retarget.fits(take, performer):  # a neck of other joints

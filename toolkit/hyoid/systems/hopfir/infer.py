@@ -86,6 +86,14 @@ def lift(
     return found
 
 
+def needed(first: int, end: int, frames: int) -> tuple[int, int]:
+    """First frame and end of the stretch of a clip whose lifting gives frames ``first`` to ``end`` the whole's numbers.
+
+    ``lift(clip[start:stop])[first - start : end - start]`` are the frames: whole batches, counted from frame 0.
+    """
+    return first // BATCH * BATCH, min(frames, -(-end // BATCH) * BATCH)
+
+
 def _check(keypoints: np.ndarray, width: float, height: float) -> None:
     if not (np.isfinite([width, height]).all() and width > 0 and height > 0):
         raise InputError(f"an image of {width} x {height}", expected="a width and a height in pixels")

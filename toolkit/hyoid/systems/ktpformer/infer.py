@@ -205,7 +205,9 @@ def _work(lifter: Lifter, joined: _Joined, mirror: bool, batch: int, last: bool)
     """Run the windows that are full, in batches, and give the frames that no later window can reach."""
     while len(joined.waiting) >= batch or (last and joined.waiting):
         starts = joined.waiting[:batch]
-        joined.put(starts, lift_windows(lifter, joined.take(starts), mirror))
+        # Batches of one size, the last one filled up: a GPU rounds differently in those of another.
+        filled = starts + starts[-1:] * (batch - len(starts))
+        joined.put(starts, lift_windows(lifter, joined.take(filled), mirror)[: len(starts)])
     finished = joined.finished()
     if len(finished):
         if not np.isfinite(finished).all():

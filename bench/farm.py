@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the farm path costs: many shots beside a plain loop, two workers beside one, and a long take in chunks.
+
+``python bench/farm.py`` or ``hyoid bench farm``. The shots are pieces of the bundled recording, each with another
+beginning, done by ``talk``; the plain loop calls the verb for each of them in one process, as a script of a TD would.
+The files must be equal. Times are those of whole programs, their start included, and count only on a machine that has
+nothing else to do. The long take is keypoints of somebody who walks, lifted in chunks by two workers: memory is the
+largest sum of the program and its workers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import lift_speed
+import numpy as np
+import soundfile
+from stabilize_memory import watched
+
+SUMMARY = "many shots and a long take through hyoid run: overhead (goal 3 %), two workers (goal 1.8 x), memory"
+SHOTS, SECONDS, TAKE = 200, 2.0, 100_000
+OVERHEAD, SPEEDUP = 0.03, 1.8
+MILLION = 1_000_000
+_VOICE = Path(__file__).resolve().parents[1] / "examples" / "talk" / "jfk.flac"
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_LOOP = """
+import sys
+from pathlib import Path
+from hyoid import held
+from hyoid.report import SILENT
+from hyoid.verbs import run, talk
+home = Path(sys.argv[1])
+with held.holding():
+    for sound in sorted((home / "voices").glob("*.wav")):
+        values = {"audio": f"voices/{sound.name}", "output": [f"loop/{sound.stem}.take.npz"]}
+        talk.run(run.job_of("talk", values, home, home), SILENT)
+"""
+
+
+def recordings(folder: Path, count: int, seconds: float) -> None:
+    """So many pieces of the bundled recording, each from another place and of another loudness."""
+    samples, rate = soundfile.read(_VOICE, dtype="float32")
+    samples = samples.mean(1) if samples.ndim > 1 else samples
+    size = int(seconds * rate)
+    (folder / "voices").mkdir(parents=True)
+    for number, first in enumerate(np.linspace(0, len(samples) - size, count).astype(int)):
+        piece = samples[first : first + size] * np.float32(0.6 + 0.4 * (number % 7) / 7)
+        soundfile.write(folder / "voices" / f"s{number:05d}.wav", piece, rate, subtype="PCM_16")
+
+
+def shots(count: int, seconds: float) -> dict[str, Any]:
+    """Seconds of a plain loop, and of the farm path with one worker and two, over the same shots."""
+    with tempfile.TemporaryDirectory(prefix="hyoid-bench-") as name:
+        home = Path(name)
+        recordings(home, count, seconds)
+        taken = {"loop": _timed([sys.executable, "-c", _LOOP, str(home)])}
+        for workers in (1, 2):
+            job = home / f"by{workers}.toml"
+            job.write_text(
+                f'name = "by{workers}"\n[[steps]]\nverb = "talk"\naudio = "voices/*.wav"\n'
+                f'output = ["by{workers}/{{shot}}.take.npz"]\n'
+            )
+            words = [sys.executable, "-m", "hyoid", "run", str(job), "--workers", str(workers)]
+            taken[f"workers_{workers}"] = _timed(words)
+        again = _timed([sys.executable, "-m", "hyoid", "run", str(home / "by2.toml"), "--workers", "2"])
+        sums = [_sum(home / folder) for folder in ("loop", "by1", "by2")]
+        assert sums[0] == sums[1] == sums[2], "the farm path gives other files than a plain loop"
+    frames = count * seconds * 30
+    loop, one, two = (taken[name]["seconds"] for name in ("loop", "workers_1", "workers_2"))
+    return {
+        "shots": count, "frames": round(frames), **taken, "nothing_to_do": again,
+        "overhead": round(one / loop - 1, 4), "speedup": round(one / two, 3),
+        "frames_per_second": round(frames / two, 1), "hours_for_a_million": round(MILLION / (frames / two) / 3600, 2),
+    }  # fmt: skip
+
+
+def long_take(frames: int) -> dict[str, Any]:
+    """Seconds and peak megabytes of a take that is lifted in chunks by two workers."""
+    with tempfile.TemporaryDirectory(prefix="hyoid-bench-") as name:
+        home = Path(name)
+        points, camera = lift_speed.keypoints(frames)
+        width, height = camera.size
+        np.savez(home / "walk.npz", keypoints=points.astype(np.float32), layout="human36m17", fps=lift_speed.FPS,
+                 width=width, height=height)  # fmt: skip
+        job = home / "job.toml"
+        job.write_text('verb = "lift"\nkeypoints = "walk.npz"\noutput = ["walk.take.npz"]\n')
+        found = _timed([sys.executable, "-m", "hyoid", "run", str(job), "--workers", "2"])
+        chunks = len(list((home / "job.farm" / "parts").rglob("*.json")))
+    return {"frames": frames, "chunks": chunks, **found, "frames_per_second": round(frames / found["seconds"], 1)}
+
+
+def _timed(command: list[str]) -> dict[str, float]:
+    begun = time.monotonic()
+    environment = {**os.environ, **_ENVIRONMENT}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
+        largest = watched(process)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return {"seconds": round(time.monotonic() - begun, 2), "peak_mb": round(largest)}
+
+
+def _sum(folder: Path) -> str:
+    whole = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        whole.update(path.name.encode() + path.read_bytes())
+    return whole.hexdigest()
+
+
+def run(count: int = SHOTS, seconds: float = SECONDS, frames: int = TAKE) -> dict[str, Any]:
+    """Shots of two numbers, so that memory can be compared, and takes of two lengths."""
+    few = shots(max(count // 10, 2), seconds)
+    many = shots(count, seconds)
+    takes = [long_take(length) for length in (frames // 10, frames) if length]
+    return {
+        "few": few, "many": many, "takes": takes,
+        "goals_met": {"overhead": many["overhead"] < OVERHEAD, "speedup": many["speedup"] >= SPEEDUP},
+    }  # fmt: skip
+
+
+def show(result: dict[str, Any]) -> str:
+    """A line each for time, memory, the long takes, and the goals."""
+    many, few = result["many"], result["few"]
+    lines = [
+        f"{many['shots']} shots, {many['frames']} frames: loop {many['loop']['seconds']} s, one worker "
+        f"{many['workers_1']['seconds']} s ({100 * many['overhead']:.1f} % more), two {many['workers_2']['seconds']} s "
+        f"({many['speedup']:.2f} times as fast as one), again with nothing to do {many['nothing_to_do']['seconds']} s",
+        f"memory with two workers: {few['workers_2']['peak_mb']} MB for {few['shots']} shots, "
+        f"{many['workers_2']['peak_mb']} MB for {many['shots']}",
+        f"{many['frames_per_second']} frames a second with two workers: {many['hours_for_a_million']} hours for 10^6 "
+        "frames",
+    ]
+    for take in result["takes"]:
+        lines.append(
+            f"take of {take['frames']} frames in {take['chunks']} chunks: {take['seconds']} s, "
+            f"{take['frames_per_second']} frames a second, peak {take['peak_mb']} MB"
+        )
+    overhead, speedup = ("met" if met else "missed" for met in result["goals_met"].values())
+    lines.append(f"overhead below {100 * OVERHEAD:.0f} %: {overhead}; two workers at least {SPEEDUP} x: {speedup}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=SUMMARY)
+    parser.add_argument("--shots", type=int, default=SHOTS)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--frames", type=int, default=TAKE)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    told = run(given.shots, given.seconds, given.frames)
+    print(json.dumps(told, indent=1) if given.json else show(told))

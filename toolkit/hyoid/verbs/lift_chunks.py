@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``lift`` in chunks: each lifts its frames of everybody, and people are cleaned when all are there.
+
+A chunk reads all keypoints, fills the gaps of each person and finds out who is who, for these look at the whole clip.
+That takes little of one core (a millisecond for a hundred frames), except that people of a detector without numbers
+are told apart by lifting each detection on its own: half a millisecond for each. A worker that keeps what it loads
+does it once for all its chunks of a clip. The network sees the frames of the chunk and its halo: windows lie on a grid
+from frame 0 of the clip, or of the network's own frames where it is resampled (:mod:`hyoid.systems.ktpformer.infer`),
+and single pictures run in batches from frame 0, so that numbers are those of the whole in every digit.
+
+Cleaning (ground, planted feet, smoothing) looks at all frames and is left to ``finish``, with drawing and writing. It
+takes two to four milliseconds for each frame of a person, lifting 6 with our KTPFormer and 1 with our HopFIR. So chunks
+pay with KTPFormer, above all the published one, which is a hundred times as large; with HopFIR they hardly do.
+
+A ``.lifted.npz`` has nothing left to lift, and MediaPipe's detector follows a video from its first frame on: both are
+one chunk, so that nothing is done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyoid.errors import InputError
+from hyoid.farm.splits import Extent
+from hyoid.formats import lifted_npz, part_npz
+from hyoid.media.footage import is_film
+from hyoid.motion.lifted import Lifted
+from hyoid.report import SILENT, Report
+from hyoid.verbs import lift, lift_people
+from hyoid.verbs.lift import Job
+
+A_MINUTE = {"ktpformer": 3.2e9, "hopfir": 3.7e10}
+"""Frames of a person that a core lifts in a minute, times parameters of the network."""
+_USUAL = (100, 100_000)  # frames of a chunk, at least and at most
+_LAYOUT: part_npz.Layout = {
+    "times": ("<f8", ("frames",)),
+    **{
+        name: ("|b1" if name == "seen" else "<f8", ("people", "frames", *shape))
+        for name, shape in lifted_npz.SHAPES.items()
+    },
+}
+
+
+def extent(job: Job) -> Extent:
+    """How many frames the clip has, and how far a window of the network reaches.
+
+    Raises:
+        InputError: keypoints that cannot be used. WeightsError: weights that are missing or not sound.
+    """
+    whole = _whole(job)
+    if whole is not None:
+        return Extent(whole, grid=whole, usual=whole)
+    found = lift_people.read(job, SILENT)
+    people = 1 if job.person != lift.ALL else max(1, round(len(found.frame) / found.frames))
+    if job.system == "hopfir":
+        from hyoid.systems.hopfir import checkpoint as single
+        from hyoid.systems.hopfir.infer import BATCH
+
+        model = single.load(lift_people.weights_of(job))
+        return Extent(found.frames, grid=BATCH, usual=_usual(job, model.parameters, people))
+    from hyoid.systems.ktpformer import checkpoint as temporal
+
+    model = temporal.load(lift_people.weights_of(job))
+    times, fps = lift_people.times_of(job, found, SILENT)
+    rate = lift_people.resampled_rate(times, fps, lift_people.network_fps(model.note))
+    # Windows that hold a frame reach so far; resampled, they do from its two neighbours there.
+    halo = model.config.frames - 1 if rate is None else int(np.ceil((model.config.frames + 1) * fps / rate))
+    return Extent(found.frames, halo=halo, usual=_usual(job, model.parameters, people))
+
+
+def work(job: Job, first: int, end: int, target: Path, report: Report) -> dict[str, Any]:
+    """Lift the frames ``[first, end)`` of everybody who was asked for and write them to ``target``.
+
+    Raises:
+        UsageError: there are no such frames. InputError, WeightsError, OutputError: see ``lift.run``.
+    """
+    whole = _whole(job)
+    if whole is not None:
+        part_npz.check_chunk(first, end, whole)
+    with lift.one_thread():
+        lifted = lift.read_or_lift(job, report, None if whole else (first, end))
+    made = {**_made(job), **lifted_npz.document_of(lifted)}
+    part_npz.write(target, "lift", first, end, made, {}, lifted_npz.arrays_of(lifted))
+    return {"failed": [], "people": len(lifted.people)}
+
+
+def finish(job: Job, parts: Sequence[Path], report: Report) -> dict[str, Any]:
+    """Clean the people of all parts and write every output; the result is that of ``lift.run``.
+
+    Raises:
+        UsageError, OutputError: see ``lift.run``. InputError: also parts that are damaged, made with other settings, or
+            not all.
+    """
+    return lift.performed(job, lambda: _joined(job, parts), report)
+
+
+def _joined(job: Job, paths: Sequence[Path]) -> Lifted:
+    frames = _whole(job) or lift_people.read(job, SILENT).frames
+    parts = list(part_npz.read_each(paths, "lift", _LAYOUT, frames, _made(job)))
+    for part in parts:
+        count = len(part.arrays["times"])
+        # What a container says of a film's frames and what a detector finds in it may differ.
+        if count != part.end - part.first and not is_film(job.keypoints):
+            raise InputError(f"holds {count} frames", path=part.path, expected=f"{part.end - part.first}",
+                             hint=part_npz.AGAIN)  # fmt: skip
+        if len(part.arrays["seen"]) != len(parts[0].arrays["seen"]):
+            raise InputError(f"holds {len(part.arrays['seen'])} people", path=part.path,
+                             expected=f"{len(parts[0].arrays['seen'])}", hint=part_npz.AGAIN)  # fmt: skip
+    arrays = {
+        name: np.concatenate([part.arrays[name] for part in parts], 0 if name == "times" else 1) for name in _LAYOUT
+    }
+    return lifted_npz.of_arrays(arrays, parts[0].made, parts[0].path)
+
+
+def _made(job: Job) -> dict[str, Any]:
+    """What all parts of a job have in common, as far as the job tells it."""
+    settings = job.model_dump(mode="json", include={*lift_people.SETTINGS})
+    return {"settings": settings, "keypoints": lift_people.digest(job.keypoints)}
+
+
+def _whole(job: Job) -> int | None:
+    """Frames of what is one chunk; None for keypoints, which can be cut."""
+    if lift.is_lifted(job):
+        return len(lifted_npz.read(job.keypoints).times)
+    if is_film(job.keypoints):
+        from hyoid.media import video
+
+        return video.probe(job.keypoints).frames
+    return None
+
+
+def _usual(job: Job, parameters: Any, people: int) -> int:
+    """Frames that take a core about a minute."""
+    size = sum(array.size for array in parameters.values())
+    return int(np.clip(A_MINUTE[job.system] / (size * people), *_USUAL))
