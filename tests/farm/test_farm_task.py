@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from hyoid.cli import run_command
@@ -194,6 +195,24 @@ def test_a_command_that_nobody_hears_is_cancelled_and_fails_no_shot(planned):
     done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, env=small_jobs.environment())
     os.close(write)
     assert done.returncode != 0
+    assert not list(made.folder.glob("failed/**/*.json"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals and pipes of POSIX")
+def test_a_farm_that_cancels_is_obeyed_at_once_and_the_shot_has_not_failed(tmp_path):
+    made = plan.read(small_jobs.write_endless(tmp_path / "job"))
+    plan.write(tmp_path / "plan.json", made)
+    words = [sys.executable, "-m", "hyoid", "farm", "task", str(tmp_path / "plan.json"), "--step=table", "--tasks=0-1"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=small_jobs.environment())
+    begun = time.monotonic()
+    while not any(made.folder.glob("logs/table/slow.log")):
+        assert time.monotonic() - begun < 60
+        time.sleep(0.05)
+    process.terminate()
+    asked = time.monotonic()
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "hyoid: error: cancelled\n")
+    assert time.monotonic() - asked < 5
     assert not list(made.folder.glob("failed/**/*.json"))
 
 

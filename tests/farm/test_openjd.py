@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -224,6 +225,31 @@ def test_farm_run_gives_the_files_of_run_and_goes_on_where_it_stopped(tmp_path, 
     assert small_jobs.files(parts.parent / done) == small_jobs.files(whole.parent / done)
     assert run_command(["run", str(parts), "--json", "--workers", "1"]) == 0  # each goes on with the other's
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["result"]["skipped"] == 8
+
+
+@pytest.mark.slow
+def test_chunks_through_openjd_equal_the_whole(wave, capsys):
+    """Chunks by two sessions, then what joins them; a second run does nothing, one that overwrites does all."""
+    text = (
+        'name = "waves"\nchunk = {chunk}\n'
+        '[[steps]]\nverb = "wave"\nsource = "in/*.txt"\noutput = ["out/{{shot}}.txt"]\n'
+    )
+    (wave / "in").mkdir()
+    for shot in ("a", "b"):
+        (wave / "in" / f"{shot}.txt").write_text("".join(f"{number % 7}\n" for number in range(11)))
+    (wave / "job.toml").write_text(text.format(chunk=100))
+    assert run_command(["run", "job.toml", "--workers", "1"]) == 0
+    whole = small_jobs.files(wave / "out")
+    shutil.rmtree(wave / "out")
+    shutil.rmtree(wave / "waves.farm")
+    (wave / "job.toml").write_text(text.format(chunk=4))
+    capsys.readouterr()
+    results = []
+    for words in ([], [], ["--overwrite"]):
+        assert run_command(["farm", "run", "job.toml", "--workers", "2", "--json", *words]) == 0
+        results.append(json.loads(capsys.readouterr().out.splitlines()[-1])["result"])
+        assert small_jobs.files(wave / "out") == whole
+    assert [(one["tasks"], one["done_now"], one["skipped"]) for one in results] == [(8, 8, 0), (8, 0, 8), (8, 8, 0)]
 
 
 @pytest.mark.slow
