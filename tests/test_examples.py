@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,20 @@ def test_the_example_says_where_heads_look(tmp_path):
     yaws = np.abs(head_angles.angles(found)[:, 1])
     assert yaws.min() < 60  # the one in front
     assert yaws.max() > 120  # and the backs
+
+
+@pytest.mark.slow
+def test_the_job_of_two_recordings_is_done(tmp_path):
+    shutil.copytree(ROOT / "examples/farm", tmp_path / "farm", ignore=shutil.ignore_patterns("out", "*.farm"))
+    command = [sys.executable, "-m", "hyoid", "run", tmp_path / "farm/dailies.toml", "--workers", "2"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for shot, seconds, word in (("americans", 2.4, "americans"), ("country", 2.7, "country")):
+        take = take_npz.read(tmp_path / "farm/out" / f"{shot}.take.npz")
+        assert abs(take.seconds - seconds) < 0.1
+        assert word in {event.name.lower() for event in take.events if event.kind == "word"}
+        assert (tmp_path / "farm/out" / f"{shot}.glb").read_bytes()[:4] == b"glTF"
+        assert (tmp_path / "farm/out" / f"{shot}.csv").stat().st_size > 1000
 
 
 def test_the_people_to_try_are_small_and_of_the_size_that_their_script_draws():

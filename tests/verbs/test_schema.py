@@ -43,7 +43,7 @@ def test_a_program_learns_which_verbs_are_jobs_and_what_they_give():
         "talk": "take", "rig": "files", "rig fit": "files", "convert": "files", "render": "files",
         "stabilize": "files", "lift": "files", "headpose": "files", "train facestab": "files",
         "train ktpformer": "files", "train hopfir": "files", "train semiuhpe": "files",
-        "train directmhp": "files",
+        "train directmhp": "files", "farm bundle": "none",
     }  # fmt: skip
     assert {verb["result"] for name, verb in verbs.items() if not verb["outputs"]} == {"none"}
     assert verbs["convert"]["outputs"]["field"] == "outputs"

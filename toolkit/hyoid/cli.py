@@ -98,7 +98,7 @@ def _run(arguments: list[str], screen: console.Console, debug: bool) -> int:
     options = vars(parser.parse_args(arguments[words:]))
     time_limit = options.pop("time_limit")
     if options.pop("end_with_stdin"):
-        _end_with_stdin()
+        end_with_stdin()
     for name in ("json", "debug"):
         options.pop(name)
     given = {key: value for key, value in options.items() if value is not None}
@@ -208,6 +208,8 @@ def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) ->
     kind, is_list = _value_kind(field.annotation)
     text = (field.description or "").replace("%", "%%")
     extra: dict[str, Any] = {"default": None}
+    if not settings.get("positional"):
+        extra["dest"] = name  # also where a shorter flag stands before the name
     if typing.get_origin(kind) is typing.Literal:
         choices = [str(value) for value in typing.get_args(kind)]
         extra |= {"choices": choices, "metavar": "{" + ",".join(choices) + "}"}
@@ -218,7 +220,7 @@ def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) ->
     flags = [*([settings["short"]] if "short" in settings else []), "--" + name.replace("_", "-")]
     text += _limits_and_default(field)
     if kind is bool:
-        parser.add_argument(*flags, action=argparse.BooleanOptionalAction, default=None, help=text)
+        parser.add_argument(*flags, dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
         return
     if typing.get_origin(kind) is dict:
         extra["metavar"] = "NAME=VALUE"
@@ -327,7 +329,7 @@ def _signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _end_with_stdin() -> None:
+def end_with_stdin() -> None:
     """Cancel this command when standard input reaches its end, which a pipe does when its owner dies, however it dies.
 
     The work gets three seconds to clean up; a library that does not come back to Python by then is left behind.

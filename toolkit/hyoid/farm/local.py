@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hyoid.errors import HyoidError, OutputError
+from hyoid.errors import HyoidError
 from hyoid.farm import plan as plans
 from hyoid.farm import records, worker
 from hyoid.farm.plan import Plan, Task
@@ -67,7 +67,7 @@ def run(plan: Plan, report: Report, *, workers: int = 1, overwrite: bool = False
     with (plan.folder / LOG).open("ab") as log:
         try:
             for number in range(min(workers, jobs.total)):
-                running.append(Worker(plan_file, events, _settings(number, workers), log))
+                running.append(Worker(plan_file, events, settings(number, workers), log))
             _work(plan, jobs, running, events, report, overwrite, log)
         finally:
             worker.stop(running)
@@ -89,7 +89,7 @@ def _work(
             idle.append(one)
             report.progress(jobs.share, jobs.told())
         elif event["event"] == "broken":
-            raise _error(event)
+            raise worker.error_of(event)
         elif event["event"] == "gone":
             _replace(plan, jobs, running, idle, one, event, tries, events, log)
         elif event["event"] == "message" and event["level"] == "warning" and one.task is not None:
@@ -119,16 +119,11 @@ def _replace(
             jobs.again(task)
     elif event["code"]:
         raise HyoidError(f"a worker ended with {event['code']}", path=plan.folder / LOG, hint="That file tells more")
-    running[number] = Worker(plan.folder / PLAN, events, _settings(number, len(running)), log)
+    running[number] = Worker(plan.folder / PLAN, events, settings(number, len(running)), log)
     idle.append(running[number])
 
 
-def _error(event: Mapping[str, Any]) -> HyoidError:
-    kind = OutputError if event["exit_code"] == OutputError.exit_code else HyoidError
-    return kind(str(event["error"]))
-
-
-def _settings(number: int, workers: int) -> dict[str, str]:
+def settings(number: int, workers: int) -> dict[str, str]:
     """The environment of a worker: threads, and the GPU that it sees."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = str(max(1, cores // workers))

@@ -8,9 +8,10 @@ shots and frames; the same job file and inputs give the same numbers on every ma
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -169,6 +170,33 @@ def write(path: Path, plan: Plan) -> None:
         "units": units,
     }  # fmt: skip
     write_bytes(path, json.dumps(values, indent=0, sort_keys=True, default=str).encode())
+
+
+def placed(plan: Plan, home: Path | None = None, folder: Path | None = None, device: str | None = None) -> Plan:
+    """A plan as another machine sees it.
+
+    Args:
+        home, folder: where the two folders lie there; a folder below the home moves with it.
+        device: where networks run (``cpu``, ``cuda``), for units that do not say so themselves.
+    """
+    where = plan.home if home is None else home.resolve()
+    below = plan.folder.is_relative_to(plan.home)
+    records = where / plan.folder.relative_to(plan.home) if below else plan.folder
+    units = plan.units if device is None else tuple(_on_device(unit, device) for unit in plan.units)
+    return replace(plan, home=where, folder=records if folder is None else folder.resolve(), units=units)
+
+
+def identity(plan: Plan) -> str:
+    """The same for two plans that do the same at the same place: SHA-256 of all of it."""
+    return hashlib.sha256(json.dumps(asdict(plan), sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _on_device(unit: Unit, device: str) -> Unit:
+    from hyoid.cli import load_verb
+
+    if "device" in unit.values or "device" not in load_verb(unit.verb).Job.model_fields:
+        return unit
+    return replace(unit, values={**unit.values, "device": device})
 
 
 def _stored(values: dict[str, Any], path: Path) -> Plan:

@@ -165,9 +165,13 @@ def failure(plan: Plan, task: Task) -> dict[str, Any] | None:
 
 def forget(plan: Plan, task: Task) -> None:
     """Let a task be done again."""
-    place = place_of(plan, task)
-    place.record.unlink(missing_ok=True)
-    place.failure.unlink(missing_ok=True)
+    place_of(plan, task).record.unlink(missing_ok=True)
+    forgive(plan, task)
+
+
+def forgive(plan: Plan, task: Task) -> None:
+    """Forget why a task failed; what it may have made before stays."""
+    place_of(plan, task).failure.unlink(missing_ok=True)
 
 
 def _json(path: Path) -> dict[str, Any] | None:

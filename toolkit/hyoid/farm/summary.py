@@ -104,6 +104,24 @@ def exit_code(found: Sequence[Status]) -> int:
     return PartialError.exit_code
 
 
+def close(plan: Plan, done: Done, workers: int) -> dict[str, Any]:
+    """The result of a command that did a job: :func:`told` and what was done now; ``report.json`` is written.
+
+    Raises:
+        OutputError: the job's folder cannot be written.
+    """
+    found = statuses(plan)
+    measured = rates(plan, done)
+    keep_rates(measured)
+    count = Counter(outcome.ended for outcome in done.outcomes.values())
+    more = {
+        "tasks": count.total(), "done_now": count["done"], "skipped": count["skipped"], "workers": workers,
+        "seconds": round(done.seconds, 3), "measured": measured,
+    }  # fmt: skip
+    path = write_report(plan, found, more)
+    return {"kind": "list", **told(plan, found), **more, "report": str(path)}
+
+
 def write_report(plan: Plan, found: Sequence[Status], more: Mapping[str, Any]) -> Path:
     """Write ``report.json`` into the job's folder: the result and every unit."""
     units = [
@@ -147,7 +165,7 @@ def rates(plan: Plan, done: Done) -> dict[str, dict[str, float]]:
     """Of each verb, what was measured: frames of its chunks or wholes, tasks, and seconds of work of one worker."""
     found: dict[str, dict[str, float]] = {}
     for task, outcome in done.outcomes.items():
-        if outcome.ended == "done":
+        if outcome.ended == "done" and outcome.seconds:
             own = found.setdefault(plan.units[task.unit].verb, {"frames": 0, "units": 0, "seconds": 0.0})
             own["frames"] += task.end - task.first if task.kind != "finish" else 0
             own["units"] += task.kind != "chunk"
@@ -201,6 +219,12 @@ def estimate(plan: Plan, workers: int, known: Mapping[str, Mapping[str, float]])
         "job": plan.name, "folder": str(plan.folder), "workers": workers, "steps": steps, "work_seconds": total,
         "seconds": None if total is None else round(total / workers, 1),
     }  # fmt: skip
+
+
+def show(result: Mapping[str, Any]) -> str:
+    """What a command that did a job tells people."""
+    last = f"{result['done_now']} tasks done, {result['skipped']} were done before, {result['seconds']:.1f} s"
+    return "\n".join([table(result), last, result["report"]])
 
 
 def show_estimate(result: Mapping[str, Any]) -> str:

@@ -26,8 +26,8 @@ class Outcome:
     """How a task ended.
 
     Attributes:
-        exit_code: of its error, 7 where some frames failed, else 0. error: one line. failed: frames that failed.
-        seconds: of work.
+        exit_code: of its error or of what it needs, 7 where some frames failed, else 0. error: one line. failed: frames
+            that failed. seconds: of work.
     """
 
     ended: Ended
@@ -49,7 +49,11 @@ def perform(plan: Plan, task: Task, report: Report = SILENT, *, overwrite: bool 
     unit, begun = plan.units[task.unit], time.monotonic()
     with _log(plan, task, report) as (told, say):
         try:
-            outcome = _blocked(plan, task) or _performed(plan, task, told, overwrite)
+            outcome = blocked(plan, task)
+            if outcome is None:
+                outcome = _performed(plan, task, told, overwrite)
+            else:
+                records.forgive(plan, task)  # an earlier try
         except MemoryError:
             error = OutOfMemoryError("out of memory", hint="Give the step smaller chunks, or the job fewer workers")
             outcome = _failed(plan, task, error)
@@ -81,6 +85,21 @@ def state(plan: Plan, task: Task) -> tuple[Ended | None, dict[str, Any]]:
     return (None, {}) if record is None else ("done", record)
 
 
+def finished(plan: Plan, task: Task) -> bool:
+    """Whether a task would be skipped: it is done, of the same inputs, and its files are there as they were made.
+
+    Raises:
+        HyoidError: its options are not those of the verb.
+    """
+    last = list(plan.tasks_of(task.unit))[-1]  # a chunk without a record is not needed where the whole is there
+    for one in (task, last) if task.kind == "chunk" else (task,):
+        known = records.read(plan, one)
+        if known is not None:
+            key = records.key_of(plan, one, records.made_of(plan, plan.units[task.unit]))
+            return known["key"] == key and records.whole(plan, known)
+    return False
+
+
 def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outcome:
     unit = plan.units[task.unit]
     made_of = records.made_of(plan, unit)
@@ -96,7 +115,7 @@ def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outco
                 hint="Run again with --overwrite, or give the job another folder",
             )  # fmt: skip
         if records.whole(plan, known):
-            records.place_of(plan, task).failure.unlink(missing_ok=True)
+            records.forgive(plan, task)
             return Outcome("skipped", _code(known), failed=tuple(known.get("failed", ())))
         report.message("what was made is gone or was changed: it is made again")
     from hyoid.verbs import run
@@ -180,17 +199,21 @@ def _code(record: Mapping[str, Any]) -> int:
     return int(record.get("exit_code", PartialError.exit_code if record.get("failed") else 0))
 
 
-def _blocked(plan: Plan, task: Task) -> Outcome | None:
-    """The outcome of a task that cannot begin, because what it needs is not done."""
+def blocked(plan: Plan, task: Task) -> Outcome | None:
+    """The outcome of a task that cannot begin, because what it needs failed (exit code and error say how) or is not
+    done yet (exit code 0); else None."""
     rows = [(row, list(plan.tasks_of(row))[-1]) for row in plan.needs(task.unit)]
     if task.kind == "finish" and records.read(plan, task) is None:
         rows += [(task.unit, other) for other in plan.tasks_of(task.unit) if other.kind == "chunk"]
     for row, other in rows:
         ended, facts = state(plan, other)
-        if ended != "done":
-            why = facts.get("error") or "it is not done yet"
-            records.place_of(plan, task).failure.unlink(missing_ok=True)  # of an earlier try
-            return Outcome("blocked", error=f"needs {plan.units[row].name}: {why}")
+        if ended == "done":
+            continue
+        deeper = blocked(plan, other) if ended is None else None
+        if deeper is not None:
+            return deeper
+        why = facts.get("error") or "it is not done yet"
+        return Outcome("blocked", int(facts.get("exit_code", 0)), f"needs {plan.units[row].name}: {why}")
     return None
 
 

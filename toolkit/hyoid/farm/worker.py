@@ -16,13 +16,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 from hyoid import held
-from hyoid.errors import HyoidError
+from hyoid.errors import HyoidError, OutputError
 from hyoid.farm import tasks
 from hyoid.farm.plan import Plan, Task
 from hyoid.farm.tasks import Outcome
@@ -42,13 +42,27 @@ def serve(plan: Plan, source: IO[str], target: IO[str]) -> int:
     Raises:
         Cancelled: the source ended in the middle of a task.
     """
+    with held.holding():
+        return attend(plan, source, lambda event: _say(target, event))
+
+
+def attend(plan: Plan, source: Iterable[str | bytes], say: Callable[[Event], None]) -> int:
+    """Do what one client asks for until ``source`` ends; how many tasks were done.
+
+    Args:
+        source: requests; it may raise OSError, EOFError or ValueError where the client is gone.
+        say: tells the client an event; it raises nothing where the client is gone.
+
+    Raises:
+        Cancelled: the source ended in the middle of a task.
+    """
     from hyoid.cli import cancel_main_thread
 
-    wanted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    wanted: queue.SimpleQueue[str | bytes | None] = queue.SimpleQueue()
     busy = threading.Event()
 
     def listen() -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, EOFError, ValueError):
             for line in source:
                 wanted.put(line)
         wanted.put(None)
@@ -57,13 +71,12 @@ def serve(plan: Plan, source: IO[str], target: IO[str]) -> int:
 
     threading.Thread(target=listen, name="requests", daemon=True).start()
     done = 0
-    with held.holding():
-        while (line := wanted.get()) is not None:
-            busy.set()
-            last = answer(plan, json.loads(line), lambda event: _say(target, event))
-            busy.clear()  # before the last word: whoever hears it may close the source
-            _say(target, last)
-            done += 1
+    while (line := wanted.get()) is not None:
+        busy.set()
+        last = answer(plan, json.loads(line), say)
+        busy.clear()  # before the last word: whoever hears it may close the source
+        say(last)
+        done += 1
     return done
 
 
@@ -87,8 +100,9 @@ def answer(plan: Plan, request: Mapping[str, Any], say: Callable[[Event], None])
 
 
 def _say(target: IO[str], event: Event) -> None:
-    target.write(json.dumps(event) + "\n")
-    target.flush()
+    with contextlib.suppress(OSError):  # whoever asked is gone: the end of the source tells
+        target.write(json.dumps(event) + "\n")
+        target.flush()
 
 
 @contextlib.contextmanager
@@ -138,8 +152,7 @@ class Worker:
         assert self.process.stdin is not None
         self.task = task
         with contextlib.suppress(OSError):
-            request = {"task": [task.unit, task.kind, task.first, task.end], "overwrite": overwrite}
-            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.write(json.dumps(request_of(task, overwrite=overwrite)) + "\n")
             self.process.stdin.flush()
 
     def _listen(self) -> None:
@@ -164,6 +177,17 @@ def stop(workers: Sequence[Worker]) -> None:
         except subprocess.TimeoutExpired:
             worker.process.kill()
             worker.process.wait()
+
+
+def request_of(task: Task, *, overwrite: bool = False) -> Event:
+    """What asks a worker for a task."""
+    return {"task": [task.unit, task.kind, task.first, task.end], "overwrite": overwrite}
+
+
+def error_of(event: Mapping[str, Any]) -> HyoidError:
+    """The error in a ``broken`` event."""
+    kind = OutputError if event["exit_code"] == OutputError.exit_code else HyoidError
+    return kind(str(event["error"]))
 
 
 def outcome_of(event: Mapping[str, Any]) -> Outcome:

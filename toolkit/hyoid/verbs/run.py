@@ -91,16 +91,7 @@ def _run_list(job: Job, report: Report) -> dict[str, Any]:
     if job.retry_failed:
         summary.forget_failed(made, summary.statuses(made))
     done = local.run(made, report, workers=workers, overwrite=job.overwrite)
-    found = summary.statuses(made)
-    measured = summary.rates(made, done)
-    summary.keep_rates(measured)
-    count = [outcome.ended for outcome in done.outcomes.values()]
-    more = {
-        "tasks": len(count), "done_now": count.count("done"), "skipped": count.count("skipped"), "workers": workers,
-        "seconds": round(done.seconds, 3), "measured": measured,
-    }  # fmt: skip
-    path = summary.write_report(made, found, more)
-    return {"kind": "list", **summary.told(made, found), **more, "report": str(path)}
+    return summary.close(made, done, workers)
 
 
 def show(result: dict[str, Any]) -> str:
@@ -109,18 +100,11 @@ def show(result: dict[str, Any]) -> str:
     from hyoid.console import as_text
 
     if result.get("kind") in ("list", "estimate"):
-        return _show_list(result)
+        from hyoid.farm import summary
+
+        return summary.show(result) if result["kind"] == "list" else summary.show_estimate(result)
     values = dict(result)
     return getattr(load_verb(values.pop("verb")), "show", as_text)(values)
-
-
-def _show_list(result: dict[str, Any]) -> str:
-    from hyoid.farm import summary
-
-    if result["kind"] == "estimate":
-        return summary.show_estimate(result)
-    last = f"{result['done_now']} tasks done, {result['skipped']} were done before, {result['seconds']:.1f} s"
-    return "\n".join([summary.table(result), last, result["report"]])
 
 
 def read_job(path: Path) -> tuple[str, JobModel]:
