@@ -200,6 +200,35 @@ def test_outputs_that_cannot_be_written_and_inputs_that_vanish(wave, capsys):
     assert all("waves.farm/done" in one["error"] for one in told["failed"])
 
 
+def test_two_workers_on_one_chunk_are_harmless(wave, capsys):
+    """A farm may start a task twice: whoever comes second finds it done, or writes the same."""
+    path = job(wave, {"a": values(8)}, chunk=4, seconds=0.1)
+    made = plan.read(path)
+    plan.write(wave / "plan.json", made)
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom hyoid.farm import plan, tasks\n"
+        "made = plan.read(Path('plan.json'))\nprint(tasks.perform(made, made.tasks('smooth')[0]).ended)"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert {one.communicate(timeout=120)[0].strip() for one in both} <= {"done", "skipped"}
+    assert [one.returncode for one in both] == [0, 0]
+    assert not left_over(wave)
+    assert ended(capsys, path)[0] == 0
+    assert run_command(["wave", "in/a.txt", "-o", "whole.txt"]) == 0
+    assert (wave / "whole.txt").read_bytes() == (wave / "out" / "a.txt").read_bytes()
+
+
+def test_workers_share_cores_and_take_a_gpu_each(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(6), raising=False)
+    settings = [local.settings(number, 3) for number in range(3)]
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in settings] == ["2", "5", "2"]
+    assert {one["OMP_NUM_THREADS"] for one in settings} == {"2"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "CUDA_VISIBLE_DEVICES" not in local.settings(0, 3)
+
+
 def test_a_dry_run_does_nothing_and_tells_what_was_measured(wave, capsys):
     path = job(wave, {"a": values(20), "b": values(10)}, seconds=0.01)
     code, told = ended(capsys, path, "--dry-run", "--workers", 2)
