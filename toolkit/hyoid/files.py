@@ -92,7 +92,7 @@ def part_file(target: Path) -> Iterator[Path]:
         if target.is_dir():
             raise OutputError("is a folder", path=target, expected="a file name")
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale_parts(target.parent)
+        remove_stale_parts(target.parent)
         folder = target.parent / _part_name(target.name)
         folder.mkdir(exist_ok=True)
     part = folder / target.name
@@ -166,7 +166,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _remove_stale_parts(folder: Path) -> None:
+def remove_stale_parts(folder: Path) -> None:
     """Remove what runs that were killed left behind; parts of living processes stay."""
     for entry in folder.glob(".*.part"):
         match = _PART.search(entry.name)

@@ -15,8 +15,10 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from hyoid import files
 from hyoid.errors import HyoidError
 from hyoid.farm import plan as plans
 from hyoid.farm import records, worker
@@ -71,7 +73,15 @@ def run(plan: Plan, report: Report, *, workers: int = 1, overwrite: bool = False
             _work(plan, jobs, running, events, report, overwrite, log)
         finally:
             worker.stop(running)
+    _tidy(plan)
     return Done(jobs.outcomes, time.monotonic() - begun)
+
+
+def _tidy(plan: Plan) -> None:
+    """Remove what killed workers left beside files that nobody writes any more."""
+    for folder, _, _ in os.walk(plan.folder):
+        if not folder.endswith(".part"):
+            files.remove_stale_parts(Path(folder))
 
 
 def _work(

@@ -79,6 +79,15 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         InputError: the mesh cannot be read, holds no head, or is not what ``unit`` and ``up`` say.
         OutputError, MissingToolError: an output cannot be written.
     """
+    import scipy.linalg
+    import scipy.sparse.linalg  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):  # more are no faster, and their number would show in the last digits
+        return _run(job, report)
+
+
+def _run(job: Job, report: Report) -> dict[str, Any]:
     from dataclasses import asdict
 
     from hyoid import characters, files
