@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from hyoid.cli import run_command
 from hyoid.errors import HyoidError, InputError, UsageError
 from hyoid.farm import jobs, plan
 from hyoid.farm.splits import Extent
@@ -61,6 +62,24 @@ def test_a_pattern_makes_shots_and_steps_that_read_what_others_write_come_after(
     kinds = [task.kind for task in made.tasks("smooth")]
     assert kinds == ["chunk"] * 3 + ["whole"]
     assert [task.unit for task in made.tasks("smooth", "finish")] == [0]
+
+
+def test_a_transcript_may_ask(wave):
+    path = written(wave, 'verb = "talk"\naudio = "voice.wav"\ntext = "Who? All *of* us?"\noutput = ["a.take.npz"]\n')
+    assert not jobs.is_list(path)
+    (wave / "voice.wav").touch()
+    path = written(wave, path.read_text().replace("voice.wav", "*.wav"))
+    assert jobs.is_list(path)
+    assert plan.read(path).units[0].values["text"] == "Who? All *of* us?"
+
+
+def test_check_tells_what_is_wrong_before_the_work(wave, capsys):
+    numbers(wave, "in/a.txt", 5)
+    path = written(wave, TWO_STEPS)
+    assert run_command(["check", str(path)]) == 0  # what a step makes need not be there
+    path.write_text(TWO_STEPS.replace('"mid/{shot}.txt"\noutput', '"none/{shot}.txt"\noutput'))
+    assert run_command(["check", str(path)]) == 3
+    assert "a again: source: " in capsys.readouterr().out
 
 
 def test_a_table_fills_places_and_empty_cells_leave_options_out(wave):

@@ -20,6 +20,14 @@ class Job(JobModel):
     seconds: float = Field(0.0, ge=0, description="what a frame takes")
 
 
+def check_outputs(job: Job) -> None:
+    """Text files may have any name."""
+    from hyoid.files import check_writable
+
+    for path in job.output:
+        check_writable(path)
+
+
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Smooth and write."""
     import tempfile

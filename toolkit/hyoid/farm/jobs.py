@@ -128,9 +128,35 @@ def read(path: Path) -> JobList:
     return JobList(name, path, home, folder, shots, steps)
 
 
-def is_pattern(value: str, path: Path) -> bool:
-    """Whether a text is a pattern of files, and not the name of one beside the job file."""
-    return bool(_PATTERN.search(value)) and "\n" not in value and not (path.resolve().parent / value).exists()
+def is_pattern(verb: str, option: str, value: Any, path: Path) -> bool:
+    """Whether what a job file gives an option is a pattern of files.
+
+    A transcript may hold a question mark: where a text or a file may stand, a pattern has to match files.
+    """
+    from hyoid.cli import load_verb
+    from hyoid.verbs import run
+
+    if not isinstance(value, str) or not _PATTERN.search(value) or "\n" in value or verb not in run.RUNNABLE:
+        return False
+    field, home = load_verb(verb).Job.model_fields.get(option), path.resolve().parent
+    if field is None or not run.is_input(field, option) or (home / value).exists():
+        return False
+    return run.holds_paths(field.annotation) or bool(glob.glob(value, root_dir=home, recursive=True))
+
+
+def is_list(path: Path) -> bool:
+    """Whether a file is a job of steps or shots, or has a pattern of files, and not the job of one verb alone.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    from hyoid.verbs import run
+
+    values = run.read_values(path)
+    verb = str(values.get("verb"))
+    return bool({"steps", "shots"} & values.keys()) or any(
+        is_pattern(verb, name, value, path) for name, value in values.items()
+    )
 
 
 def filled(step: Step, shot: Mapping[str, str], path: Path) -> dict[str, Any]:
@@ -213,7 +239,7 @@ def _shots(
         (number, key, value)
         for number, step in enumerate(steps)
         for key, value in step.values.items()
-        if isinstance(value, str) and is_pattern(value, path) and _is_input(step, key)
+        if is_pattern(step.verb, key, value, path)
     ]
     if not patterns:
         return ({SHOT: slug(model.name or path.stem)},), steps
@@ -232,13 +258,6 @@ def _shots(
         step = changed[number]
         changed[number] = Step(step.name, step.verb, {**step.values, key: f"{{{column}}}"}, step.after, step.chunk)
     return _named(rows, path), tuple(changed)
-
-
-def _is_input(step: Step, key: str) -> bool:
-    from hyoid.cli import load_verb
-    from hyoid.verbs.run import is_input
-
-    return is_input(load_verb(step.verb).Job.model_fields[key], key)
 
 
 def _free(name: str, steps: Sequence[Step]) -> str:

@@ -148,14 +148,31 @@ def _check_take(path: Path, problems: list[str], warnings: list[str]) -> None:
 
 
 def _check_job(path: Path, problems: list[str], warnings: list[str]) -> None:
+    from hyoid.farm import jobs, plan
+    from hyoid.verbs import run
+
+    if not jobs.is_list(path):
+        verb, job = run.read_job(path)
+        _check_verb(verb, job, set(), problems, warnings)
+        return
+    made = plan.read(path)
+    written: set[Path] = set()
+    for unit in made.units:
+        job = run.job_of(unit.verb, dict(unit.values), made.home, path)
+        own: list[str] = []
+        _check_verb(unit.verb, job, written, own, warnings)
+        problems += [f"{unit.name}: {text}" for text in own]
+        written.update(run.paths_of(job)[1])
+
+
+def _check_verb(verb: str, job: JobModel, made: set[Path], problems: list[str], warnings: list[str]) -> None:
+    """What is wrong with the job of a verb; ``made`` are files that will be there by then."""
     from hyoid import weights_store
     from hyoid.cli import load_verb
     from hyoid.files import check_writable
     from hyoid.formats import format_of
     from hyoid.verbs.job import cli_settings
-    from hyoid.verbs.run import read_job
 
-    verb, job = read_job(path)
     # A verb whose outputs are of types of its own knows them itself.
     own = getattr(load_verb(verb), "check_outputs", None)
     if own is not None:
@@ -171,7 +188,7 @@ def _check_job(path: Path, problems: list[str], warnings: list[str]) -> None:
         if own is not None and (outputs or role == "write"):
             continue
         for item in value if isinstance(value, list) else [value]:
-            if not isinstance(item, Path):
+            if not isinstance(item, Path) or item.resolve() in made:
                 continue
             try:
                 if outputs:

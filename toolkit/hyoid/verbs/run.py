@@ -59,25 +59,13 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         OutputError: the job's folder cannot be written.
     """
     from hyoid.cli import load_verb
-
-    if not _is_list(job):
-        verb, inner = read_job(job.job)
-        return {"verb": verb, **load_verb(verb).run(inner, report)}
-    return _run_list(job, report)
-
-
-def _is_list(job: Job) -> bool:
-    """Whether the tasks of a job are shared out: it has steps or shots, a pattern of files, or is asked to be."""
     from hyoid.farm import jobs
 
     asked = job.workers is not None or job.dry_run or job.overwrite or job.retry_failed
-    values = read_values(job.job)
-    return (
-        asked
-        or "steps" in values
-        or "shots" in values
-        or any(isinstance(value, str) and jobs.is_pattern(value, job.job) for value in values.values())
-    )
+    if not asked and not jobs.is_list(job.job):
+        verb, inner = read_job(job.job)
+        return {"verb": verb, **load_verb(verb).run(inner, report)}
+    return _run_list(job, report)
 
 
 def _run_list(job: Job, report: Report) -> dict[str, Any]:
@@ -132,7 +120,7 @@ def job_of(verb: str, values: dict[str, Any], folder: Path, path: Path) -> JobMo
     values = dict(values)
     for name, value in values.items():
         field = model.model_fields.get(name)
-        if field is not None and (_holds_paths(field.annotation) or _names_file(field, folder, value)):
+        if field is not None and (holds_paths(field.annotation) or _names_file(field, folder, value)):
             values[name] = _anchored(value, folder)
         elif name in _CHARACTERS and isinstance(value, str):
             values[name] = _anchored_character(value, folder)
@@ -142,12 +130,12 @@ def job_of(verb: str, values: dict[str, Any], folder: Path, path: Path) -> JobMo
 def is_output(field: FieldInfo, name: str) -> bool:
     """Whether a field names files that the verb writes."""
     told = name in OUTPUT_FIELDS or name.endswith("_out") or cli_settings(field).get("file") == "write"
-    return told and _holds_paths(field.annotation)
+    return told and holds_paths(field.annotation)
 
 
 def is_input(field: FieldInfo, name: str) -> bool:
     """Whether a field names files that the verb reads."""
-    return (_holds_paths(field.annotation) or "file_or_text" in cli_settings(field)) and not is_output(field, name)
+    return (holds_paths(field.annotation) or "file_or_text" in cli_settings(field)) and not is_output(field, name)
 
 
 def paths_of(job: JobModel) -> tuple[list[Path], list[Path]]:
@@ -158,9 +146,7 @@ def paths_of(job: JobModel) -> tuple[list[Path], list[Path]]:
         if is_output(field, name):
             writes += _paths_in(getattr(job, name))
         elif is_input(field, name):
-            reads += [
-                path for path in _paths_in(getattr(job, name)) if _holds_paths(field.annotation) or path.is_file()
-            ]
+            reads += [path for path in _paths_in(getattr(job, name)) if holds_paths(field.annotation) or path.is_file()]
         elif "file_or_name" in cli_settings(field) or name in _CHARACTERS:
             reads += [path for path in _paths_in(getattr(job, name)) if path.exists()]
     return reads, writes
@@ -215,8 +201,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _holds_paths(annotation: Any) -> bool:
-    return annotation is Path or any(_holds_paths(arm) for arm in typing.get_args(annotation))
+def holds_paths(annotation: Any) -> bool:
+    """Whether the values of a field are paths, or lists of them."""
+    return annotation is Path or any(holds_paths(arm) for arm in typing.get_args(annotation))
 
 
 def _names_file(field: FieldInfo, folder: Path, value: Any) -> bool:
