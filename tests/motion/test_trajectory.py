@@ -95,3 +95,17 @@ def test_shapes_that_disagree_and_clips_without_joints_are_refused():
         trajectory.root_path(camera, joints, keypoints[:, :5])
     with pytest.raises(InputError, match="two joints"):
         trajectory.root_path(camera, joints, np.full_like(keypoints, np.nan))
+
+
+def test_sums_whose_last_digits_leave_them_below_zero_are_solved():
+    """Whoever leaves the picture for a minute: only stiffness speaks there, and rounding takes a pivot below zero."""
+    bands = np.zeros((7, 12))
+    bands[0] = 1e12
+    bands[0, 5] = -0.01  # far below the last digit of the others
+    factor = trajectory._factor(bands)
+    assert np.isfinite(factor).all()
+    assert (factor[0] > 0).all()
+    np.testing.assert_allclose(factor[0, :5] ** 2, 1e12, rtol=1e-9)
+    sound = np.zeros((7, 12))
+    sound[0] = 4.0
+    assert (trajectory._factor(sound)[0] == 2.0).all()  # nothing is held where nothing has to be

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve_banded, cholesky_banded
+from scipy.linalg import LinAlgError, cho_solve_banded, cholesky_banded
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from hyoid.errors import InputError
@@ -23,6 +23,7 @@ _STIFFEST = 3e11  # 1 / m^2: above it float64 has no digits left for uncertain p
 _HUBER = 2.0  # standard deviations up to which errors count in full
 _ROUNDS = 3
 _REFINED = 3
+_HELD = (1e-15, 1e-14, 1e-13, 1e-12, 1e-10)  # shares of the largest pivot
 _HOLD = 1e-6  # 1 / m^2: frames without any evidence are not free either
 _NEAREST = 0.05  # metres
 _EXPLAINED = np.array([[1.2], [1.5]])
@@ -279,7 +280,7 @@ def solve_path(evidence: Evidence, stiffness: np.ndarray, drag: np.ndarray | Non
     path = np.array(evidence.positions, np.float64)
     for _ in range(_ROUNDS):
         weight, pull = evidence.precision * data[:, None, None], evidence.step_precision * links
-        factor = cholesky_banded(_bands(evidence, weight, pull, stiffness, drag), lower=True, check_finite=False)
+        factor = _factor(_bands(evidence, weight, pull, stiffness, drag))
         for _ in range(_REFINED):
             # What is solved for is what is missing: stiff paths lose digits in the sums of the bands, not here.
             force = _force(evidence, weight, pull, stiffness, drag, path).ravel()
@@ -290,6 +291,24 @@ def solve_path(evidence: Evidence, stiffness: np.ndarray, drag: np.ndarray | Non
         slip = np.linalg.norm(np.diff(path, axis=0)[:, None] - evidence.steps, axis=-1)
         links = 1 / np.maximum(1, slip * np.sqrt(evidence.step_precision) / _HUBER)
     return path
+
+
+def _factor(bands: np.ndarray) -> np.ndarray:
+    """The Cholesky factor of lower bands (7, n).
+
+    Where nobody was seen for long only stiffness speaks, and rounding may leave a pivot below zero: then everything is
+    held a little, in the last digits of the largest sums; solving for what is missing takes that back.
+    """
+    for share in (0.0, *_HELD):
+        held = bands
+        if share:
+            held = bands.copy()
+            held[0] += share * bands[0].max()
+        try:
+            return cholesky_banded(held, lower=True, check_finite=False)
+        except LinAlgError:
+            continue
+    raise AssertionError("a sum of squares is positive")
 
 
 def _bands(
