@@ -58,6 +58,16 @@ def test_forward_and_local_are_inverse():
     np.testing.assert_allclose(spans, np.broadcast_to(rest, spans.shape), atol=1e-12)
 
 
+def test_places_of_some_joints_are_those_of_all():
+    skeleton = walks.skeleton()
+    random = np.random.default_rng(4)
+    turned = _quaternions(7 * len(skeleton.parents), 5).reshape(7, -1, 4)
+    pose = Pose(turned, random.normal(size=(7, 3)))
+    places, _ = skeletons.forward(skeleton, pose)
+    for joints in ([skeleton.first("foot.R"), skeleton.first("hand.L")], [0], range(len(skeleton.parents))):
+        assert np.array_equal(skeletons.places_of(skeleton, pose, list(joints)), places[:, list(joints)])
+
+
 def test_landmarks_lie_where_the_names_say():
     marks = skeletons.landmarks(walks.skeleton())
     hip = walks.ANKLE + walks.THIGH + walks.SHIN

@@ -32,6 +32,7 @@ from hyoid.motion.skeletons import Pose, Skeleton
 _CALM_FEET = (6.0, 4.0, 2.5)
 """Hertz: what feet do faster is left out when it comes to whether they stand; less for feet that tremble more."""
 _TREMBLING = 0.12  # metres a second
+_STILL = 1e-9  # of a quaternion: less is rounding
 _LEANING = 0.16  # radians
 _NOISIEST = 0.5  # metres a second by which thresholds are widened at most
 _STEADY_DEPTH = 0.5  # hertz
@@ -248,7 +249,8 @@ def _smoothed(skeleton: Skeleton, pose: Pose, fps: float, strength: float, stand
     legs = {
         joint: role[-1] for role, members in skeleton.roles.items() if role.split(".")[0] in _LEG for joint in members
     }
-    for joint in range(len(skeleton.parents)):
+    # Most joints (fingers, toes, the face) never move in a body that was lifted.
+    for joint in np.flatnonzero(np.ptp(result, axis=0).max(-1) > _STILL).tolist():
         groups.setdefault((joint in outer, legs.get(joint, "")), []).append(joint)
     for (less, side), members in groups.items():
         edges = None if standing is None or not side else smoothing.segments_of(standing[:, "LR".index(side)])
@@ -260,8 +262,7 @@ def _smoothed(skeleton: Skeleton, pose: Pose, fps: float, strength: float, stand
 
 
 def _hips(skeleton: Skeleton, pose: Pose) -> np.ndarray:
-    places, _ = skeletons.forward(skeleton, pose)
-    return places[:, [skeleton.first("thigh.L"), skeleton.first("thigh.R")]].mean(1)
+    return skeletons.places_of(skeleton, pose, [skeleton.first("thigh.L"), skeleton.first("thigh.R")]).mean(1)
 
 
 def _found_ground(skeleton: Skeleton, pose: Pose, camera: Camera, fps: float) -> Camera:
@@ -314,9 +315,9 @@ def _spread(values: np.ndarray) -> float:
 
 def _ankles(skeleton: Skeleton, pose: Pose) -> np.ndarray:
     """(F, 2, 3) metres: the point below each ankle that is on the ground when the foot is flat."""
-    places, _ = skeletons.forward(skeleton, pose)
     both = skeletons.legs(skeleton)
-    return np.stack([places[:, leg.foot] + [0.0, leg.sole[0, 1], 0.0] for leg in both], 1)
+    places = skeletons.places_of(skeleton, pose, [leg.foot for leg in both])
+    return places + np.array([[0.0, leg.sole[0, 1], 0.0] for leg in both])
 
 
 def _stand(

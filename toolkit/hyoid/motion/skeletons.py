@@ -7,7 +7,7 @@ to the world's at rest, as in a take.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,16 +74,36 @@ class Pose:
 
 def forward(skeleton: Skeleton, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
     """Places (F, J, 3) metres and rotations (F, J, 4) of all joints in the world."""
-    frames, joints = len(pose.rotations), len(skeleton.parents)
+    return _forward(skeleton.parents, skeleton.rest, pose.rotations, pose.root)
+
+
+def places_of(skeleton: Skeleton, pose: Pose, joints: Sequence[int]) -> np.ndarray:
+    """Places (F, n, 3) metres of some joints in the world; those that they do not hang on are left out of the work."""
+    needed: set[int] = set()
+    for joint in joints:
+        while joint >= 0 and joint not in needed:
+            needed.add(joint)
+            joint = skeleton.parents[joint]
+    order = sorted(needed)
+    at = {joint: place for place, joint in enumerate(order)}
+    parents = [at.get(skeleton.parents[joint], -1) for joint in order]
+    places, _ = _forward(parents, skeleton.rest[order], pose.rotations[:, order], pose.root)
+    return places[:, [at[joint] for joint in joints]]
+
+
+def _forward(
+    parents: Sequence[int] | np.ndarray, rest: np.ndarray, rotations: np.ndarray, root: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """As :func:`forward`; parents stand before their children."""
+    frames, joints = rotations.shape[:2]
     places, world = np.empty((frames, joints, 3)), np.empty((frames, joints, 4))
-    for joint, parent in enumerate(skeleton.parents):
+    for joint, parent in enumerate(parents):
         if parent < 0:
-            world[:, joint] = pose.rotations[:, joint]
-            places[:, joint] = skeleton.rest[joint] + pose.root
+            world[:, joint] = rotations[:, joint]
+            places[:, joint] = rest[joint] + root
         else:
-            world[:, joint] = turns.multiply(world[:, parent], pose.rotations[:, joint])
-            offset = skeleton.rest[joint] - skeleton.rest[parent]
-            places[:, joint] = places[:, parent] + turns.rotate(world[:, parent], offset)
+            world[:, joint] = turns.multiply(world[:, parent], rotations[:, joint])
+            places[:, joint] = places[:, parent] + turns.rotate(world[:, parent], rest[joint] - rest[parent])
     return places, world
 
 
