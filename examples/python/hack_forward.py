@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from hyoid.systems.hack import infer
 
-STEPS = 200
+STEPS, ROUNDS = 200, 4
 TAU = 0.05  # so that a unit of larynx travel weighs about as much as a radian
 
 
@@ -37,7 +37,8 @@ def main(folder: Path) -> None:
         error.backward()
         return error
 
-    optimiser.step(loss)
+    for _ in range(ROUNDS):  # a search that gives up on rounding begins anew where it ended
+        optimiser.step(loss)
     with torch.inference_mode():
         distance = (model(pose, TAU * travel, alpha, expression) - target).norm(dim=-1).max()
         sys.stdout.write(
