@@ -49,11 +49,6 @@ def write_endless(folder: Path) -> Path:
     return path
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    """What lies in a folder, by name."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def environment(**more: str) -> dict[str, str]:
     """That of a command of ours."""
     own = {name: value for name, value in os.environ.items() if name != "HYOID_WORKER"}

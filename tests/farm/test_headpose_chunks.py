@@ -20,6 +20,7 @@ from hyoid.verbs import headpose, headpose_chunks
 from hyoid.verbs.headpose import Job
 from PIL import Image
 
+from tests.farm.chunked import worked, written
 from tests.verbs import head_files as files
 
 LIGHT = ("json", "csv", "png", "take.npz", "bvh")
@@ -50,19 +51,6 @@ def sequence(folder: Path, frames: int = 9, broken=(3,)) -> Path:
     return folder
 
 
-def worked(job: Job, folder: Path, size: int) -> list[Path]:
-    """The parts of a job, the last one first: chunks come in any order."""
-    folder.mkdir(exist_ok=True)
-    spans = headpose_chunks.extent(job).chunks(size)
-    for first, end in reversed(spans):
-        headpose_chunks.work(job, first, end, folder / f"{first}.part.npz", SILENT)
-    return [folder / f"{first}.part.npz" for first, _ in spans]
-
-
-def written(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def plain(result: dict) -> dict:
     """A result without what differs between two runs of the same."""
     return {key: value for key, value in result.items() if key not in ("outputs", "elapsed", "frames_per_second")}
@@ -78,7 +66,7 @@ def test_chunks_of_a_film_give_the_files_of_the_whole(asked, tmp_path, system):
     result = headpose.run(whole, SILENT)
     for size in (1, 7, 100) if system == "semiuhpe" else (9,):
         job = job_of(shot, tmp_path / f"by{size}", (*LIGHT, "mp4"), system=system, person="all")
-        told = headpose_chunks.finish(job, worked(job, tmp_path / f"parts{size}", size), SILENT)
+        told = headpose_chunks.finish(job, worked(headpose_chunks, job, tmp_path / f"parts{size}", size), SILENT)
         assert written(tmp_path / f"by{size}") == written(tmp_path / "whole")
         assert len(told["people"]) == 2
         assert plain(told) == plain(result)
@@ -92,7 +80,7 @@ def test_pictures_that_fail_are_told_as_the_whole_tells_them(asked, tmp_path, fp
     assert result["exit_code"] == 7
     for size in (1, 4):
         job = job_of(folder, tmp_path / f"by{size}", suffixes, fps=fps)
-        told = headpose_chunks.finish(job, worked(job, tmp_path / f"parts{size}", size), SILENT)
+        told = headpose_chunks.finish(job, worked(headpose_chunks, job, tmp_path / f"parts{size}", size), SILENT)
         assert written(tmp_path / f"by{size}") == written(tmp_path / "whole")
         assert plain(told) == plain(result)
         assert [entry["name"] for entry in told["failed"]] == ["0003.png", "0004.png"]
@@ -105,7 +93,7 @@ def test_no_picture_that_can_be_used_is_refused_at_the_end_alone(asked, tmp_path
     """A chunk of broken pictures is no reason to stop: others may be sound."""
     folder = sequence(tmp_path / "shots", 2, broken=(0, 1))
     job = job_of(folder, tmp_path / "out", ("json",))
-    parts = worked(job, tmp_path / "parts", 1)
+    parts = worked(headpose_chunks, job, tmp_path / "parts", 1)
     with pytest.raises(InputError, match="none of its 2 pictures"):
         headpose_chunks.finish(job, parts, SILENT)
     assert written(tmp_path / "out") == {}
@@ -117,7 +105,7 @@ def test_one_picture_is_one_chunk(asked, tmp_path):
     headpose.run(job_of(shot, tmp_path / "whole"), SILENT)
     job = job_of(shot, tmp_path / "out")
     assert headpose_chunks.extent(job) == Extent(1, usual=headpose_chunks.USUAL)
-    headpose_chunks.finish(job, worked(job, tmp_path / "parts", 5), SILENT)
+    headpose_chunks.finish(job, worked(headpose_chunks, job, tmp_path / "parts", 5), SILENT)
     assert written(tmp_path / "out") == written(tmp_path / "whole")
 
 
@@ -141,7 +129,7 @@ with pytest.MonkeyPatch.context() as patch:
 def test_a_part_of_another_process_is_the_same_file(asked, tmp_path):
     shot = files.film(tmp_path / "a.mp4", 10)
     job = job_of(shot, tmp_path / "out")
-    parts = worked(job, tmp_path / "parts", 4)
+    parts = worked(headpose_chunks, job, tmp_path / "parts", 4)
     words = [shot, tmp_path / "stand_ins", tmp_path / "there", 4, 8]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", _ELSEWHERE, *map(str, words)], check=True, env=environment)
@@ -154,14 +142,14 @@ def test_frames_that_the_container_did_not_count_go_to_the_last_chunk(asked, tmp
     for count in (8, 13):
         monkeypatch.setattr(footage, "stated_frames", lambda path, count=count: count)
         job = job_of(shot, tmp_path / f"stated{count}")
-        headpose_chunks.finish(job, worked(job, tmp_path / f"parts{count}", 3), SILENT)
+        headpose_chunks.finish(job, worked(headpose_chunks, job, tmp_path / f"parts{count}", 3), SILENT)
         assert written(tmp_path / f"stated{count}") == written(tmp_path / "whole")
 
 
 def test_a_worker_reads_each_network_once(asked, tmp_path):
     job = job_of(files.film(tmp_path / "a.mp4", 6), tmp_path / "out")
     with held.holding():
-        worked(job, tmp_path / "parts", 2)
+        worked(headpose_chunks, job, tmp_path / "parts", 2)
     assert sum("load" in entry for entry in asked) == 1  # the stand-ins of both share a loader and a file
 
 
@@ -221,7 +209,7 @@ def _text(arrays):
 )  # fmt: skip
 def test_a_damaged_part_is_refused_by_name(asked, tmp_path, change, words):
     job = job_of(sequence(tmp_path / "shots"), tmp_path / "out", ("json",))
-    parts = worked(job, tmp_path / "parts", 3)
+    parts = worked(headpose_chunks, job, tmp_path / "parts", 3)
     damage(parts[0], change)
     with pytest.raises(InputError, match=words) as caught:
         headpose_chunks.finish(job, parts, SILENT)
@@ -231,7 +219,7 @@ def test_a_damaged_part_is_refused_by_name(asked, tmp_path, change, words):
 
 def test_a_part_that_was_cut_off_or_is_no_part_is_refused(asked, tmp_path):
     job = job_of(sequence(tmp_path / "shots"), tmp_path / "out", ("json",))
-    parts = worked(job, tmp_path / "parts", 3)
+    parts = worked(headpose_chunks, job, tmp_path / "parts", 3)
     good = parts[1].read_bytes()
     for data in (good[: len(good) // 2], b"", b"text"):
         parts[1].write_bytes(data)
@@ -245,8 +233,8 @@ def test_a_part_that_was_cut_off_or_is_no_part_is_refused(asked, tmp_path):
 def test_parts_that_do_not_belong_together_are_refused(asked, tmp_path):
     shots = sequence(tmp_path / "shots")
     job = job_of(shots, tmp_path / "out", ("json",))
-    parts = worked(job, tmp_path / "parts", 3)
-    others = worked(job_of(shots, tmp_path / "out", ("json",), smallest=3), tmp_path / "others", 3)
+    parts = worked(headpose_chunks, job, tmp_path / "parts", 3)
+    others = worked(headpose_chunks, job_of(shots, tmp_path / "out", ("json",), smallest=3), tmp_path / "others", 3)
     for wrong, words in (
         ([*parts[:2], others[2]], "was made with other settings"),
         (others, "was made with other settings"),
@@ -262,13 +250,13 @@ def test_parts_that_do_not_belong_together_are_refused(asked, tmp_path):
         headpose_chunks.finish(job, parts, SILENT)
     (tmp_path / "stand_ins/w.safetensors").write_bytes(b"other weights")
     with pytest.raises(InputError, match="was made with other sources"):
-        headpose_chunks.finish(job, [parts[0], *worked(job, tmp_path / "late", 3)[1:]], SILENT)
+        headpose_chunks.finish(job, [parts[0], *worked(headpose_chunks, job, tmp_path / "late", 3)[1:]], SILENT)
 
 
 def test_frames_without_a_sure_number_are_refused(asked, tmp_path, monkeypatch):
     """Chunks that disagree on where a damaged film is."""
     job = job_of(files.film(tmp_path / "a.mp4", 8), tmp_path / "out")
-    parts = worked(job, tmp_path / "parts", 4)
+    parts = worked(headpose_chunks, job, tmp_path / "parts", 4)
     inner = footage.frames
     monkeypatch.setattr(footage, "frames", lambda path, first, end: inner(path, first - 1, end and end - 1))
     headpose_chunks.work(job, 4, 8, parts[1], SILENT)

@@ -19,6 +19,7 @@ from hyoid.systems.ktpformer import checkpoint
 from hyoid.verbs import lift, lift_chunks, lift_people
 from hyoid.verbs.lift import Job
 
+from tests.farm.chunked import worked, written
 from tests.motion import walks
 from tests.systems import ktpformer_files
 from tests.verbs import lift_files as files
@@ -49,19 +50,6 @@ def job_of(shot: Path, folder: Path, suffixes=LIGHT, **options) -> Job:
     return Job(keypoints=shot, output=[folder / f"out.{suffix}" for suffix in suffixes], **options)
 
 
-def worked(job: Job, folder: Path, size: int | None) -> list[Path]:
-    """The parts of a job, the last one first: chunks come in any order."""
-    folder.mkdir(exist_ok=True)
-    spans = lift_chunks.extent(job).chunks(size)
-    for first, end in reversed(spans):
-        lift_chunks.work(job, first, end, folder / f"{first}.part.npz", SILENT)
-    return [folder / f"{first}.part.npz" for first, _ in spans]
-
-
-def written(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def plain(result: dict) -> dict:
     """A result without what differs between two runs of the same."""
     return {key: value for key, value in result.items() if key not in ("outputs", "elapsed")}
@@ -73,7 +61,7 @@ def equal_files(shot: Path, tmp_path: Path, sizes: tuple[int | None, ...], suffi
     assert written(tmp_path / "whole")
     for size in sizes:
         job = job_of(shot, tmp_path / f"by{size}", suffixes, **options)
-        told = lift_chunks.finish(job, worked(job, tmp_path / f"parts{size}", size), SILENT)
+        told = lift_chunks.finish(job, worked(lift_chunks, job, tmp_path / f"parts{size}", size), SILENT)
         assert written(tmp_path / f"by{size}") == written(tmp_path / "whole")
         assert plain(told) == plain(whole)
     return whole
@@ -121,7 +109,7 @@ def test_frames_have_the_numbers_of_the_whole_wherever_they_are_cut(tmp_path, sm
     shot = files.write(tmp_path / "one.npz", points, fps=fps, times=times)
     job = job_of(shot, tmp_path / "out", weights=small)
     whole = lift_people.lift(job, SILENT)
-    parts = worked(job, tmp_path / "parts", size)
+    parts = worked(lift_chunks, job, tmp_path / "parts", size)
     assert len(parts) == -(-40 // size)
     found = lift_chunks._joined(job, parts)
     wanted, arrays = lifted_npz.arrays_of(whole), lifted_npz.arrays_of(found)
@@ -140,10 +128,10 @@ def test_who_is_who_is_found_once_by_a_worker(tmp_path, small, monkeypatch):
     shot = files.write(tmp_path / "one.npz", files.walking()[:20])
     job = job_of(shot, tmp_path / "out", weights=small)
     with held.holding():
-        worked(job, tmp_path / "parts", 5)
+        worked(lift_chunks, job, tmp_path / "parts", 5)
         assert len(asked) == 1
         files.write(shot, files.walking(seed=5)[:20])
-        worked(job, tmp_path / "parts", 10)
+        worked(lift_chunks, job, tmp_path / "parts", 10)
         assert len(asked) == 2
 
 
@@ -202,7 +190,7 @@ def test_a_chunk_beyond_the_end_is_refused(tmp_path, small, first, end):
 def test_parts_that_are_damaged_or_foreign_are_refused(tmp_path):
     shot = files.write(tmp_path / "one.npz", files.walking(seconds=5.0)[:130])
     job = job_of(shot, tmp_path / "out", system="hopfir")
-    parts = worked(job, tmp_path / "parts", 64)
+    parts = worked(lift_chunks, job, tmp_path / "parts", 64)
 
     def refused(paths: list[Path], what: str, asked: Job = job) -> None:
         with pytest.raises(InputError, match=what) as found:

@@ -18,6 +18,8 @@ from hyoid.cli import run_command
 from hyoid.farm import local, plan, summary
 from hyoid.report import SILENT
 
+from tests.farm.chunked import written
+
 JOB = """
 name = "waves"
 chunk = {chunk}
@@ -50,10 +52,6 @@ def values(count: int, seed: int = 0) -> list[float]:
     return [chance.uniform(-1, 1) for _ in range(count)]
 
 
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def left_over(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.name.endswith(".part") and path.name.startswith(".")]
 
@@ -66,7 +64,7 @@ def test_chunks_by_two_workers_equal_the_whole(wave, capsys, chunk):
     capsys.readouterr()
     code, told = ended(capsys, path, "--workers", 2)
     assert code == 0
-    assert files_in(wave / "out") == files_in(wave / "whole")
+    assert written(wave / "out") == written(wave / "whole")
     assert told["steps"]["smooth"]["done"] == 2
     sizes = {2: 12 + 5, 5: 4 + 2, 100: 2}  # chunks of 5 begin at multiples of 6, the grid being 2
     finishes = {2: 2, 5: 2, 100: 0}
@@ -76,7 +74,7 @@ def test_chunks_by_two_workers_equal_the_whole(wave, capsys, chunk):
 def test_what_is_done_is_not_done_again(wave, capsys):
     path = job(wave, {"a": values(20), "b": values(7, 1)})
     assert ended(capsys, path)[1]["done_now"] == 5 + 1 + 2 + 1
-    before = {name: os.stat(wave / "waves.farm" / name).st_mtime_ns for name in files_in(wave / "waves.farm")
+    before = {name: os.stat(wave / "waves.farm" / name).st_mtime_ns for name in written(wave / "waves.farm")
               if name.startswith(("parts", "done"))}  # fmt: skip
     code, told = ended(capsys, path)
     assert (code, told["done_now"], told["skipped"]) == (0, 0, 9)
@@ -110,7 +108,7 @@ def test_records_say_nothing_of_time_and_place(wave, capsys, tmp_path):
     other.mkdir()
     assert ended(capsys, job(other, {"a": values(20)}), "--workers", 2)[0] == 0
     one, two = (
-        {name: data for name, data in files_in(folder / "waves.farm").items() if name.startswith(("parts", "done"))}
+        {name: data for name, data in written(folder / "waves.farm").items() if name.startswith(("parts", "done"))}
         for folder in (wave, other)
     )
     assert one == two
@@ -323,5 +321,5 @@ def test_twenty_kills_lose_nothing_and_do_nothing_twice(wave, tmp_path, capsys):
     assert told["skipped"] >= min(kill + 1, 20)
     unchanged()
     for name in ("out", "waves.farm/parts", "waves.farm/done"):
-        assert files_in(wave / name) == files_in(undisturbed / name)
+        assert written(wave / name) == written(undisturbed / name)
     assert not left_over(wave)

@@ -22,6 +22,7 @@ from hyoid.farm.plan import Plan, Unit
 from hyoid.farm.splits import Extent
 
 from tests.farm import small_jobs
+from tests.farm.chunked import written
 
 model = pytest.importorskip("openjd.model")
 EXTENSIONS = ["TASK_CHUNKING"]
@@ -93,7 +94,7 @@ def test_bundles_are_equal_to_the_last_byte(tmp_path):
     job = small_jobs.write(tmp_path)
     for name in ("one", "two"):
         run_command(["farm", "bundle", str(job), "-o", str(tmp_path / name)])
-    one, two = small_jobs.files(tmp_path / "one"), small_jobs.files(tmp_path / "two")
+    one, two = written(tmp_path / "one"), written(tmp_path / "two")
     one.pop("parameters.json")  # it names its own folder
     two.pop("parameters.json")
     assert one == two
@@ -220,9 +221,9 @@ def test_farm_run_gives_the_files_of_run_and_goes_on_where_it_stopped(tmp_path, 
     assert run_command(["farm", "run", str(parts), "--workers", "2", "--json"]) == 0
     second = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
     assert (second["done_now"], second["skipped"], second["exit_code"]) == (2, 6, 0)
-    assert small_jobs.files(parts.parent / "out") == small_jobs.files(whole.parent / "out")
+    assert written(parts.parent / "out") == written(whole.parent / "out")
     done = made.folder.name + "/done"
-    assert small_jobs.files(parts.parent / done) == small_jobs.files(whole.parent / done)
+    assert written(parts.parent / done) == written(whole.parent / done)
     assert run_command(["run", str(parts), "--json", "--workers", "1"]) == 0  # each goes on with the other's
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["result"]["skipped"] == 8
 
@@ -239,7 +240,7 @@ def test_chunks_through_openjd_equal_the_whole(wave, capsys):
         (wave / "in" / f"{shot}.txt").write_text("".join(f"{number % 7}\n" for number in range(11)))
     (wave / "job.toml").write_text(text.format(chunk=100))
     assert run_command(["run", "job.toml", "--workers", "1"]) == 0
-    whole = small_jobs.files(wave / "out")
+    whole = written(wave / "out")
     shutil.rmtree(wave / "out")
     shutil.rmtree(wave / "waves.farm")
     (wave / "job.toml").write_text(text.format(chunk=4))
@@ -248,7 +249,7 @@ def test_chunks_through_openjd_equal_the_whole(wave, capsys):
     for words in ([], [], ["--overwrite"]):
         assert run_command(["farm", "run", "job.toml", "--workers", "2", "--json", *words]) == 0
         results.append(json.loads(capsys.readouterr().out.splitlines()[-1])["result"])
-        assert small_jobs.files(wave / "out") == whole
+        assert written(wave / "out") == whole
     assert [(one["tasks"], one["done_now"], one["skipped"]) for one in results] == [(8, 8, 0), (8, 0, 8), (8, 8, 0)]
 
 

@@ -17,6 +17,7 @@ from hyoid.report import SILENT
 from hyoid.verbs import stabilize, stabilize_chunks
 from hyoid.verbs.stabilize import Job
 
+from tests.farm.chunked import worked, written
 from tests.verbs import stabilize_files as files
 
 FRAMES = 11
@@ -42,7 +43,7 @@ def shot(tmp_path_factory) -> Path:
 def parts(shot, tmp_path_factory) -> list[Path]:
     """Parts of four frames."""
     folder = tmp_path_factory.mktemp("parts")
-    return worked(job_of(shot, folder / "out"), folder, 4)
+    return worked(stabilize_chunks, job_of(shot, folder / "out"), folder, 4, failed=[])
 
 
 def job_of(meshes: Path, folder: Path, **options) -> Job:
@@ -51,19 +52,6 @@ def job_of(meshes: Path, folder: Path, **options) -> Job:
     output = [folder / "still.npz", folder / "still.npy", folder / "still"]
     motion = [folder / "head.csv", folder / "head.take.npz"]
     return Job(meshes=[meshes], output=output, motion=motion, report=folder / "report.json", **options)
-
-
-def worked(job: Job, folder: Path, size: int) -> list[Path]:
-    """The parts of a job, the last one first: chunks come in any order."""
-    folder.mkdir(exist_ok=True)
-    spans = stabilize_chunks.extent(job).chunks(size)
-    for first, end in reversed(spans):
-        assert stabilize_chunks.work(job, first, end, folder / f"{first}.part.npz", SILENT)["failed"] == []
-    return [folder / f"{first}.part.npz" for first, _ in spans]
-
-
-def written(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def plain(result: dict) -> dict:
@@ -81,7 +69,7 @@ def test_chunks_give_the_files_of_the_whole_and_tell_the_same_refused_frames(sho
     assert list(result["refused"]) == ["7"]
     for size in (1, 4, 100):
         job = job_of(shot, tmp_path / f"by{size}", smooth=0.2)
-        made = parts if size == 4 else worked(job, tmp_path / f"parts{size}", size)
+        made = parts if size == 4 else worked(stabilize_chunks, job, tmp_path / f"parts{size}", size, failed=[])
         told = stabilize_chunks.finish(job, made, SILENT)
         assert written(tmp_path / f"by{size}") == written(tmp_path / "whole")
         assert plain(told) == plain(result)
@@ -103,7 +91,7 @@ def test_a_folder_of_expressions_with_a_neutral_one(tmp_path):
     folder = files.write_folder(tmp_path / "in", files.performance(10)[0][[3, 0, 5, 7]], names)
     stabilize.run(job_of(folder, tmp_path / "whole", method="procrustes"), SILENT)
     job = job_of(folder, tmp_path / "out", method="procrustes")
-    told = stabilize_chunks.finish(job, worked(job, tmp_path / "parts", 3), SILENT)
+    told = stabilize_chunks.finish(job, worked(stabilize_chunks, job, tmp_path / "parts", 3, failed=[]), SILENT)
     assert told["target"] == "neutral"
     assert written(tmp_path / "out") == written(tmp_path / "whole")
 
@@ -202,7 +190,7 @@ def test_a_part_that_was_cut_off_or_is_another_verbs_is_refused(shot, parts, tmp
 
 def test_parts_that_do_not_belong_together_are_refused(shot, parts, tmp_path):
     job = job_of(shot, tmp_path / "out")
-    inches = worked(job_of(shot, tmp_path / "out", unit="inch"), tmp_path / "inches", 8)
+    inches = worked(stabilize_chunks, job_of(shot, tmp_path / "out", unit="inch"), tmp_path / "inches", 8, failed=[])
     for wrong, words in (
         ([*parts[:2], inches[1]], "made with other units"),
         (inches, "another scale or map"),

@@ -18,6 +18,8 @@ from hyoid.speech import prosody, recogniser, timing
 from hyoid.verbs import talk, talk_chunks
 from hyoid.verbs.talk import Job
 
+from tests.farm.chunked import worked, written
+
 VOICE = Path(__file__).parents[2] / "examples" / "talk" / "jfk.flac"
 LIGHT = ("take.npz", "csv", "bvh")
 
@@ -66,19 +68,6 @@ def job_of(recording: Path, folder: Path, suffixes=LIGHT, **options) -> Job:
     return Job(audio=recording, output=[folder / f"out.{suffix}" for suffix in suffixes], **options)
 
 
-def worked(job: Job, folder: Path, size: int | None) -> list[Path]:
-    """The parts of a job, the last one first: chunks come in any order."""
-    folder.mkdir(exist_ok=True)
-    spans = talk_chunks.extent(job).chunks(size)
-    for first, end in reversed(spans):
-        talk_chunks.work(job, first, end, folder / f"{first}.part.npz", SILENT)
-    return [folder / f"{first}.part.npz" for first, _ in spans]
-
-
-def written(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def plain(result: dict) -> dict:
     return {key: value for key, value in result.items() if key != "outputs"}
 
@@ -88,7 +77,7 @@ def equal_files(recording: Path, tmp_path: Path, sizes: tuple[int | None, ...], 
     whole = talk.run(job_of(recording, tmp_path / "whole", suffixes, **options), SILENT)
     for size in sizes:
         job = job_of(recording, tmp_path / f"by{size}", suffixes, **options)
-        told = talk_chunks.finish(job, worked(job, tmp_path / f"parts{size}", size), SILENT)
+        told = talk_chunks.finish(job, worked(talk_chunks, job, tmp_path / f"parts{size}", size), SILENT)
         assert written(tmp_path / f"by{size}") == written(tmp_path / "whole")
         assert plain(told) == plain(whole)
     return whole
@@ -201,7 +190,7 @@ def test_a_chunk_beyond_the_end_is_refused(tmp_path, short, first, end):
 
 def test_parts_that_are_damaged_or_foreign_are_refused(tmp_path, short, short_pieces, heard_once):
     job = job_of(short, tmp_path / "out")
-    parts = worked(job, tmp_path / "parts", 52)
+    parts = worked(talk_chunks, job, tmp_path / "parts", 52)
 
     def refused(paths: list[Path], what: str, asked: Job = job) -> None:
         with pytest.raises(InputError, match=what) as found:

@@ -171,7 +171,7 @@ class _Jobs:
         self._bad, self._frames = 0, 0
         self._begun = time.monotonic()
         for row in range(len(plan.units)):
-            tasks = list(plan.tasks_of(row))
+            tasks = plan.tasks_of(row)
             finish = tasks.pop() if tasks[-1].kind == "finish" else None
             self._units.append(_Unit(set(plan.needs(row)), len(tasks), finish))
             self.total += len(tasks) + (finish is not None)

@@ -8,9 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from hyoid.farm.plan import Plan
-from hyoid.verbs.job import CLI, JobModel
-
-DEVICES = r"^(auto|cpu|cuda(:\d+)?)$"
+from hyoid.verbs.job import CLI, DEVICE, JobModel
 
 
 class PlaceOptions(JobModel):
@@ -25,7 +23,7 @@ class PlaceOptions(JobModel):
         json_schema_extra={CLI: {"file": "folder"}},
     )  # fmt: skip
     device: str = Field(
-        "job", pattern=rf"{DEVICES[:-2]}|job)$", description="where networks run: as the job says, or auto, cpu, cuda"
+        "job", pattern=rf"^(job|{DEVICE})$", description="where networks run: as the job says, or auto, cpu, cuda"
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -97,15 +97,18 @@ class Plan:
         rows = [row for row, unit in enumerate(self.units) if unit.step == step]
         return [task for row in rows for task in self.tasks_of(row) if (task.kind == "finish") == (kind == "finish")]
 
-    def tasks_of(self, row: int) -> Iterator[Task]:
+    def tasks_of(self, row: int) -> list[Task]:
         """The tasks of a unit, the one that finishes last."""
+        return [*self.chunks_of(row), self.last_of(row)]
+
+    def chunks_of(self, row: int) -> list[Task]:
+        """The tasks of a unit that do its chunks; none where it is done whole."""
+        return [Task(row, "chunk", first, end) for first, end in self.units[row].chunks]
+
+    def last_of(self, row: int) -> Task:
+        """The task of a unit that writes its outputs."""
         unit = self.units[row]
-        if not unit.chunks:
-            yield Task(row, "whole", 0, unit.frames or 0)
-            return
-        for first, end in unit.chunks:
-            yield Task(row, "chunk", first, end)
-        yield Task(row, "finish", 0, unit.frames or 0)
+        return Task(row, "finish" if unit.chunks else "whole", 0, unit.frames or 0)
 
     def needs(self, row: int) -> list[int]:
         """Rows of the units that have to be done before."""
@@ -113,11 +116,8 @@ class Plan:
         return [self.rows[step, unit.shot] for step in unit.needs if (step, unit.shot) in self.rows]
 
 
-def read(path: Path, told: Callable[[int, int], None] = lambda done, of: None) -> Plan:
+def read(path: Path) -> Plan:
     """The plan of a job file, or one that :func:`write` wrote.
-
-    Args:
-        told: hears how many of how many units are planned.
 
     Raises:
         InputError, UsageError: see ``jobs.read``; two units that write the same file.
@@ -128,36 +128,32 @@ def read(path: Path, told: Callable[[int, int], None] = lambda done, of: None) -
         values = run.read_values(path, most=_LARGEST)
         if values.get("format") == FORMAT:
             return _stored(values, path)
-    return make(jobs.read(path), told)
+    return make(jobs.read(path))
 
 
-def make(job: JobList, told: Callable[[int, int], None] = lambda done, of: None) -> Plan:
-    """The plan of a job. Lengths come from the inputs; where an input is still to be made, from what makes it."""
+def make(job: JobList) -> Plan:
+    """The plan of a job. Lengths come from the inputs: a unit whose input is still to be made is done whole."""
     units: list[Unit] = []
     writers: dict[Path, tuple[str, str]] = {}
-    made: dict[Path, int | None] = {}
-    total = len(job.steps) * len(job.shots)
     for step in job.steps:
         for shot in job.shots:
             if not _asked(step, shot):
                 continue
-            unit, lengths = _unit(job, step, shot, writers, made)
-            for path, frames in lengths.items():
+            unit, writes = _unit(job, step, shot, writers)
+            for path in writes:
                 if path in writers:
                     others = " of ".join(writers[path])
                     raise UsageError(f"is written by {step.name} of {shot[SHOT]} and by {others}", path=path,
                                      hint="Name outputs after the shot: {shot}")  # fmt: skip
                 writers[path] = (step.name, shot[SHOT])
-                made[path] = frames
             units.append(unit)
-            told(len(units), total)
     if not units:
         raise InputError("has nothing to do", path=job.path, expected="shots whose 'steps' name a step")
     return Plan(job.name, job.home, job.folder, tuple(units))
 
 
 def write(path: Path, plan: Plan) -> None:
-    """Write a plan for workers elsewhere; paths in it are relative to its own folder where they can be.
+    """Write a plan for workers elsewhere, which :func:`placed` fits to where its folders lie there.
 
     Raises:
         OutputError: see ``files.part_file``.
@@ -221,10 +217,9 @@ def _asked(step: Step, shot: Mapping[str, str]) -> bool:
 
 
 def _unit(
-    job: JobList, step: Step, shot: Mapping[str, str], writers: Mapping[Path, tuple[str, str]],
-    made: Mapping[Path, int | None],
-) -> tuple[Unit, dict[Path, int | None]]:  # fmt: skip
-    """A unit, and the frames of each file that it writes."""
+    job: JobList, step: Step, shot: Mapping[str, str], writers: Mapping[Path, tuple[str, str]]
+) -> tuple[Unit, list[Path]]:
+    """A unit, and the files that it writes."""
     from hyoid.verbs import run
 
     values = jobs.filled(step, shot, job.path)
@@ -238,18 +233,15 @@ def _unit(
             f"step '{step.name}' of {shot[SHOT]} reads what '{foreign}' makes of another shot", path=job.path,
             expected="outputs of the same shot",
         )  # fmt: skip
-    extent = _extent(step, asked, [made[path] for path in reads if path in made])
-    chunks: list[tuple[int, int]] = []
-    if extent is not None:
-        chunks = extent.chunks(step.chunk)
+    extent = _extent(step, asked)
+    chunks = [] if extent is None else extent.chunks(step.chunk)
     frames = None if extent is None else extent.frames
-    unit = Unit(
-        step.name, shot[SHOT], step.verb, values, tuple(needs), tuple(chunks) if len(chunks) > 1 else (), frames
-    )
-    return unit, dict.fromkeys(writes, None if extent is None else extent.made or extent.frames)
+    whole = len(chunks) <= 1
+    unit = Unit(step.name, shot[SHOT], step.verb, values, tuple(needs), () if whole else tuple(chunks), frames)
+    return unit, writes
 
 
-def _extent(step: Step, asked: Any, lengths: Sequence[int | None]) -> Extent | None:
+def _extent(step: Step, asked: Any) -> Extent | None:
     """What can be cut into chunks; None where the verb is done whole, or nobody knows how long its input will be."""
     split = split_of(step.verb)
     if split is None:
@@ -257,7 +249,4 @@ def _extent(step: Step, asked: Any, lengths: Sequence[int | None]) -> Extent | N
     try:
         return split.extent(asked)
     except HyoidError:
-        # An input that is still to be made, or one that cannot be used: its own task will say so.
-        expected = getattr(split, "expected", None)
-        known = [length for length in lengths if length is not None]
-        return expected(asked, known[0]) if expected and known else None
+        return None  # an input that is still to be made, or one that cannot be used: its own task will say so

@@ -9,8 +9,8 @@ Such a module, ``verbs/VERB_chunks.py``, has three functions of a verb's job:
   ``{"failed": [{"frame": 7, "error": "..."}]}`` tells frames that could not be used, where that is no reason to stop;
 - ``finish(job, parts, report) -> dict``: all parts, in order, into the outputs; the result is that of ``run``.
 
-``run(job, report)`` of the verb gives the same files: a part holds what the whole would have held for its frames. Where
-numbers may differ at all the module says in ``TOLERANCE`` by how much; without it they are equal to the last bit.
+``run(job, report)`` of the verb gives the same files, to the last bit: a part holds what the whole would have held for
+its frames.
 A verb without such a module is done whole: one shot is one task.
 """
 
@@ -33,14 +33,12 @@ class Extent:
     Attributes:
         frames: of the whole. grid: chunks begin at multiples of it. halo: frames that a chunk needs before and after
             its own to give the numbers of the whole. usual: frames of a chunk where nobody says otherwise.
-        made: frames of what is written, where that is another number than ``frames``.
     """
 
     frames: int
     grid: int = 1
     halo: int = 0
     usual: int = 500
-    made: int | None = None
 
     def chunks(self, size: int | None = None) -> list[tuple[int, int]]:
         """First frames and ends of chunks of ``size`` frames, rounded up to the grid; together they are the whole."""

@@ -44,7 +44,7 @@ def statuses(plan: Plan, told: Callable[[float], None] = lambda share: None) -> 
     found = []
     for row, unit in enumerate(plan.units):
         told(row / len(plan.units))
-        found.append(_status(plan, unit, list(plan.tasks_of(row))))
+        found.append(_status(plan, unit, plan.tasks_of(row)))
     return found
 
 
@@ -209,7 +209,7 @@ def estimate(plan: Plan, workers: int, known: Mapping[str, Mapping[str, float]])
         elif rate is not None and rate["units"]:
             seconds = rate["seconds"] * len(own) / rate["units"]
         steps[name] = {
-            "verb": verb, "shots": len(own), "tasks": sum(len(list(plan.tasks_of(row))) for row, _ in own),
+            "verb": verb, "shots": len(own), "tasks": sum(len(plan.tasks_of(row)) for row, _ in own),
             "frames": frames, "seconds": None if seconds is None else round(seconds, 1),
             "frames_per_second": round(rate["frames"] / rate["seconds"], 2) if rate and rate["frames"] else None,
         }  # fmt: skip
@@ -252,14 +252,11 @@ def _rates_file() -> Path:
     return cache_folder() / "rates.json"
 
 
-def forget_failed(plan: Plan, found: Sequence[Status]) -> int:
-    """Let tasks with failed frames be done again, and what is made of them; how many units that concerns."""
-    count = 0
-    for row, status in enumerate(found):
+def forget_failed(plan: Plan) -> None:
+    """Let tasks with failed frames be done again, and what is made of them."""
+    for row, status in enumerate(statuses(plan)):
         if status.state != PARTLY:
             continue
-        count += 1
         for task in plan.tasks_of(row):
             if task.kind != "chunk" or (records.read(plan, task) or {}).get("failed"):
                 records.forget(plan, task)
-    return count

@@ -88,16 +88,21 @@ def state(plan: Plan, task: Task) -> tuple[Ended | None, dict[str, Any]]:
 def finished(plan: Plan, task: Task) -> bool:
     """Whether a task would be skipped: it is done, of the same inputs, and its files are there as they were made.
 
+    A chunk without a record is not needed where the whole is there: it was cut otherwise, or its parts were removed.
+
     Raises:
         HyoidError: its options are not those of the verb.
     """
-    last = list(plan.tasks_of(task.unit))[-1]  # a chunk without a record is not needed where the whole is there
-    for one in (task, last) if task.kind == "chunk" else (task,):
-        known = records.read(plan, one)
-        if known is not None:
-            key = records.key_of(plan, one, records.made_of(plan, plan.units[task.unit]))
-            return known["key"] == key and records.whole(plan, known)
-    return False
+    known = records.read(plan, task)
+    if known is None and task.kind == "chunk":
+        task = plan.last_of(task.unit)
+        known = records.read(plan, task)
+    return known is not None and _is_whole(plan, task, known, records.made_of(plan, plan.units[task.unit]))
+
+
+def _is_whole(plan: Plan, task: Task, known: Mapping[str, Any], made_of: Mapping[str, str]) -> bool:
+    """Whether a record is of what a task would be made of now, and its files are there."""
+    return known["key"] == records.key_of(plan, task, made_of) and records.whole(plan, known)
 
 
 def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outcome:
@@ -105,8 +110,11 @@ def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outco
     made_of = records.made_of(plan, unit)
     key = records.key_of(plan, task, made_of)
     known = records.read(plan, task)
-    if known is None and task.kind == "chunk" and not overwrite and _is_finished(plan, task, made_of):
-        return Outcome("skipped")
+    if known is None and task.kind == "chunk" and not overwrite:
+        last = plan.last_of(task.unit)
+        whole = records.read(plan, last)
+        if whole is not None and _is_whole(plan, last, whole, made_of):
+            return Outcome("skipped")
     if known is not None and not overwrite:
         if known["key"] != key:
             raise InputError(
@@ -131,13 +139,6 @@ def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outco
     return Outcome("done", facts["exit_code"], failed=failed)
 
 
-def _is_finished(plan: Plan, task: Task, made_of: Mapping[str, str]) -> bool:
-    """Whether a chunk is not needed, for the whole is there: it was cut otherwise, or its parts were removed."""
-    last = list(plan.tasks_of(task.unit))[-1]
-    known = records.read(plan, last)
-    return known is not None and known["key"] == records.key_of(plan, last, made_of) and records.whole(plan, known)
-
-
 def _chunk(plan: Plan, task: Task, job: Any, key: str, report: Report) -> Outcome:
     split, place = split_of(plan.units[task.unit].verb), records.place_of(plan, task)
     assert split is not None
@@ -152,15 +153,14 @@ def _finished(plan: Plan, task: Task, job: Any, report: Report) -> dict[str, Any
     split = split_of(plan.units[task.unit].verb)
     assert split is not None
     parts = []
-    for other in plan.tasks_of(task.unit):
-        if other.kind == "chunk":
-            part = records.place_of(plan, other).part
-            assert part is not None
-            record = records.read(plan, other)
-            if record is None or not records.whole(plan, record):
-                records.forget(plan, other)
-                raise InputError("the part is missing or damaged", path=part, hint="Run the job again")
-            parts.append(part)
+    for chunk in plan.chunks_of(task.unit):
+        part = records.place_of(plan, chunk).part
+        assert part is not None
+        record = records.read(plan, chunk)
+        if record is None or not records.whole(plan, record):
+            records.forget(plan, chunk)
+            raise InputError("the part is missing or damaged", path=part, hint="Run the job again")
+        parts.append(part)
     return split.finish(job, parts, report)
 
 
@@ -189,9 +189,8 @@ def _failed_frames(plan: Plan, task: Task, result: Mapping[str, Any]) -> tuple[M
         told = result.get("failed", ())
         return tuple(told) if isinstance(told, list | tuple) else ()
     found: list[Mapping[str, Any]] = []
-    for other in plan.tasks_of(task.unit):
-        if other.kind == "chunk":
-            found += (records.read(plan, other) or {}).get("failed", ())
+    for chunk in plan.chunks_of(task.unit):
+        found += (records.read(plan, chunk) or {}).get("failed", ())
     return tuple(found)
 
 
@@ -202,10 +201,10 @@ def _code(record: Mapping[str, Any]) -> int:
 def blocked(plan: Plan, task: Task) -> Outcome | None:
     """The outcome of a task that cannot begin, because what it needs failed (exit code and error say how) or is not
     done yet (exit code 0); else None."""
-    rows = [(row, list(plan.tasks_of(row))[-1]) for row in plan.needs(task.unit)]
+    wanted = [plan.last_of(row) for row in plan.needs(task.unit)]
     if task.kind == "finish" and records.read(plan, task) is None:
-        rows += [(task.unit, other) for other in plan.tasks_of(task.unit) if other.kind == "chunk"]
-    for row, other in rows:
+        wanted += plan.chunks_of(task.unit)
+    for other in wanted:
         ended, facts = state(plan, other)
         if ended == "done":
             continue
@@ -213,7 +212,7 @@ def blocked(plan: Plan, task: Task) -> Outcome | None:
         if deeper is not None:
             return deeper
         why = facts.get("error") or "it is not done yet"
-        return Outcome("blocked", int(facts.get("exit_code", 0)), f"needs {plan.units[row].name}: {why}")
+        return Outcome("blocked", int(facts.get("exit_code", 0)), f"needs {plan.units[other.unit].name}: {why}")
     return None
 
 

@@ -146,6 +146,11 @@ def read_each(
         raise InputError(f"the parts end with frame {at}", expected=f"parts of all {frames} frames", hint=AGAIN)
 
 
+def damaged(part: Part, found: str, expected: str = "a whole part") -> InputError:
+    """The error of a part that holds what it cannot."""
+    return InputError(found, path=part.path, expected=expected, hint=AGAIN)
+
+
 def sources_as_json(sources: Sequence[Source]) -> list[dict[str, str]]:
     """What touched a result, for ``made``."""
     return [asdict(source) for source in sources]

@@ -44,7 +44,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     report.progress(0.0, "planning")
     made = plan.read(job.job)
     if job.retry_failed:
-        summary.forget_failed(made, summary.statuses(made))
+        summary.forget_failed(made)
     done = sessions.run(made, report, workers=job.workers, overwrite=job.overwrite)
     return summary.close(made, done, job.workers)
 

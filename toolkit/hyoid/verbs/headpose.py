@@ -12,7 +12,7 @@ from pydantic import Field
 
 from hyoid.errors import UsageError
 from hyoid.report import Report
-from hyoid.verbs.job import CLI, JobModel, Outputs, output_field
+from hyoid.verbs.job import CLI, DEVICE, JobModel, Outputs, output_field
 
 if TYPE_CHECKING:
     from hyoid.motion.heads import HeadShot
@@ -98,7 +98,7 @@ class Job(JobModel):
     keys: Literal["sparse", "dense"] = Field(
         "sparse", description="animation keys of a .blend: sparse ones that are easy to edit, or one on every frame"
     )
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="where networks run: auto, cpu, cuda")
+    device: str = Field("auto", pattern=rf"^({DEVICE})$", description="where networks run: auto, cpu, cuda")
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:

@@ -123,12 +123,12 @@ def _searched(part: Part) -> Searched:
     names, errors = _texts(part, "names", count), _texts(part, "errors", count)
     small = told.get("small")
     if not isinstance(small, int) or small < 0:
-        raise _damaged(part, f"tells of {str(small)[:40]} small heads")
+        raise part_npz.damaged(part, f"tells of {str(small)[:40]} small heads")
     rows, limit = arrays["picture"], part.first + count
     if len(rows) and not (part.first <= rows[0] and rows[-1] < limit and (np.diff(rows) >= 0).all()):
-        raise _damaged(part, "has heads in other pictures than its own")
+        raise part_npz.damaged(part, "has heads in other pictures than its own")
     if not np.array_equal((arrays["sizes"] <= 0).any(1), np.array([bool(text) for text in errors], bool)):
-        raise _damaged(part, "has pictures without a size")
+        raise part_npz.damaged(part, "has pictures without a size")
     for name in ("boxes", "confidence", "apparent", "rotations"):
         finite(f"'{name}'", arrays[name], part.path)
     pictures = tuple(
@@ -145,7 +145,7 @@ def _searched(part: Part) -> Searched:
 def _texts(part: Part, name: str, count: int) -> list[str]:
     found = part.told.get(name)
     if not isinstance(found, list) or len(found) != count or not all(isinstance(text, str) for text in found):
-        raise _damaged(part, f"does not hold the {name} of its {count} pictures")
+        raise part_npz.damaged(part, f"does not hold the {name} of its {count} pictures")
     return found
 
 
@@ -162,9 +162,9 @@ def _check_pictures(job: Job, parts: Sequence[Part], searched: Sequence[Searched
         own = [picture.name for picture in found.pictures]
         last = not any(later.pictures for later in searched[number + 1 :])
         if kind != FILM and own != names[part.first : part.end]:
-            raise _damaged(part, "holds other pictures than the footage", "the pictures that are there now")
+            raise part_npz.damaged(part, "holds other pictures than the footage", "the pictures that are there now")
         if kind == FILM and len(own) != part.end - part.first and not last:
-            raise _damaged(part, f"holds {len(own)} frames", f"{part.end - part.first}")
+            raise part_npz.damaged(part, f"holds {len(own)} frames", f"{part.end - part.first}")
         for picture in found.pictures if kind in (FILM, SEQUENCE) else ():
             if picture.time is None or not before < picture.time < np.inf:
                 raise InputError(
@@ -173,8 +173,4 @@ def _check_pictures(job: Job, parts: Sequence[Part], searched: Sequence[Searched
                 )  # fmt: skip
             before = picture.time
     if not searched or not searched[0].pictures:
-        raise _damaged(parts[0], "holds no pictures")
-
-
-def _damaged(part: Part, found: str, expected: str = "a whole part") -> InputError:
-    return InputError(found, path=part.path, expected=expected, hint=part_npz.AGAIN)
+        raise part_npz.damaged(parts[0], "holds no pictures")

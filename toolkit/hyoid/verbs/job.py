@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 CLI = "cli"
+DEVICE = r"auto|cpu|cuda(:\d+)?"
+"""What ``--device`` takes where networks run."""
 
 
 def positional() -> dict[str, Any]:

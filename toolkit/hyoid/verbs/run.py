@@ -77,7 +77,7 @@ def _run_list(job: Job, report: Report) -> dict[str, Any]:
     if job.dry_run:
         return {"kind": "estimate", **summary.estimate(made, workers, summary.known_rates())}
     if job.retry_failed:
-        summary.forget_failed(made, summary.statuses(made))
+        summary.forget_failed(made)
     done = local.run(made, report, workers=workers, overwrite=job.overwrite)
     return summary.close(made, done, workers)
 

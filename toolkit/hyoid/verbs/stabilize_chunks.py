@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyoid.errors import InputError
 from hyoid.farm.splits import Extent
 from hyoid.formats import part_npz
 from hyoid.formats.checks import finite
@@ -103,7 +102,7 @@ def finish(job: Job, parts: Sequence[Path], report: Report) -> dict[str, Any]:
         canonical, first = _joined(meshes, read)
         mapped = stabilize.map_face(job, meshes, report, _points(first, meshes))
         if first.made != _made(mapped):
-            raise _damaged(first, "was made with another scale or map of the face", "a part of this job")
+            raise part_npz.damaged(first, "was made with another scale or map of the face", "a part of this job")
         found = stabilize.solve(job, mapped, canonical, report.stage(0.1, 0.3))
         return stabilize.finished(job, found, report.stage(0.3, 1.0), begun)
 
@@ -135,10 +134,12 @@ def _joined(meshes: Meshes, parts: Iterable[Part]) -> tuple[np.ndarray, Part]:
     for part in parts:
         found = part.arrays["canonical"]
         if found.shape != (part.end - part.first, count, 3):
-            raise _damaged(part, f"holds points of the shape {found.shape}", f"{(part.end - part.first, count, 3)}")
+            raise part_npz.damaged(
+                part, f"holds points of the shape {found.shape}", f"{(part.end - part.first, count, 3)}"
+            )
         finite("'canonical'", found, part.path)
         if part.told.get("names") != list(names[part.first : part.end]):
-            raise _damaged(part, "holds other frames than the meshes have", "the frames that are there now")
+            raise part_npz.damaged(part, "holds other frames than the meshes have", "the frames that are there now")
         canonical[part.first : part.end] = found
         opening = opening or part
     assert opening is not None, "parts of all frames, of which there is at least one"
@@ -155,11 +156,9 @@ def _points(part: Part, meshes: Meshes) -> FacePoints:
 
     found = FacePoints(*(part.arrays[name] for name in _MAP))
     if not found.vertices.size or found.vertices.min() < 0 or found.vertices.max() >= meshes.sequence.vertices:
-        raise _damaged(part, "has a map of the face onto other vertices", f"vertices below {meshes.sequence.vertices}")
+        raise part_npz.damaged(
+            part, "has a map of the face onto other vertices", f"vertices below {meshes.sequence.vertices}"
+        )
     for name in _MAP[1:]:
         finite(f"'{name}'", part.arrays[name], part.path)
     return found
-
-
-def _damaged(part: Part, found: str, expected: str) -> InputError:
-    return InputError(found, path=part.path, expected=expected, hint=part_npz.AGAIN)

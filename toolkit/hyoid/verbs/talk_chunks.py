@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from hyoid import files
-from hyoid.errors import InputError
 from hyoid.farm.splits import Extent
 from hyoid.formats import part_npz
 from hyoid.formats.part_npz import Part
@@ -157,12 +156,12 @@ def _heard(parts: Sequence[Part], pieces: Sequence[tuple[int, int]]) -> list[Hea
         own = [(int(start), int(stop)) for start, stop in part.arrays["pieces"]]
         told = part.told.get("heard")
         if not isinstance(told, list) or len(told) != len(own):
-            raise _damaged(part, f"does not say what it heard in its {len(own)} pieces")
+            raise part_npz.damaged(part, f"does not say what it heard in its {len(own)} pieces")
         if own != list(pieces[len(answers) : len(answers) + len(own)]):
-            raise _damaged(part, "heard other pieces than the recording has")
+            raise part_npz.damaged(part, "heard other pieces than the recording has")
         answers += [_answer(part, value, span) for value, span in zip(told, own, strict=True)]
     if len(answers) != len(pieces):
-        raise _damaged(parts[-1], f"is the last of {len(answers)} pieces", f"{len(pieces)}")
+        raise part_npz.damaged(parts[-1], f"is the last of {len(answers)} pieces", f"{len(pieces)}")
     return answers
 
 
@@ -172,12 +171,12 @@ def _answer(part: Part, value: Any, piece: tuple[int, int]) -> Heard | None:
     try:
         heard = recogniser.of_json(value)
     except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(part, f"does not say what it heard ({error})") from error
+        raise part_npz.damaged(part, f"does not say what it heard ({error})") from error
     place = 0
     for phone in heard.phones:
         rises = place <= phone.start < phone.end <= (piece[1] - piece[0]) // prosody.HOP
         if not rises or not -1 <= phone.word < len(heard.words) or not np.isfinite(phone.score):
-            raise _damaged(part, f"heard '{phone.name[:20]}' where it cannot be")
+            raise part_npz.damaged(part, f"heard '{phone.name[:20]}' where it cannot be")
         place = phone.end
     return heard
 
@@ -194,12 +193,8 @@ def _timing(part: Part, seconds: float) -> Timing:
         found = Timing(str(told["mode"]), spoken, words, tuple(map(str, told["notes"])), bool(told["certain"]))
         edges = np.array([(one.start, one.end, one.confidence, one.word) for one in (*spoken, *words)], float)
     except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(part, f"does not say what is spoken when ({error})") from error
+        raise part_npz.damaged(part, f"does not say what is spoken when ({error})") from error
     sound = np.isfinite(edges).all() and (edges[:, 0] <= edges[:, 1]).all() and (edges[:, 1] <= seconds + 1).all()
     if not (sound and found.mode in _MODES and {one.name for one in spoken} <= phones.NAMES):
-        raise _damaged(part, "does not say what is spoken when")
+        raise part_npz.damaged(part, "does not say what is spoken when")
     return found
-
-
-def _damaged(part: Part, found: str, expected: str = "a whole part of this job") -> InputError:
-    return InputError(found, path=part.path, expected=expected, hint=part_npz.AGAIN)
