@@ -12,8 +12,11 @@ import importlib
 import os
 import signal
 import sys
+import threading
+import time
 import types
 import typing
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +36,9 @@ EPILOG = """exit codes: 0 done, 2 usage, 3 bad input, 4 weights missing or refus
 
 
 _SECONDS_TO_CLEAN_UP = 3.0
+_SECONDS_TO_HEAR = 0.5
+_SECONDS_TO_AGAIN = 0.02
+_cancelled = threading.Event()  # somebody asked for the end of the command that runs, and was heard
 _LONGEST_LIMIT = 1e9  # seconds; what the timers of all systems take
 
 
@@ -314,19 +320,49 @@ def _pairs(name: str, items: list[str], path: Path | None) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into :class:`Cancelled`, so that every ``finally`` runs; a second one ends at once."""
+    """Turn SIGTERM and SIGINT into :class:`Cancelled`, so that every ``finally`` runs; a second one ends at once.
+
+    An error that is raised while a library of another language calls Python may be dropped there. One that is gone
+    before this context has ended was not heeded, and is raised again.
+    """
+    raised: list[weakref.ref[Cancelled]] = []
 
     def cancel(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(Cancelled.exit_code))
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(Cancelled.exit_code))
-        raise Cancelled(signal.Signals(number).name)
+        if raised and raised[0]() is not None:
+            os._exit(Cancelled.exit_code)
+        _cancelled.set()
+        error = Cancelled(signal.Signals(number).name)
+        raised[:] = [weakref.ref(error, lambda _: again(number))]
+        try:
+            raise error
+        finally:
+            del error  # its traceback knows this frame: it would keep itself alive
 
+    def again(number: int) -> None:
+        def send() -> None:
+            if raised:
+                _send_to_main_thread(number)
+
+        threading.Timer(_SECONDS_TO_AGAIN, send).start()  # later: what is raised in here is dropped too
+
+    _cancelled.clear()
     before = {number: signal.signal(number, cancel) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
+        raised.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _send_to_main_thread(number: int) -> None:
+    """Aimed at the main thread, so that a system call that waits there ends too."""
+    if os.name == "nt":
+        import _thread
+
+        _thread.interrupt_main(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def end_with_stdin() -> None:
@@ -334,7 +370,6 @@ def end_with_stdin() -> None:
 
     The work gets three seconds to clean up; a library that does not come back to Python by then is left behind.
     """
-    import threading
 
     def watch() -> None:
         with contextlib.suppress(OSError, ValueError):  # closed by ourselves at the end, or never open
@@ -347,17 +382,11 @@ def end_with_stdin() -> None:
 
 def cancel_main_thread() -> None:
     """From another thread: cancel what the main thread does, and end the process if that takes more than 3 seconds."""
-    import threading
-    import time
-
-    if os.name == "nt":
-        import _thread
-
-        _thread.interrupt_main(signal.SIGTERM)
-    else:  # aimed at the main thread, so that a system call that waits there ends too
-        ident = threading.main_thread().ident
-        signal.pthread_kill(ident or 0, signal.SIGTERM)
-    time.sleep(_SECONDS_TO_CLEAN_UP)
+    end = time.monotonic() + _SECONDS_TO_CLEAN_UP
+    while time.monotonic() < end:
+        if not _cancelled.is_set():  # also where it came just before a system call that waits, which it did not end
+            _send_to_main_thread(signal.SIGTERM)
+        time.sleep(_SECONDS_TO_HEAR)
     os._exit(Cancelled.exit_code)
 
 

@@ -33,13 +33,13 @@ PRESETS: training.Presets = {
 }
 """Sizes of the network, and of the training: ``steps`` are those of all stages."""
 CALM: dict[str, dict[str, Any]] = {
-    "cpu": {"share": 0.431, "rate": 1e-3, "dropout": 0.1},
+    "cpu": {"share": 0.65, "rate": 1e-3, "dropout": 0.05},
     "gpu": {"share": 0.25, "rate": 1e-3, "dropout": 0.1},
 }
 """The stage with labels after the first one, whose views are less spoilt: its share of the steps, and its recipe."""
 CALM_VIEWS: dict[str, Any] = {
-    "turn": 20.0, "turned": 0.3, "colour": 0.6, "grey": 0.1, "blur": 0.15, "small": 0.15, "jpeg": 0.15, "noise": 0.2,
-    "texture": 0.1, "cut": 0.15,
+    "turn": 20.0, "turned": 0.3, "area": (0.75, 1.3), "jitter": 0.07, "colour": 0.4, "grey": 0.05, "blur": 0.05,
+    "sharpen": 0.05, "small": 0.1, "jpeg": 0.1, "noise": 0.1, "texture": 0.05, "cut": 0.05,
 }  # fmt: skip
 UNLABELLED: dict[str, dict[str, Any]] = {
     "cpu": {"share": 0.0455, "rate": 1e-4, "batch": 16, "ratio": 4, "threshold": None, "asked": 512},
