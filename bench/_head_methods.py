@@ -95,7 +95,7 @@ def ours() -> Networks:
     estimator, detector = estimation.load(paths["SemiUHPE"]), detection.load(paths["DirectMHP"])
 
     def estimate(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        told = estimation.estimate(estimator, image, boxes)
+        told = estimation.estimate(estimator, image, boxes, mirror=True)  # as the command does
         return told.rotations, told.entropy
 
     def detect(image: np.ndarray) -> Heads:

@@ -38,6 +38,21 @@ def test_rotations_entropies_and_what_they_come_from(estimator):
     np.testing.assert_allclose(one_by_one.parameters, found.parameters, atol=1e-5)
 
 
+def test_with_a_mirror_a_mirrored_picture_gives_mirrored_directions(estimator, monkeypatch):
+    side = estimator.config.size
+    monkeypatch.setattr(infer, "crop", lambda image, box, size: image)  # the published one loses a column on one side
+    picture = np.random.default_rng(5).integers(0, 256, (side, side, 3), np.uint8)
+    boxes = [[0, 0, side, side]]
+    found, other = (
+        infer.estimate(estimator, image, boxes, mirror=True).parameters[0]
+        for image in (picture, np.ascontiguousarray(picture[:, ::-1]))
+    )
+    np.testing.assert_allclose(other, found * np.outer((-1, 1, 1), (-1, 1, 1)), atol=1e-5)
+    plain = infer.estimate(estimator, picture, boxes).parameters[0]
+    assert np.abs(plain - found).max() > 1e-3
+    assert np.abs(plain - other).max() > 1e-3
+
+
 def test_no_boxes(estimator):
     for empty in (np.zeros((0, 4)), []):
         found = infer.estimate(estimator, PICTURE, empty)

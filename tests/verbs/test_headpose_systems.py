@@ -60,9 +60,23 @@ def test_boxes_and_directions_are_those_of_the_networks(weights, picture):
     wanted = boxes[np.argsort(-areas, kind="stable")]
     np.testing.assert_allclose([head["box"] for head in found], wanted, atol=0.02)
     if len(found):
-        told = estimator.estimate(estimator.load(weights[1]), image, wanted)
+        told = estimator.estimate(estimator.load(weights[1]), image, wanted, mirror=True)
         np.testing.assert_allclose([head["rotation"] for head in found], told.rotations, atol=1e-3)
         np.testing.assert_allclose([head["entropy"] for head in found], told.entropy, atol=1e-3)
+
+
+def test_without_the_mirror_directions_are_as_published(weights, picture):
+    boxes = [[20, 30, 90, 120]]
+    (picture.parent / "boxes.json").write_text(json.dumps(boxes))
+    found = [
+        heads_of(picture, "--weights", "small_looks", "--boxes", str(picture.parent / "boxes.json"), *words)[0]
+        for words in ((), ("--no-mirror",))
+    ]
+    image, ready = np.array(Image.open(picture).convert("RGB")), estimator.load(weights[1])
+    for head, mirror in zip(found, (True, False), strict=True):
+        told = estimator.estimate(ready, image, boxes, mirror=mirror)
+        np.testing.assert_allclose(head["rotation"], told.rotations[0], atol=1e-3)
+    assert np.abs(np.subtract(found[0]["rotation"], found[1]["rotation"])).max() > 1e-2
 
 
 def test_given_boxes_get_directions(weights, picture):

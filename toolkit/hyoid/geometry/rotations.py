@@ -20,8 +20,9 @@ def normalise(quaternion: np.ndarray) -> np.ndarray:
     """Unit quaternions of the same directions; zero becomes the identity."""
     quaternion = np.asarray(quaternion)
     length = np.linalg.norm(quaternion, axis=-1, keepdims=True)
-    safe = np.where(length > 0, length, 1)
-    return np.where(length > 0, quaternion / safe, IDENTITY.astype(quaternion.dtype))
+    result = quaternion / np.where(length > 0, length, 1)
+    result[~(length[..., 0] > 0)] = IDENTITY
+    return result
 
 
 def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -120,9 +121,10 @@ def slerp(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 def continuous(quaternion: np.ndarray) -> np.ndarray:
     """The same rotations (frames, ..., 4) with signs chosen so that no frame jumps to the opposite sign."""
-    dots = np.sum(quaternion[1:] * quaternion[:-1], axis=-1)
-    flips = np.cumprod(np.where(dots < 0, -1, 1), axis=0)[..., None].astype(quaternion.dtype)
-    return np.concatenate([quaternion[:1], quaternion[1:] * flips])
+    result = np.array(quaternion)
+    dots = np.einsum("...i,...i->...", result[1:], result[:-1])
+    result[1:] *= np.cumprod(np.where(dots < 0, -1, 1), axis=0, dtype=np.int8)[..., None]
+    return result
 
 
 def in_axes(quaternion: np.ndarray, axes: np.ndarray) -> np.ndarray:

@@ -132,6 +132,9 @@ def variance(points: np.ndarray, parents: np.ndarray = PARENTS) -> float:
     Args:
         points: (F, J, 3) metres. parents: (J,), -1 for the root.
     """
-    below = np.flatnonzero(np.asarray(parents) >= 0)
-    spans = np.linalg.norm(points[:, below] - points[:, np.asarray(parents)[below]], axis=-1)
-    return float(spans.var(axis=0).max(initial=0.0)) if len(points) else 0.0
+    if not len(points):
+        return 0.0
+    pairs = [(joint, parent) for joint, parent in enumerate(parents) if parent >= 0]
+    return max(
+        (float(np.linalg.norm(points[:, one] - points[:, other], axis=-1).var()) for one, other in pairs), default=0.0
+    )

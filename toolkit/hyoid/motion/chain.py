@@ -168,18 +168,20 @@ def clean(
     else:
         known = np.where(seen[:, None, None], precision, 0.0) / scale**2
     calm = trajectory.fit_path(trajectory.seen_only(body[:, 0], known), fps)
-    rough = clip.posed(camera)
+    pose = clip.posed(camera)
     if options.find_ground:
-        placed = _placed(_smoothed(skeleton, rough, fps, 1.0), cameras.to_world(camera, calm))
-        camera = _found_ground(skeleton, placed, camera, fps)
-        rough = clip.posed(camera)
+        smooth = _smoothed(skeleton, pose, fps, 1.0)
+        camera = _found_ground(skeleton, _placed(smooth, cameras.to_world(camera, calm)), camera, fps)
+        del smooth
+        pose = clip.posed(camera)
     turned = cameras.rotation(camera)
     seen_path = cameras.to_world(camera, body[:, 0]), turned @ known @ turned.T
     # Whether feet stand is judged with the noise still there: it tells how far to trust them.
-    feet = _ankles(skeleton, _smoothed(skeleton, rough, fps, 1.0))
+    feet = _ankles(skeleton, _smoothed(skeleton, pose, fps, 1.0))
     found, fly, path = _stand(feet, seen_path, cameras.to_world(camera, calm), clip)
-    pose = _calmed(skeleton, rough, fps, options, found.standing, ~clip.hidden)
-    return _finished(clip, _placed(clip.shared(pose), path), camera, found, fly)
+    pose = _calmed(skeleton, pose, fps, options, found.standing, ~clip.hidden)
+    pose = _placed(clip.shared(pose), path)
+    return _finished(clip, pose, camera, found, fly)
 
 
 def common_cameras(performances: Sequence[Performance], camera: Camera) -> list[Camera]:
@@ -278,9 +280,8 @@ def _found_ground(skeleton: Skeleton, pose: Pose, camera: Camera, fps: float) ->
 
 def _upright(skeleton: Skeleton, pose: Pose) -> np.ndarray:
     """(3,) up, as a body that stands or walks tells it, as far as it does so in one way only."""
-    places, _ = skeletons.forward(skeleton, pose)
-    ankles = places[:, [skeleton.first("foot.L"), skeleton.first("foot.R")]].mean(1)
-    body = places[:, skeleton.first("neck")] - ankles
+    places = skeletons.places_of(skeleton, pose, [skeleton.first(role) for role in ("neck", "foot.L", "foot.R")])
+    body = places[:, 0] - places[:, 1:].mean(1)
     length = np.linalg.norm(body, axis=-1)
     rest = skeleton.rest
     whole = rest[skeleton.first("neck"), 1] - rest[skeleton.first("foot.L"), 1]
@@ -358,11 +359,11 @@ def _finished(clip: _Clip, pose: Pose, camera: Camera, found: Contacts, fly: np.
         locked = foot_lock.lock(skeleton, pose, found.standing, clip.fps, airborne=fly)
         done, planted = locked.pose, locked.planted
     joints = joints_of(skeleton, done, clip.landmarks)
-    places, _ = skeletons.forward(skeleton, done)
+    varying = bones.variance(skeletons.forward(skeleton, done)[0], skeleton.parents)
     keypoints = cameras.project(camera, np.where(clip.seen[:, None, None], clip.body, np.nan))
     figures = quality.measure(
-        foot_lock.soles(skeleton, done), planted, joints[:, [13, 16]], bones.variance(places, skeleton.parents),
-        clip.fps, seen=clip.seen, reprojected=quality.reprojection(camera, joints, keypoints, clip.height),
+        foot_lock.soles(skeleton, done), planted, joints[:, [13, 16]], varying, clip.fps, seen=clip.seen,
+        reprojected=quality.reprojection(camera, joints, keypoints, clip.height),
     )  # fmt: skip
     return Performance(
         done, pose, camera, joints, found.standing, found.probability, fly, clip.seen, clip.hidden, clip.scale, figures
@@ -371,13 +372,14 @@ def _finished(clip: _Clip, pose: Pose, camera: Camera, found: Contacts, fly: np.
 
 def joints_of(skeleton: Skeleton, pose: Pose, landmarks: np.ndarray | None = None) -> np.ndarray:
     """(F, 17, 3) metres: the seventeen joints of a posed skeleton, each carried by the joint it belongs to."""
-    places, world = skeletons.forward(skeleton, pose)
     marks = skeletons.landmarks(skeleton) if landmarks is None else landmarks
     neck, spine = skeleton.roles["neck"], skeleton.roles.get("spine", ()) or skeleton.roles["hips"]
     carriers = [skeleton.first("hips")]
     carriers += [skeleton.first(f"{part}.{side}") for side in "RL" for part in ("thigh", "shin", "foot")]
     carriers += [spine[len(spine) // 2], spine[-1], neck[-1], neck[-1]]
     carriers += [skeleton.first(f"{part}.{side}") for side in "LR" for part in ("arm", "forearm", "hand")]
-    result = places[:, carriers] + turns.rotate(world[:, carriers], marks - skeleton.rest[carriers])
+    result, world = skeletons.forward_of(skeleton, pose, carriers)
+    for joint, arm in enumerate(marks - skeleton.rest[carriers]):
+        result[:, joint] += turns.rotate(world[:, joint], arm)
     result[:, 0] = (result[:, 1] + result[:, 4]) / 2
     return result

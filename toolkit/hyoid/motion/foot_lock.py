@@ -46,8 +46,9 @@ class Locked:
 
 def soles(skeleton: Skeleton, pose: Pose) -> np.ndarray:
     """(F, 2, 2, 3) metres: heel and ball of the left and the right foot."""
-    places, world = skeletons.forward(skeleton, pose)
-    return np.stack([_sole(leg, places[:, leg.foot], world[:, leg.foot]) for leg in skeletons.legs(skeleton)], 1)
+    both = skeletons.legs(skeleton)
+    places, world = skeletons.forward_of(skeleton, pose, [leg.foot for leg in both])
+    return np.stack([_sole(leg, places[:, side], world[:, side]) for side, leg in enumerate(both)], 1)
 
 
 def _sole(leg: Leg, ankle: np.ndarray, foot: np.ndarray) -> np.ndarray:
@@ -131,8 +132,8 @@ def lock(
         standing[:, side] = after
         feet.append((wanted, turned))
     drop = _reach(both, places, feet, np.any(standing, axis=2), fly, fps)
-    places = places - drop[:, None, None] * _UP
-    world, stretched = world.copy(), np.zeros((frames, 2), bool)
+    places -= drop[:, None, None] * _UP
+    stretched = np.zeros((frames, 2), bool)
     for side, (leg, (ankle, foot)) in enumerate(zip(both, feet, strict=True)):
         stretched[:, side] = _bend_leg(skeleton, leg, places, world, ankle, foot)
         _level_toes(skeleton, leg, world, pose, standing[:, side, 1], fade)

@@ -68,10 +68,9 @@ def from_joints(
     _neck(world, roles["neck"], trunk, turned, neck_shares)
     _limbs(world, skeleton, joints, marks, trunk, pelvis, fps, foreign=landmarks is None)
     _rest_of(world, skeleton)
-    posed = Pose(skeletons.local(skeleton, world), np.zeros((frames, 3)))
-    places, _ = skeletons.forward(skeleton, posed)
-    hips = places[:, [skeleton.first("thigh.L"), skeleton.first("thigh.R")]].mean(1)
-    return Pose(turns.continuous(posed.rotations), joints[:, 0] - hips)
+    posed = Pose(turns.continuous(skeletons.local(skeleton, world)), np.zeros((frames, 3)))
+    hips = skeletons.places_of(skeleton, posed, [skeleton.first("thigh.L"), skeleton.first("thigh.R")]).mean(1)
+    return Pose(posed.rotations, joints[:, 0] - hips)
 
 
 def _frame(joints: np.ndarray, left: int, right: int, top: int, bottom: int, first: str) -> np.ndarray:

@@ -7,7 +7,7 @@ to the world's at rest, as in a take.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from hyoid.geometry import rotations as turns
 NEEDED: tuple[str, ...] = (
     "hips", "neck", *(f"{part}.{side}" for side in "LR" for part in ("arm", "forearm", "hand", "thigh", "shin", "foot"))
 )  # fmt: skip
+_BODY = ("hips", "spine", "neck", "collar", "arm", "forearm", "hand", "thigh", "shin", "foot", "toe")
 _HEAD_TOP = 0.12  # metres above the last joint of the neck for a body of _HEIGHT
 _HEIGHT = 1.7
 _HEEL_BACK = 0.35  # of the way from ankle to ball, behind the ankle
@@ -33,12 +34,15 @@ class Skeleton:
         roles: joints of each role from the trunk outwards: ``hips``, ``spine``, ``neck`` (its last joint carries the
             head), ``collar.L``, ``arm.L``, ``forearm.L``, ``hand.L``, ``thigh.L``, ``shin.L``, ``foot.L``, ``toe.L``
             and the same with ``.R``; spine, collars and toes may be missing.
+        tall: metres from the lowest to the highest joint at rest, of those too that :func:`of_body` left out; None
+            takes them from ``rest``.
     """
 
     names: tuple[str, ...]
     parents: np.ndarray
     rest: np.ndarray
     roles: Mapping[str, tuple[int, ...]]
+    tall: float | None = None
 
     def __post_init__(self) -> None:
         parents = np.asarray(self.parents)
@@ -72,23 +76,53 @@ class Pose:
     root: np.ndarray
 
 
+def of_body(skeleton: Skeleton) -> tuple[Skeleton, np.ndarray]:
+    """The skeleton of trunk, neck and limbs alone, and the numbers (n,) of its joints in the whole one.
+
+    Fingers and the face keep still against their parents in a body of which joints are all that is known, and most
+    joints are theirs: without them work takes a third of the memory.
+    """
+    roles = {role: members for role, members in skeleton.roles.items() if role.split(".")[0] in _BODY}
+    order = sorted(_carriers(skeleton, (joint for members in roles.values() for joint in members)))
+    at = {joint: place for place, joint in enumerate(order)}
+    parents = np.array([at.get(int(skeleton.parents[joint]), -1) for joint in order])
+    tall = float(np.ptp(skeleton.rest[:, 1])) if skeleton.tall is None else skeleton.tall
+    roles = {role: tuple(at[joint] for joint in members) for role, members in roles.items()}
+    names = tuple(skeleton.names[joint] for joint in order)
+    return Skeleton(names, parents, skeleton.rest[order], roles, tall), np.array(order)
+
+
+def _carriers(skeleton: Skeleton, joints: Iterable[int]) -> set[int]:
+    """The joints and all that they hang on."""
+    needed: set[int] = set()
+    for joint in joints:
+        while joint >= 0 and joint not in needed:
+            needed.add(joint)
+            joint = int(skeleton.parents[joint])
+    return needed
+
+
 def forward(skeleton: Skeleton, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
     """Places (F, J, 3) metres and rotations (F, J, 4) of all joints in the world."""
     return _forward(skeleton.parents, skeleton.rest, pose.rotations, pose.root)
 
 
 def places_of(skeleton: Skeleton, pose: Pose, joints: Sequence[int]) -> np.ndarray:
-    """Places (F, n, 3) metres of some joints in the world; those that they do not hang on are left out of the work."""
-    needed: set[int] = set()
-    for joint in joints:
-        while joint >= 0 and joint not in needed:
-            needed.add(joint)
-            joint = skeleton.parents[joint]
-    order = sorted(needed)
+    """Places (F, n, 3) metres of some joints in the world; see :func:`forward_of`."""
+    return forward_of(skeleton, pose, joints)[0]
+
+
+def forward_of(skeleton: Skeleton, pose: Pose, joints: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Places (F, n, 3) metres and rotations (F, n, 4) of some joints in the world.
+
+    Joints that they do not hang on are left out of the work.
+    """
+    order = sorted(_carriers(skeleton, joints))
     at = {joint: place for place, joint in enumerate(order)}
     parents = [at.get(skeleton.parents[joint], -1) for joint in order]
-    places, _ = _forward(parents, skeleton.rest[order], pose.rotations[:, order], pose.root)
-    return places[:, [at[joint] for joint in joints]]
+    places, world = _forward(parents, skeleton.rest[order], pose.rotations[:, order], pose.root)
+    wanted = [at[joint] for joint in joints]
+    return places[:, wanted], world[:, wanted]
 
 
 def _forward(
@@ -109,11 +143,11 @@ def _forward(
 
 def local(skeleton: Skeleton, world: np.ndarray) -> np.ndarray:
     """Rotations (F, J, 4) against the parents of rotations (F, J, 4) in the world."""
-    parents = np.asarray(skeleton.parents)
-    result = world.copy()
-    below = np.flatnonzero(parents >= 0)
-    result[:, below] = turns.multiply(turns.inverse(world[:, parents[below]]), world[:, below])
-    return turns.normalise(result)
+    result = np.empty(world.shape)
+    for joint, parent in enumerate(skeleton.parents):
+        own = world[:, joint]
+        result[:, joint] = turns.normalise(own if parent < 0 else turns.multiply(turns.inverse(world[:, parent]), own))
+    return result
 
 
 def to_bone_axes(quaternions: np.ndarray, axes: np.ndarray) -> np.ndarray:
@@ -152,7 +186,8 @@ def landmarks(skeleton: Skeleton) -> np.ndarray:
     result[7] = _half_way(chain)
     up = neck[-1] - neck[0]
     up = up / np.linalg.norm(up) if np.linalg.norm(up) > 1e-6 else np.array([0.0, 1.0, 0.0])
-    result[10] = neck[-1] + up * _HEAD_TOP * np.ptp(rest[:, 1]) / (_HEIGHT * 0.9)
+    tall = np.ptp(rest[:, 1]) if skeleton.tall is None else skeleton.tall
+    result[10] = neck[-1] + up * _HEAD_TOP * tall / (_HEIGHT * 0.9)
     return result
 
 

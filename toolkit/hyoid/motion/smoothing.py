@@ -37,9 +37,8 @@ def outliers(quaternions: np.ndarray, fps: float, limit: float = OUTLIER_SPEED) 
     Args:
         quaternions: (F, ..., 4) unit.
     """
-    steps = np.linalg.norm(turns.to_rotation_vector(turns.multiply(turns.inverse(quaternions[:-1]), quaternions[1:])),
-                           axis=-1)  # fmt: skip
-    fast = steps * fps > limit
+    steps = turns.multiply(turns.inverse(quaternions[:-1]), quaternions[1:])
+    fast = np.linalg.norm(turns.to_rotation_vector(steps), axis=-1) * fps > limit
     result = np.zeros(quaternions.shape[:-1], bool)
     result[1:-1] = fast[:-1] & fast[1:]
     if len(quaternions) > 2:
@@ -51,10 +50,10 @@ def outliers(quaternions: np.ndarray, fps: float, limit: float = OUTLIER_SPEED) 
 def without_outliers(quaternions: np.ndarray, fps: float, limit: float = OUTLIER_SPEED) -> np.ndarray:
     """The rotations (F, J, 4) with outliers bridged by slerp between the frames around them."""
     result = np.array(quaternions, np.float64)
-    bad = outliers(result, fps, limit)
-    for joint in np.flatnonzero(bad.any(0)):
-        good = np.flatnonzero(~bad[:, joint])
-        if len(good):
+    for joint in range(result.shape[1]):  # one after the other: a long clip of all of them takes much memory
+        bad = outliers(result[:, joint], fps, limit)
+        good = np.flatnonzero(~bad)
+        if bad.any() and len(good):
             result[:, joint] = _between(result[good, joint], good, np.arange(len(result)))
     return result
 
@@ -179,28 +178,23 @@ def calmed(quaternions: np.ndarray, fps: float, known: np.ndarray | None = None)
     moving = np.flatnonzero(np.ptp(source, axis=0).max(-1) > 1e-6)
     if not len(moving):
         return source
-    values = source[:, moving]
-    cutoffs = _cutoffs(values, fps, np.arange(frames) if known is None else np.flatnonzero(known))
-    result = source.copy()
-    for place, joint in enumerate(moving):
-        stiffness = _stiffness(cutoffs[1:-1, place], fps)
-        result[:, joint] = _penalised(values[:, place], stiffness, np.ones(frames))
-    return turns.continuous(turns.normalise(result))
+    told = np.arange(frames) if known is None else np.flatnonzero(known)
+    for joint in moving:  # one after the other: a long clip of all of them takes much memory
+        values = source[:, joint]
+        stiffness = _stiffness(_cutoffs(values, fps, told)[1:-1], fps)
+        source[:, joint] = turns.normalise(_penalised(values, stiffness, np.ones(frames)))
+    return turns.continuous(source)
 
 
 def _cutoffs(values: np.ndarray, fps: float, known: np.ndarray) -> np.ndarray:
-    """(F, J) hertz for rotations (F, J, 4) of which the frames ``known`` (n,) tell the noise."""
-    frames, joints = values.shape[:2]
+    """(F,) hertz for rotations (F, 4) of which the frames ``known`` (n,) tell the noise."""
     window = min(2 * round(0.4 * fps) + 1, len(known))
     edges = np.linspace(0, len(known), max(1, round(len(known) / (_STRETCH * fps))) + 1).round().astype(int)
-    blocks = len(edges) - 1
     # A gap that was filled is calm: counted in, it would make noise out of nothing but motion.
     fast = _gone(values, _FAST, fps)[known]
-    power = np.empty((blocks, joints, 3))
-    for block, (start, stop) in enumerate(pairwise(edges)):
-        here = fast[start:stop]
-        # Real motion that is fast comes in single bursts: they do not make noise out of the rest.
-        power[block] = np.minimum(here, 9 * np.median(here, axis=0)).mean(0)
+    # Real motion that is fast comes in single bursts: they do not make noise out of the rest.
+    stretches = (fast[start:stop] for start, stop in pairwise(edges))
+    power = np.stack([np.minimum(here, 9 * np.median(here, axis=0)).mean(0) for here in stretches])
     # An axis about which a joint hardly trembles, as a hinge does not, is judged with a little of the others' noise.
     power = (power + 0.1 * power.sum(-1, keepdims=True)) / _removed(_FAST, fps) + 1e-12
     chosen = np.where(power.sum(-1) > _NOISY**2, _FAST, _ANY)
@@ -208,17 +202,17 @@ def _cutoffs(values: np.ndarray, fps: float, known: np.ndarray) -> np.ndarray:
         gone = _gone(values, cutoff, fps)[known]
         around = uniform_filter1d(gone, window, axis=0, mode="reflect")
         expected = power * _removed(cutoff, fps)
-        mean = np.add.reduceat(gone, edges[:-1], axis=0) / np.diff(edges)[:, None, None]
+        mean = np.add.reduceat(gone, edges[:-1], axis=0) / np.diff(edges)[:, None]
         most = np.maximum.reduceat(around, edges[:-1], axis=0)
         # About each axis on its own: much noise about one must not hide motion about another.
         fits = (mean <= _SLACK[0] * expected).all(-1) & (most.sum(-1) <= _SLACK[1] * expected.sum(-1))
         chosen[fits] = cutoff
-    middles, places = np.interp((edges[:-1] + edges[1:]) / 2, np.arange(len(known)), known), np.arange(frames)
-    return np.exp(np.stack([np.interp(places, middles, one) for one in np.log(chosen).T], -1))
+    middles = np.interp((edges[:-1] + edges[1:]) / 2, np.arange(len(known)), known)
+    return np.exp(np.interp(np.arange(len(values)), middles, np.log(chosen)))
 
 
 def _gone(values: np.ndarray, cutoff: float, fps: float) -> np.ndarray:
-    """(F, J, 3) squared radians about each axis of a joint that a cut-off takes out of rotations (F, J, 4)."""
+    """(F, 3) squared radians about each axis of a joint that a cut-off takes out of its rotations (F, 4)."""
     smooth = turns.normalise(whittaker(values, cutoff, fps))
     return (2 * turns.multiply(turns.inverse(smooth), values)[..., 1:]) ** 2
 

@@ -77,6 +77,10 @@ class Job(JobModel):
     perspective: bool = Field(
         True, description="directions in the axes of the camera; without it as seen along the ray to each head"
     )
+    mirror: bool = Field(
+        True,
+        description="semiuhpe looks at each head in a mirror too: less error, twice the work; without it as published",
+    )
     head_height: float = Field(0.24, gt=0.01, le=10, description="metres of a head, which tell how far away it is")
     smoothing: float = Field(1.0, ge=0, le=1, description="strength of the smoothing; 0 keeps every tremble")
     longest_gap: float = Field(

@@ -33,7 +33,7 @@ from hyoid.verbs.headpose_search import FILM, SEQUENCE, Searched
 
 USUAL = 500
 """Pictures that take a core about a minute, or two in a crowd."""
-_SETTINGS = {"system", "confidence", "overlap", "smallest", "size", "field_of_view", "perspective", "fps"}
+_SETTINGS = {"system", "confidence", "overlap", "smallest", "size", "field_of_view", "perspective", "fps", "mirror"}
 _LAYOUT = {
     "sizes": ("<i8", ("pictures", 2)), "times": ("<f8", ("pictures",)), "picture": ("<i8", ("heads",)),
     "boxes": ("<f8", ("heads", 4)), "confidence": ("<f8", ("heads",)), "apparent": ("<f8", ("heads", 3, 3)),

@@ -232,7 +232,7 @@ def finder_of(job: Job) -> Finder:
         boxes, confidence = boxes_of(picture, number, name)
         if not len(boxes):
             return records.nobody()
-        found = infer.estimate(estimator, picture, boxes)
+        found = infer.estimate(estimator, picture, boxes, mirror=job.mirror)
         return _freed(job, picture, number, boxes, confidence, found.rotations, found.entropy)
 
     return Finder(one_by_one, (*sources, _source(path, estimator)))

@@ -17,7 +17,7 @@ from hyoid.errors import UsageError
 from hyoid.files import part_file
 from hyoid.formats import format_of, lifted_npz
 from hyoid.geometry import rotations as turns
-from hyoid.motion import cameras, chain, contacts, foot_lock, time_bases, trajectory
+from hyoid.motion import cameras, chain, contacts, foot_lock, skeletons, time_bases, trajectory
 from hyoid.motion.cameras import Camera
 from hyoid.motion.chain import Performance
 from hyoid.motion.joint_rotations import Shares
@@ -39,11 +39,16 @@ _LOWEST = 0.3  # metres: the ground tells people's sizes only from above
 
 @dataclass(frozen=True)
 class Performer:
-    """Who performs: the character and its skeleton by roles."""
+    """Who performs.
+
+    Attributes:
+        skeleton: its trunk, neck and limbs, which are all that moves. joints: (n,) their numbers among the character's.
+    """
 
     character: Character
     reference: CharacterReference
     skeleton: Skeleton
+    joints: np.ndarray
 
     @property
     def neck_shares(self) -> Shares | None:
@@ -88,8 +93,8 @@ def performer(job: Job) -> Performer:
         name = named_skeletons.character_name(job.skeleton)
     character = characters.load(name, job.set)
     roles = skeleton_roles.of_character(character).roles
-    skeleton = Skeleton(character.joint_names, character.parents, character.heads.astype(np.float64), roles)
-    return Performer(character, CharacterReference(name, job.set), skeleton)
+    whole = Skeleton(character.joint_names, character.parents, character.heads.astype(np.float64), roles)
+    return Performer(character, CharacterReference(name, job.set), *skeletons.of_body(whole))
 
 
 def write(job: Job, lifted: Lifted, who: Performer, report: Report) -> dict[str, Any]:
@@ -248,9 +253,12 @@ def take_of(job: Job, clip: Lifted, who: Performer, one: Clean) -> Take:
         "camera": one.camera,
         **{name: clip.facts[name] for name in ("layout", "reason", "system") if name in clip.facts},
     }
+    names = who.character.joint_names
+    rotations = np.broadcast_to(turns.IDENTITY.astype(np.float32), (frames, len(names), 4)).copy()
+    for place, joint in enumerate(who.joints):
+        rotations[:, joint] = turns.continuous(turns.normalise(one.pose.rotations[:, place]))
     return Take(
-        fps=clip.fps, curve_names=(), curves=np.zeros((frames, 0), np.float32), joint_names=who.skeleton.names,
-        rotations=turns.continuous(turns.normalise(one.pose.rotations)).astype(np.float32),
+        fps=clip.fps, curve_names=(), curves=np.zeros((frames, 0), np.float32), joint_names=names, rotations=rotations,
         root=one.pose.root.astype(np.float32), confidence=one.person.trust.astype(np.float32), events=events,
         character=who.reference, provenance=Provenance(__version__, "lift", {**settings, **facts}, clip.sources),
     )  # fmt: skip

@@ -295,7 +295,7 @@ def scores(ready: Any, crops: Part, same: np.ndarray, report: Report) -> dict[st
 
     truth, found = crops["rotations"], []
     for row, image in enumerate(crops["images"]):
-        told = infer.estimate(ready, image, crops["boxes"][row : row + 1])
+        told = infer.estimate(ready, image, crops["boxes"][row : row + 1], mirror=True)
         found.append((told.rotations, told.entropy))
         report.progress((row + 1) / len(truth), "judging")
     rotations, entropies = (np.concatenate(values) for values in zip(*found, strict=True))
