@@ -62,7 +62,7 @@ def install(monkeypatch, folder: Path, *, entropy: float = -6.0) -> list[dict]:
             boxes=boxes, confidence=np.full(len(boxes), 0.9, np.float32), rotations=rotations.astype(np.float32)
         )
 
-    def estimate(estimator, image, boxes):
+    def estimate(estimator, image, boxes, *, mirror):
         asked.append({"boxes": np.array(boxes)})
         rotations = []
         for left, top, right, bottom in np.asarray(boxes).round().astype(int):

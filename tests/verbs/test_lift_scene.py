@@ -46,8 +46,9 @@ def take_of(shot: Path, number: int) -> tuple[dict[str, Any], np.ndarray]:
     """The camera that a take tells, and its joints (F, 17, 3)."""
     take = take_npz.read(shot.with_name(f"two.person_{number:02d}.take.npz"))
     job = Job.model_validate({"keypoints": str(shot), "output": ["unused.bvh"]})
-    pose = Pose(take.rotations.astype(float), take.root.astype(float))
-    return take.provenance.settings["camera"], chain.joints_of(lift_results.performer(job).skeleton, pose)
+    who = lift_results.performer(job)
+    pose = Pose(take.rotations[:, who.joints].astype(float), take.root.astype(float))
+    return take.provenance.settings["camera"], chain.joints_of(who.skeleton, pose)
 
 
 def shown(facts: dict[str, Any], joints: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from hyoid import held
 from hyoid.errors import HyoidError, InputError, UsageError
 from hyoid.farm import jobs
 from hyoid.farm.jobs import SHOT, JobList, Step
@@ -133,6 +134,15 @@ def read(path: Path) -> Plan:
 
 def make(job: JobList) -> Plan:
     """The plan of a job. Lengths come from the inputs: a unit whose input is still to be made is done whole."""
+    with held.holding():  # weights that many shots name are read once
+        units = _units(job)
+    if not units:
+        raise InputError("has nothing to do", path=job.path, expected="shots whose 'steps' name a step")
+    return Plan(job.name, job.home, job.folder, tuple(units))
+
+
+def _units(job: JobList) -> list[Unit]:
+    """All units, in the order of the steps."""
     units: list[Unit] = []
     writers: dict[Path, tuple[str, str]] = {}
     for step in job.steps:
@@ -147,9 +157,7 @@ def make(job: JobList) -> Plan:
                                      hint="Name outputs after the shot: {shot}")  # fmt: skip
                 writers[path] = (step.name, shot[SHOT])
             units.append(unit)
-    if not units:
-        raise InputError("has nothing to do", path=job.path, expected="shots whose 'steps' name a step")
-    return Plan(job.name, job.home, job.folder, tuple(units))
+    return units
 
 
 def write(path: Path, plan: Plan) -> None:

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from hyoid import held
 from hyoid.errors import InputError
 from hyoid.farm.splits import Extent
 from hyoid.formats import lifted_npz, part_npz
@@ -60,11 +61,11 @@ def extent(job: Job) -> Extent:
         from hyoid.systems.hopfir import checkpoint as single
         from hyoid.systems.hopfir.infer import BATCH
 
-        model = single.load(lift_people.weights_of(job))
+        model = held.load(single.load, lift_people.weights_of(job))
         return Extent(found.frames, grid=BATCH, usual=_usual(job, model.parameters, people))
     from hyoid.systems.ktpformer import checkpoint as temporal
 
-    model = temporal.load(lift_people.weights_of(job))
+    model = held.load(temporal.load, lift_people.weights_of(job))
     times, fps = lift_people.times_of(job, found, SILENT)
     rate = lift_people.resampled_rate(times, fps, lift_people.network_fps(model.note))
     # Windows that hold a frame reach so far; resampled, they do from its two neighbours there.
