@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hyoid import held
 from hyoid.errors import InputError, UsageError
+from hyoid.farm import plan, worker
 from hyoid.farm.splits import split_of
 from hyoid.formats.npz import read_npz, write_npz
 from hyoid.media import audio
@@ -104,6 +106,42 @@ def test_pieces_are_heard_the_same_alone_and_after_others(short, short_pieces):
         assert len(pieces) > 1
         assert None not in together
         assert recogniser.hear(sound.cache, pieces[-1:], workers=1) == together[-1:]
+
+
+JOB = """
+name = "two steps"
+[[steps]]
+name = "speak"
+verb = "talk"
+audio = "*.wav"
+language = "other"
+output = ["out/{shot}.take.npz"]
+[[steps]]
+name = "export"
+verb = "convert"
+source = "out/{shot}.take.npz"
+outputs = ["out/{shot}.csv"]
+"""
+
+
+def test_a_worker_keeps_the_process_that_recognises_from_shot_to_shot(tmp_path, short, monkeypatch):
+    """And not while it does another step, which may need the memory."""
+    begin, started = recogniser._start, []
+    monkeypatch.setattr(recogniser, "_start", lambda: started.append(begin()) or started[-1])
+    samples, rate = soundfile.read(short, dtype="float32")
+    for shot, first in (("a", 0.0), ("b", 1.0), ("c", 3.0)):
+        soundfile.write(tmp_path / f"{shot}.wav", samples[round(first * rate) : round((first + 1.5) * rate)], rate)
+    (tmp_path / "job.toml").write_text(JOB)
+    made = plan.read(tmp_path / "job.toml")
+
+    def do(task: plan.Task) -> str:
+        return worker.answer(made, worker.request_of(task), lambda event: None)["ended"]
+
+    with held.holding():
+        assert {do(task) for task in made.tasks("speak")} == {"done"}
+        assert [child.poll() for child in started] == [None]
+        assert do(made.tasks("export")[0]) == "done"
+        assert [child.poll() is None for child in started] == [False]
 
 
 def test_a_part_of_a_recording_in_chunks(tmp_path, short, short_pieces, heard_once):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process that does one task after the other and keeps networks loaded; both ends of what is said between.
+"""A process that does one task after the other and keeps what is loaded; both ends of what is said between.
 
 Lines of JSON. To the worker: ``{"task": [unit, kind, first, end], "overwrite": false}``. From it: the events of a
 report, then ``{"event": "ended", ...}`` with the outcome, or ``{"event": "broken", "exit_code", "error"}`` when the
@@ -92,8 +92,10 @@ def answer(plan: Plan, request: Mapping[str, Any], say: Callable[[Event], None])
             told[0] = now
         say(event)
 
+    task = Task(*request["task"])
+    held.begin(plan.units[task.unit].verb)
     try:
-        outcome = tasks.perform(plan, Task(*request["task"]), Report(emit), overwrite=bool(request.get("overwrite")))
+        outcome = tasks.perform(plan, task, Report(emit), overwrite=bool(request.get("overwrite")))
     except HyoidError as error:
         return {"event": "broken", "exit_code": error.exit_code, "error": str(error)}
     return {"event": "ended", **asdict(outcome)}

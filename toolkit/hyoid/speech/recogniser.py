@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Words from sound with PocketSphinx, in child processes: a crash of the decoder costs one piece, not the run.
 
-``python -m hyoid.speech.recogniser CACHE words|phones`` reads ``START STOP`` (samples of the float32 file CACHE) from
-stdin and answers each with one JSON line. Children are plain programs, so that scripts need no ``__main__`` guard.
+``python -m hyoid.speech.recogniser`` reads a JSON line ``[CACHE, START, STOP, WORDS]`` for each piece (samples of the
+float32 file CACHE; whether to listen for words) and answers with one. Children are plain programs, so that scripts need
+no ``__main__`` guard; they end with their standard input. A worker of a farm keeps them between shots.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from hyoid import held
 from hyoid.speech import acoustics, alignment, pronunciation
 from hyoid.speech.alignment import Phone
 
@@ -89,57 +91,79 @@ def hear(
     finished: queue.Queue[int] = queue.Queue()
     for index in range(len(pieces)):
         waiting.put(index)
-    children: list[subprocess.Popen[str]] = []
-    stop = threading.Event()
 
-    def work() -> None:
-        child, asked = None, 0
-        while not stop.is_set():
+    def work(child: _Child) -> None:
+        while True:
             try:
                 index = waiting.get_nowait()
             except queue.Empty:
-                break
-            if child is not None and asked == PIECES_A_CHILD and child.stdin:
-                child.stdin.close()
-                child.wait()
-                child = None
-            if child is None:
-                child, asked = _child(cache, words), 0
-                children.append(child)
-            asked += 1
-            try:
-                answers[index] = _ask(child, *pieces[index])
-            except (OSError, ValueError):
-                child.kill()
-                child.wait()
-                child = None
+                return
+            answers[index] = child.hear(cache, *pieces[index], words)
             finished.put(index)
-        if child is not None and child.stdin:
-            child.stdin.close()
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(max(1, min(workers, len(pieces))))]
-    try:
+    with contextlib.ExitStack() as stack:
+        count = max(1, min(workers, len(pieces)))
+        children = [stack.enter_context(held.lent(_Child, number)) for number in range(count)]
+        threads = [threading.Thread(target=work, args=(child,), daemon=True) for child in children]
         for thread in threads:
             thread.start()
-        for count in range(len(pieces)):
+        for number in range(len(pieces)):
             finished.get()
-            done(count + 1)
+            done(number + 1)
         for thread in threads:
             thread.join()
-    finally:
-        stop.set()
-        for child in children:
-            if child.stdin and not child.stdin.closed:
-                child.stdin.close()
-            try:
-                child.wait(timeout=0.5 if stop.is_set() else None)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
     return answers
 
 
-def _child(cache: Path, words: bool) -> subprocess.Popen[str]:
+class _Child:
+    """A process that hears piece after piece: begun when first asked, and anew where it died or has heard enough."""
+
+    def __init__(self, number: int) -> None:
+        """Begin nothing yet; ``number`` only tells those apart that hear at the same time."""
+        self._process: subprocess.Popen[str] | None = None
+        self._asked = 0
+        self._closed = False
+        self._changing = threading.Lock()
+
+    def hear(self, cache: Path, start: int, stop: int, words: bool) -> Heard | None:
+        """The answer to a piece, see :func:`hear`; None where the process died of it or this was closed meanwhile."""
+        try:
+            process = self._ready()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps([str(cache.absolute()), start, stop, words]) + "\n")
+            process.stdin.flush()
+            return of_json(json.loads(process.stdout.readline()))
+        except (OSError, ValueError, KeyError, TypeError):
+            with self._changing:
+                self._end()
+            return None
+
+    def close(self) -> None:
+        """End the process, whatever it does; no other one begins."""
+        with self._changing:
+            self._closed = True
+            self._end()
+
+    def _ready(self) -> subprocess.Popen[str]:
+        with self._changing:
+            if self._process is not None and (self._asked == PIECES_A_CHILD or self._process.poll() is not None):
+                self._end()
+            if self._closed:
+                raise ValueError("closed")
+            if self._process is None:
+                self._process, self._asked = _start(), 0
+            self._asked += 1
+            return self._process
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(OSError), process:  # what it was not told yet cannot be written any more
+                process.kill()
+
+
+def _start() -> subprocess.Popen[str]:
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     environment = {
@@ -148,17 +172,9 @@ def _child(cache: Path, words: bool) -> subprocess.Popen[str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "hyoid.speech.recogniser", str(cache), "words" if words else "phones"]
+    command = [sys.executable, "-m", "hyoid.speech.recogniser"]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment)
-
-
-def _ask(child: subprocess.Popen[str], start: int, stop: int) -> Heard:
-    assert child.stdin is not None
-    assert child.stdout is not None
-    child.stdin.write(f"{start} {stop}\n")
-    child.stdin.flush()
-    return of_json(json.loads(child.stdout.readline()))
 
 
 class _Decoders:
@@ -239,16 +255,17 @@ def _limit(seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-def _main(cache: str, what: str) -> None:
-    samples = np.memmap(cache, np.float32, "r")
+def _main() -> None:
     decoders = _Decoders()
     for line in sys.stdin:
-        start, stop = map(int, line.split())
+        cache, start, stop, words = json.loads(line)
+        # Opened for each piece: the next may be of another recording, and nothing keeps the file from being removed.
+        samples = np.array(np.memmap(cache, np.float32, "r")[start:stop])
         with _limit(30 + SECONDS_PER_SECOND * (stop - start) / acoustics.RATE):
-            heard = _hear_piece(decoders, np.array(samples[start:stop]), what == "words")
+            heard = _hear_piece(decoders, samples, words)
         sys.stdout.write(json.dumps(as_json(heard)) + "\n")
         sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], sys.argv[2])
+    _main()
