@@ -21,11 +21,12 @@ from hyoid import __version__
 from hyoid.errors import InputError, OutputError
 from hyoid.farm.jobs import slug
 from hyoid.farm.plan import Plan, Task, Unit
-from hyoid.files import sha256_of, write_bytes
+from hyoid.files import sha256_of, write_note
 
 FORMAT, VERSION = "hyoid-farm-record", 1
 ABSENT = "absent"
 _LARGEST = 64 << 20
+_LARGE = 1 << 20  # bytes; smaller files are read as fast as a note about them
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,15 @@ def key_of(plan: Plan, task: Task, made_of: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def made_of(plan: Plan, unit: Unit) -> dict[str, str]:
-    """Inputs and weights of a unit by hash, under names that are the same on every machine."""
+def made_of(plan: Plan, unit: Unit, job: Any) -> dict[str, str]:
+    """Inputs and weights of a unit by hash, under names that are the same on every machine.
+
+    Args:
+        job: of the unit, validated.
+    """
     from hyoid.verbs import run
 
-    reads, _ = run.paths_of(run.job_of(unit.verb, dict(unit.values), plan.home, plan.home))
+    reads, _ = run.paths_of(job)
     found: dict[str, str] = {}
     for number, path in enumerate(reads):
         name = relative(plan, path)
@@ -93,7 +98,7 @@ def relative(plan: Plan, path: Path) -> str:
 def digest(plan: Plan, path: Path) -> str:
     """The SHA-256 of a file, or of a folder's names and files; ``absent`` where nothing is.
 
-    Hashes are kept in the job's folder as long as a file's size and time stay.
+    Hashes of large files are kept in the job's folder as long as a file's size and time stay.
     """
     if path.is_dir():
         whole = hashlib.sha256()
@@ -105,13 +110,15 @@ def digest(plan: Plan, path: Path) -> str:
         facts = path.stat()
     except OSError:
         return _kept_weights(path) or ABSENT
+    if facts.st_size < _LARGE:
+        return sha256_of(path)
     state = [facts.st_size, facts.st_mtime_ns]
     note = plan.folder / "hashes" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
     known = _json(note)
     if known is not None and known.get("state") == state:
         return str(known["sha256"])
     found = sha256_of(path)
-    write_bytes(note, json.dumps({"path": str(path), "state": state, "sha256": found}).encode())
+    write_note(note, json.dumps({"path": str(path), "state": state, "sha256": found}).encode())
     return found
 
 
@@ -132,7 +139,7 @@ def write(plan: Plan, task: Task, key: str, outputs: Iterable[Path], facts: Mapp
         "values": unit.values, "hyoid": __version__, "outputs": files, **_range(task), **facts,
     }  # fmt: skip
     place = place_of(plan, task)
-    write_bytes(place.record, json.dumps(record, indent=1, sort_keys=True, default=str).encode() + b"\n")
+    write_note(place.record, json.dumps(record, indent=1, sort_keys=True, default=str).encode() + b"\n")
     place.failure.unlink(missing_ok=True)
 
 
@@ -155,7 +162,7 @@ def fail(plan: Plan, task: Task, facts: Mapping[str, Any]) -> None:
     """Write why a task is not done."""
     unit = plan.units[task.unit]
     told = {"shot": unit.shot, "step": unit.step, **_range(task), **facts}
-    write_bytes(place_of(plan, task).failure, json.dumps(told, indent=1, sort_keys=True).encode() + b"\n")
+    write_note(place_of(plan, task).failure, json.dumps(told, indent=1, sort_keys=True).encode() + b"\n")
 
 
 def failure(plan: Plan, task: Task) -> dict[str, Any] | None:

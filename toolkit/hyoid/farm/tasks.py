@@ -97,7 +97,10 @@ def finished(plan: Plan, task: Task) -> bool:
     if known is None and task.kind == "chunk":
         task = plan.last_of(task.unit)
         known = records.read(plan, task)
-    return known is not None and _is_whole(plan, task, known, records.made_of(plan, plan.units[task.unit]))
+    if known is None:
+        return False
+    unit = plan.units[task.unit]
+    return _is_whole(plan, task, known, records.made_of(plan, unit, _job(plan, unit)))
 
 
 def _is_whole(plan: Plan, task: Task, known: Mapping[str, Any], made_of: Mapping[str, str]) -> bool:
@@ -107,7 +110,8 @@ def _is_whole(plan: Plan, task: Task, known: Mapping[str, Any], made_of: Mapping
 
 def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outcome:
     unit = plan.units[task.unit]
-    made_of = records.made_of(plan, unit)
+    job = _job(plan, unit)
+    made_of = records.made_of(plan, unit, job)
     key = records.key_of(plan, task, made_of)
     known = records.read(plan, task)
     if known is None and task.kind == "chunk" and not overwrite:
@@ -126,9 +130,6 @@ def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outco
             records.forgive(plan, task)
             return Outcome("skipped", _code(known), failed=tuple(known.get("failed", ())))
         report.message("what was made is gone or was changed: it is made again")
-    from hyoid.verbs import run
-
-    job = run.job_of(unit.verb, dict(unit.values), plan.home, plan.home)
     if task.kind == "chunk":
         return _chunk(plan, task, job, key, report)
     result = _finished(plan, task, job, report) if task.kind == "finish" else _whole(unit, job, report)
@@ -137,6 +138,12 @@ def _performed(plan: Plan, task: Task, report: Report, overwrite: bool) -> Outco
     facts = {"failed": list(failed), "exit_code": int(result.get("exit_code", 0))}
     records.write(plan, task, key, outputs, facts)
     return Outcome("done", facts["exit_code"], failed=failed)
+
+
+def _job(plan: Plan, unit: Unit) -> Any:
+    from hyoid.verbs import run
+
+    return run.job_of(unit.verb, dict(unit.values), plan.home, plan.home)
 
 
 def _chunk(plan: Plan, task: Task, job: Any, key: str, report: Report) -> Outcome:
