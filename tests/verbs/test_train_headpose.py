@@ -178,6 +178,25 @@ def test_a_training_goes_on_from_weights(system, tmp_path, capsys):
     assert "--start mine.safetensors" in card
 
 
+def test_a_calm_training_goes_on_with_labels_alone(tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir(), second.mkdir()
+    assert run_command(words("semiuhpe", first)) == 0
+    assert run_command(words("semiuhpe", second, "--calm")) == 2
+    assert "expected --start" in capsys.readouterr().err
+    assert list(second.iterdir()) == []
+    more = ("--start", first / "mine.safetensors", "--calm", "--steps", 5, "--state", second / "state")
+    assert run_command(words("semiuhpe", second, *more)) == 0
+    made = semiuhpe_checkpoint.load(second / "mine.safetensors")
+    assert set(made.note["data"]) == {"crops"}
+    assert made.note["recipe"]["steps"] == 5
+    assert made.note["recipe"]["rate"] == train_semiuhpe.CALM["cpu"]["rate"]
+    assert "semi_recipe" not in made.note
+    card = (second / "mine.card.md").read_text()
+    assert "--calm" in card
+    assert sorted(path.name for path in second.iterdir()) == ["mine.card.md", "mine.safetensors"]
+
+
 def training_of_nothing(system: str, folder: Path):
     """Weights of the same few steps from another beginning."""
     anew = folder / "anew"

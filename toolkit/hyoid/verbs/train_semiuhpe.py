@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from hyoid.errors import InputError
+from hyoid.errors import InputError, UsageError
 from hyoid.report import Report
 from hyoid.verbs import headpose_training, training
 
@@ -64,6 +64,9 @@ class Job(headpose_training.Options):
     crops: int | None = Field(
         None, ge=1, le=10_000_000, description="different heads to learn from with labels; without it the preset's"
     )
+    calm: bool = Field(
+        False, description="only the stage with labels whose views are hardly spoilt, to go on gently from --start"
+    )
 
 
 check_outputs = training.check_outputs
@@ -81,7 +84,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         the GPU that was asked for, is not there. OutputError: the files cannot be written.
     """
     sizes, numbers = training.chosen(job, PRESETS)
-    stages = Stages.of(job.preset, numbers["steps"])
+    if job.calm and job.start is None:
+        raise UsageError("--calm", expected="--start with weights that have learned the rest")
+    stages = Stages(0, numbers["steps"], 0) if job.calm else Stages.of(job.preset, numbers["steps"])
     learned, judging = _sets(job, stages)
     start = headpose_training.start_of(job, "semiuhpe")
     with headpose_training.lesson(job, learned, judging, start, report) as lesson:
@@ -152,7 +157,9 @@ def _trained(
     calm = {name: value for name, value in CALM[job.preset].items() if name != "share"}
     later = replace(recipe, **calm, steps=stages.calm, views=replace(LABELLED, **CALM_VIEWS))
     whole = stages.first + stages.calm + _COST * stages.unlabelled
-    model = _labelled(job, lesson, FIRST, start, config, recipe, 0, (0.0, 0.97 * stages.first / whole))
+    model = start
+    if stages.first:
+        model = _labelled(job, lesson, FIRST, start, config, recipe, 0, (0.0, 0.97 * stages.first / whole))
     if stages.calm:
         spans = 0.97 * stages.first / whole, 0.97 * (stages.first + stages.calm) / whole
         model = _labelled(job, lesson, CALMED, model, config, later, stages.first, spans)
