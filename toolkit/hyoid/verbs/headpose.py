@@ -118,13 +118,12 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         UsageError: an unknown output, character or person. InputError: footage or boxes that cannot be used.
         WeightsError: weights that are missing or not sound. OutputError, MissingToolError: an output cannot be written.
     """
-    from threadpoolctl import threadpool_limits
-
+    from hyoid.threads import one_blas_thread
     from hyoid.verbs import headpose_search
 
     begun = time.monotonic()
     who = prepared(job)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         searched = headpose_search.search(job, report.stage(0.0, 0.6))
         return finished(job, [searched], who, report.stage(0.6, 1.0), begun)
 

@@ -62,12 +62,12 @@ def work(job: Job, first: int, end: int, target: Path, report: Report) -> dict[s
     Raises:
         UsageError: there are no such pictures. InputError, WeightsError, OutputError: see ``headpose.run``.
     """
-    from threadpoolctl import threadpool_limits
+    from hyoid.threads import one_blas_thread
 
     frames = extent(job).frames
     part_npz.check_chunk(first, end, frames)
     last = headpose_search.kind_of(job) == FILM and end == frames
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         found = headpose_search.search(job, report, first, None if last else end)
     arrays: dict[str, np.ndarray] = {
         "sizes": np.array([(picture.width, picture.height) for picture in found.pictures], "<i8").reshape(-1, 2),
@@ -95,14 +95,14 @@ def finish(job: Job, parts: Sequence[Path], report: Report) -> dict[str, Any]:
         UsageError, OutputError: see ``headpose.run``. InputError: also parts that are damaged, of other pictures or
             settings, or not all.
     """
-    from threadpoolctl import threadpool_limits
+    from hyoid.threads import one_blas_thread
 
     begun = time.monotonic()
     who = headpose.prepared(job)
     read = list(part_npz.read_each(parts, "headpose", _LAYOUT, extent(job).frames, _made(job)))
     searched = [_searched(part) for part in read]
     _check_pictures(job, read, searched)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         return headpose.finished(job, searched, who, report, begun)
 
 

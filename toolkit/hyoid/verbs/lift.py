@@ -127,9 +127,9 @@ def performed(job: Job, lifted: Callable[[], Lifted], report: Report) -> dict[st
 
 def one_thread() -> contextlib.AbstractContextManager[Any]:
     """Within it products take one thread: a frame is too little for more, and farms run several jobs at once."""
-    from threadpoolctl import threadpool_limits
+    from hyoid.threads import one_blas_thread
 
-    return threadpool_limits(1, user_api="blas")
+    return one_blas_thread()
 
 
 def check_outputs(job: Job) -> None:

@@ -79,11 +79,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         InputError: the mesh cannot be read, holds no head, or is not what ``unit`` and ``up`` say.
         OutputError, MissingToolError: an output cannot be written.
     """
-    import scipy.linalg
-    import scipy.sparse.linalg  # noqa: F401
-    from threadpoolctl import threadpool_limits
+    from hyoid.threads import one_blas_thread
 
-    with threadpool_limits(1, user_api="blas"):  # more are no faster, and their number would show in the last digits
+    with one_blas_thread():
         return _run(job, report)
 
 

@@ -181,11 +181,11 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         InputError: meshes that cannot be read, are no faces, or are all of another person or scale than the target.
         WeightsError: weights that are not sound. OutputError, MissingToolError: an output cannot be written.
     """
-    from threadpoolctl import threadpool_limits
+    from hyoid.threads import one_blas_thread
 
     begun = time.monotonic()
     check_outputs(job)
-    with threadpool_limits(1, user_api="blas"):  # a frame is too little for more; ``infer`` has threads of its own
+    with one_blas_thread():  # a frame is too little for more; ``infer`` has threads of its own
         found = find(job, report.stage(0.0, 0.5))
         return finished(job, found, report.stage(0.5, 1.0), begun)
 

@@ -71,9 +71,9 @@ def work(job: Job, first: int, end: int, target: Path, report: Report) -> dict[s
     Raises:
         UsageError: there are no such frames. InputError, WeightsError, OutputError: see ``stabilize.run``.
     """
-    from threadpoolctl import threadpool_limits
+    from hyoid.threads import one_blas_thread
 
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         meshes = stabilize.open_meshes(job, report)
         part_npz.check_chunk(first, end, len(meshes.sequence.names))
         mapped = stabilize.map_face(job, meshes, report.stage(0.0, 0.2))
@@ -92,11 +92,11 @@ def finish(job: Job, parts: Sequence[Path], report: Report) -> dict[str, Any]:
         UsageError, WeightsError, OutputError, MissingToolError: see ``stabilize.run``. InputError: also parts that are
             damaged, of other meshes or settings, or not all.
     """
-    from threadpoolctl import threadpool_limits
+    from hyoid.threads import one_blas_thread
 
     begun = time.monotonic()
     stabilize.check_outputs(job)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         meshes = stabilize.open_meshes(job, report)
         read = part_npz.read_each(parts, "stabilize", _LAYOUT, len(meshes.sequence.names), _made_of(meshes))
         canonical, first = _joined(meshes, read)

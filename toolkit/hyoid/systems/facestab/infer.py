@@ -137,10 +137,10 @@ def _check(source: np.ndarray, target: np.ndarray, mask: np.ndarray, method: str
 def _in_order(
     solve: Callable[[np.ndarray], tuple[Any, ...]], source: np.ndarray, spans: list[slice], threads: int
 ) -> Iterator[tuple[Any, ...]]:
-    from threadpoolctl import threadpool_limits
+    from hyoid.threads import one_blas_thread
 
     # The matrices are small: threads of the linear algebra inside of ours would only wait for each other.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         try:
             yield from pool.map(lambda span: solve(source[span]), spans)
         finally:
