@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from multiprocessing import connection
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from hyoid.farm import background, plan
 from hyoid.report import SILENT
 
 from tests.farm import small_jobs
+from tests.processes import alive, until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and pipes of POSIX")
 
@@ -55,23 +55,8 @@ def foreground(tmp_path):
         process.wait()
 
 
-def until(what, seconds=60.0):
-    begun = time.monotonic()
-    while not what():
-        assert time.monotonic() - begun < seconds
-        time.sleep(0.05)
-
-
 def process_of(note: Path) -> int:
     return json.loads(note.read_text())["process"]
-
-
-def alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 @pytest.mark.slow

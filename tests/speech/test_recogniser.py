@@ -17,6 +17,8 @@ from hyoid import held
 from hyoid.media import audio
 from hyoid.speech import recogniser
 
+from tests.processes import alive, until
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 SHORT = [(0, 8000)]  # half a second: 'and'
 PHRASE, OTHER = (0, 22000), (50000, 74000)  # samples: 'and so my fellow', 'ask not'
@@ -65,21 +67,6 @@ def heard(cache: Path, pieces=SHORT) -> list[recogniser.Heard | None]:
     return recogniser.hear(cache, pieces, words=False)
 
 
-def until(what, seconds=60.0):
-    begun = time.monotonic()
-    while not what():
-        assert time.monotonic() - begun < seconds
-        time.sleep(0.01)
-
-
-def exists(process: int) -> bool:
-    """Whether a process that is not our child is there."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def test_a_single_command_leaves_no_child(cache, started):
     heard(cache)
     heard(cache)
@@ -121,7 +108,7 @@ def test_a_child_that_died_between_shots_costs_nothing(cache, started):
     with held.holding():
         before = heard(cache)
         os.kill(started[0].pid, signal.SIGKILL)
-        until(lambda: not exists(started[0].pid))
+        until(lambda: not alive(started[0].pid))
         assert heard(cache) == before != [None]
     assert len(started) == 2
 
@@ -166,6 +153,6 @@ def test_children_end_with_a_process_that_is_killed(cache):
         assert worker.stdout is not None
         child = int(worker.stdout.readline())
         assert worker.stdout.readline() == "heard\n"
-        assert exists(child)
+        assert alive(child)
         worker.kill()
-    until(lambda: not exists(child), 10)
+    until(lambda: not alive(child), 10)

@@ -170,9 +170,8 @@ def clean(
     calm = trajectory.fit_path(trajectory.seen_only(body[:, 0], known), fps)
     pose = clip.posed(camera)
     if options.find_ground:
-        smooth = _smoothed(skeleton, pose, fps, 1.0)
-        camera = _found_ground(skeleton, _placed(smooth, cameras.to_world(camera, calm)), camera, fps)
-        del smooth
+        way = cameras.to_world(camera, calm)
+        camera = _found_ground(skeleton, _placed(_smoothed(skeleton, pose, fps, 1.0), way), camera, fps)
         pose = clip.posed(camera)
     turned = cameras.rotation(camera)
     seen_path = cameras.to_world(camera, body[:, 0]), turned @ known @ turned.T

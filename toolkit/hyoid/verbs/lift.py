@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -115,21 +114,15 @@ def performed(job: Job, lifted: Callable[[], Lifted], report: Report) -> dict[st
     Args:
         lifted: brings them; it is asked after outputs and character are found to be right.
     """
+    from hyoid.threads import one_blas_thread
     from hyoid.verbs import lift_results
 
     begun = time.monotonic()
     check_outputs(job)
     performer = lift_results.performer(job)  # a wrong name or setting is told before the work
-    with one_thread():
+    with one_blas_thread():  # a frame is too little for more, and farms run several jobs at once
         told = lift_results.write(job, lifted(), performer, report)
     return {**told, "elapsed": round(time.monotonic() - begun, 2)}
-
-
-def one_thread() -> contextlib.AbstractContextManager[Any]:
-    """Within it products take one thread: a frame is too little for more, and farms run several jobs at once."""
-    from hyoid.threads import one_blas_thread
-
-    return one_blas_thread()
 
 
 def check_outputs(job: Job) -> None:

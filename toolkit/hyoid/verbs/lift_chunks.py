@@ -31,6 +31,7 @@ from hyoid.formats import lifted_npz, part_npz
 from hyoid.media.footage import is_film
 from hyoid.motion.lifted import Lifted
 from hyoid.report import SILENT, Report
+from hyoid.threads import one_blas_thread
 from hyoid.verbs import lift, lift_people
 from hyoid.verbs.lift import Job
 
@@ -82,7 +83,7 @@ def work(job: Job, first: int, end: int, target: Path, report: Report) -> dict[s
     whole = _whole(job)
     if whole is not None:
         part_npz.check_chunk(first, end, whole)
-    with lift.one_thread():
+    with one_blas_thread():
         lifted = lift.read_or_lift(job, report, None if whole else (first, end))
     made = {**_made(job), **lifted_npz.document_of(lifted)}
     part_npz.write(target, "lift", first, end, made, {}, lifted_npz.arrays_of(lifted))

@@ -254,7 +254,7 @@ def take_of(job: Job, clip: Lifted, who: Performer, one: Clean) -> Take:
         **{name: clip.facts[name] for name in ("layout", "reason", "system") if name in clip.facts},
     }
     names = who.character.joint_names
-    rotations = np.broadcast_to(turns.IDENTITY.astype(np.float32), (frames, len(names), 4)).copy()
+    rotations = turns.identity(frames, len(names))
     for place, joint in enumerate(who.joints):
         rotations[:, joint] = turns.continuous(turns.normalise(one.pose.rotations[:, place]))
     return Take(
