@@ -33,7 +33,7 @@ PRESETS: training.Presets = {
 }
 """Sizes of the network, and of the training: ``steps`` are those of all stages."""
 CALM: dict[str, dict[str, Any]] = {
-    "cpu": {"share": 0.65, "rate": 1e-3, "dropout": 0.05},
+    "cpu": {"share": 0.65, "rate": 1e-3, "dropout": 0.0},
     "gpu": {"share": 0.25, "rate": 1e-3, "dropout": 0.1},
 }
 """The stage with labels after the first one, whose views are less spoilt: its share of the steps, and its recipe."""
