@@ -43,12 +43,11 @@ def choose(engine: str, device: str, system: str) -> str:
     )
 
 
-def session(graph: bytes, threads: int | None = None, **more: Any) -> Any:
+def session(graph: bytes, threads: int | None = None) -> Any:
     """An ONNX Runtime session of a model on the processor.
 
     Args:
-        graph: see ``hyoid.onnx_file``. threads: None is what OMP_NUM_THREADS says, or all cores. more: for
-            ``onnxruntime.InferenceSession``.
+        graph: see ``hyoid.onnx_file``. threads: None is what OMP_NUM_THREADS says, or all cores.
     """
     import onnxruntime
 
@@ -57,7 +56,7 @@ def session(graph: bytes, threads: int | None = None, **more: Any) -> Any:
     # It does not look at this variable, which the rest of the toolkit obeys.
     options.intra_op_num_threads = threads or (int(told) if told.isdecimal() else 0)
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"], **more)
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def tensor(array: np.ndarray, device: str) -> Any:

@@ -134,8 +134,7 @@ def _searched(detector: Detector, image: np.ndarray, side: int, confidence: floa
 
 
 def _in_runtime(model: Model, threads: int | None) -> Run:
-    # Apart, sigmoid and product keep the blocked layout of the convolutions around them, which is faster.
-    session = engines.session(onnx.graph_of(model), threads, disabled_optimizers=["QuickGeluFusion"])
+    session = engines.session(onnx.graph_of(model), threads)
 
     def run(pictures: np.ndarray) -> list[Any]:
         return list(session.run(None, {"pictures": pictures}))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,6 @@ from hyoid.systems.directmhp.config import Config, Layer, layers_of
 
 EPS = 1e-3
 _OPSET = 13
-_FOCUS = (0, 1, 2, 6, 7, 8, 3, 4, 5, 9, 10, 11)  # SpaceToDepth gives columns of a row before the next row
 
 
 def export(model: Model, path: Path, size: int | None = None) -> None:
@@ -43,12 +43,10 @@ def graph_of(model: Model, size: int | None = None) -> bytes:
     coarsest = model.config.strides[-1]
     if size is not None and (size < 1 or size % coarsest):
         raise UsageError(f"a side of {size} pixels", expected=f"a multiple of {coarsest}")
-    graph = _Graph(parameters=folded(model.parameters))
-    graph.add("Cast", ["pictures"], "as_numbers", to=1)
-    graph.add("Transpose", ["as_numbers"], "channels_first", perm=[0, 3, 1, 2])
-    graph.constant(np.float32(1 / 255), "scale")
-    graph.add("Mul", ["channels_first", "scale"], "scaled")
-    outputs = _layers(graph, model.config, "scaled")
+    graph = _Graph(parameters=_of_whole_pictures(folded(model.parameters)))
+    graph.add("Transpose", ["pictures"], "channels_first", perm=[0, 3, 1, 2])  # bytes, which are less to move
+    graph.add("Cast", ["channels_first"], "as_numbers", to=1)
+    outputs = _layers(graph, model.config, "as_numbers")
     count = "count" if size is None else 1
     sides = ("height", "width") if size is None else (size, size)
     leaving: dict[str, onnx_file.Shape] = {}
@@ -77,46 +75,80 @@ def folded(parameters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return found
 
 
+class _Doubled(NamedTuple):
+    """Features whose height and width are to be doubled, and as many channels of that size that follow them."""
+
+    half: str
+    whole: str = ""
+
+
+def _of_whole_pictures(parameters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """With a first convolution for pictures of 0 to 255 themselves, not for the four pictures of every second pixel.
+
+    Its kernel is twice as wide and moves by two pixels: as many products, and nothing to rearrange before.
+    """
+    name = "model.0.conv.conv.weight"
+    weight = parameters[name]
+    count, side = len(weight), weight.shape[-1]
+    # The four come as columns, rows, colours: see ``network.focus``.
+    kernel = weight.reshape(count, 2, 2, 3, side, side).transpose(0, 3, 4, 2, 5, 1)
+    return {**parameters, name: kernel.reshape(count, 3, 2 * side, 2 * side) / 255}
+
+
 @dataclass
 class _Graph(onnx_file.Graph):
     """With the numbers of the network that it is of."""
 
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    def convolution(self, name: str, x: str, *, stride: int = 1, focus: bool = False, plain: bool = False) -> str:
-        place = name if plain else f"{name}.conv"
-        weight = self.parameters[f"{place}.weight"]
-        kernel = weight.shape[-1]
-        names = [
-            x, self.constant(weight[:, list(_FOCUS)] if focus else weight, f"{place}.weight"),
-            self.constant(self.parameters[f"{place}.bias"], f"{place}.bias"),
-        ]  # fmt: skip
-        sides = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [kernel // 2] * 4}
-        found = self.add("Conv", names, f"{name}.out", **sides)
-        if plain:
-            return found
+    def convolution(self, name: str, x: str | _Doubled, stride: int = 1) -> str:
+        """A convolution with its SiLU."""
+        weight, bias = (self.parameters[f"{name}.conv.{leaf}"] for leaf in ("weight", "bias"))
+        if isinstance(x, str):
+            found = self.filtered(f"{name}.conv", x, weight, bias, stride)
+        else:  # kernels of a single pixel: a sum over channels, where those to be doubled cost a quarter before that
+            first, rest = np.split(weight, 2, 1)
+            half = self.doubled(f"{name}.doubled", self.filtered(f"{name}.half", x.half, first, bias))
+            found = self.add("Add", [half, self.filtered(f"{name}.whole", x.whole, rest)], f"{name}.sum")
         return self.add("Mul", [found, self.add("Sigmoid", [found], f"{name}.gate")], f"{name}.silu")
+
+    def filtered(
+        self, name: str, x: str, weight: np.ndarray, bias: np.ndarray | None = None, stride: int = 1
+    ) -> str:  # fmt: skip
+        """A convolution alone; its padding keeps the sides, or halves them."""
+        kernel = weight.shape[-1]
+        names = [x, self.constant(weight, f"{name}.weight")]
+        names += [] if bias is None else [self.constant(bias, f"{name}.bias")]
+        sides = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [(kernel - 1) // 2] * 4}
+        return self.add("Conv", names, f"{name}.out", **sides)
+
+    def doubled(self, name: str, x: str) -> str:
+        modes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return self.add("Resize", [x, "", "twice"], name, **modes)
 
 
 def _layers(graph: _Graph, config: Config, x: str) -> list[str]:
     """The names of the outputs of all levels."""
-    given: list[str] = []
+    given: dict[int, str] = {}
+    features: str | _Doubled = x
     graph.constant(np.array([1.0, 1, 2, 2]), "twice")
     for number, layer in enumerate(layers_of(config)):
         name = f"model.{number}"
         if layer.kind == "detect":
             return [_detect(graph, f"{name}.m.{i}", i, config, given[n]) for i, n in enumerate(layer.others)]
-        x = _layer(graph, name, layer, x, given)
-        given.append(x)
+        features = _layer(graph, name, layer, features, given)
+        if isinstance(features, str):
+            given[number] = features
     return []
 
 
-def _layer(graph: _Graph, name: str, layer: Layer, x: str, given: list[str]) -> str:
+def _layer(
+    graph: _Graph, name: str, layer: Layer, x: str | _Doubled, given: Mapping[int, str]
+) -> str | _Doubled:  # fmt: skip
     if layer.kind == "focus":
-        x = graph.add("SpaceToDepth", [x], f"{name}.parts", blocksize=2)
-        return graph.convolution(f"{name}.conv", x, focus=True)
+        return graph.convolution(f"{name}.conv", x, 2)
     if layer.kind == "conv":
-        return graph.convolution(name, x, stride=layer.stride)
+        return graph.convolution(name, x, layer.stride)
     if layer.kind == "c3":
         inner = graph.convolution(f"{name}.cv1", x)
         for repeat in range(layer.repeats):
@@ -131,14 +163,16 @@ def _layer(graph: _Graph, name: str, layer: Layer, x: str, given: list[str]) -> 
             sides = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]}
             pooled.append(graph.add("MaxPool", [pooled[-1]], f"{name}.pool{turn}", **sides))
         return graph.convolution(f"{name}.cv2", graph.add("Concat", pooled, f"{name}.all", axis=1))
+    if isinstance(x, _Doubled):
+        return _Doubled(x.half, given[layer.others[0]])
     if layer.kind == "up":
-        modes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        return graph.add("Resize", [x, "", "twice"], f"{name}.out", **modes)
+        return _Doubled(x)
     return graph.add("Concat", [x, given[layer.others[0]]], f"{name}.out", axis=1)
 
 
 def _detect(graph: _Graph, name: str, level: int, config: Config, x: str) -> str:
-    found = graph.convolution(name, x, plain=True)
+    weight, bias = (graph.parameters[f"{name}.{leaf}"] for leaf in ("weight", "bias"))
+    found = graph.filtered(name, x, weight, bias)
     # (B, 3 * fields, rows, columns) -> (B, rows, columns, 3, fields) -> (B, 3, rows, columns, fields)
     last = graph.add("Transpose", [found], f"{name}.last", perm=[0, 2, 3, 1])
     parts = graph.constant(np.array([3, config.fields]), f"{name}.parts")
