@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hyoid import take_keys
 from hyoid.characters import arkit
 from hyoid.errors import InputError, UsageError
 from hyoid.formats.checks import valid_take
@@ -163,6 +164,34 @@ def test_reduced_keys_rebuild_every_frame_within_their_tolerances():
     assert angle(again.rotations.astype(float), take.rotations.astype(float)).max() <= 0.5 + 1e-3
     assert np.abs(again.root - take.root).max() <= 0.001
     assert sum(len(keys.times) for keys in reduced.keys.values()) < 0.3 * take.frames * len(reduced.keys)
+
+
+def test_keys_of_a_long_take_are_found_in_pieces(monkeypatch):
+    take = toy.take(400)
+    whole = reduce_keys(take)
+    monkeypatch.setattr(take_keys, "_PIECE", 150)
+    reduced = valid_take(reduce_keys(take))
+    again = expand_keys(reduced)
+    assert angle(again.rotations.astype(float), take.rotations.astype(float)).max() <= 0.05 + 1e-3
+    assert np.abs(again.root - take.root).max() <= 0.0005 + 1e-6
+    assert list(reduced.keys) == list(whole.keys)
+    for channel, keys in reduced.keys.items():
+        assert (np.diff(keys.times) > 0).all()
+        # One more where two pieces meet, and what follows from it; none more where nothing moves.
+        more = len(keys.times) - len(whole.keys[channel].times)
+        assert more <= (0.2 * len(keys.times) + 4 if len(keys.times) > 1 else 0), channel
+
+
+def test_keys_of_a_joint_that_comes_round_after_a_full_turn():
+    """After 360 degrees a rotation is the same, and its quaternion the other one of two."""
+    take = toy.take(241)
+    angles = np.linspace(0, 2 * np.pi, 241)
+    rotations = take.rotations.copy()
+    rotations[:, 1] = np.stack([np.cos(angles / 2), 0 * angles, np.sin(angles / 2), 0 * angles], -1)
+    turned = replace(take, rotations=rotations)
+    reduced = reduce_keys(turned)
+    assert len(reduced.keys[f"{take.joint_names[1]}.rotation"].times) > 4
+    assert angle(expand_keys(reduced).rotations.astype(float), rotations.astype(float)).max() <= 0.05 + 1e-3
 
 
 def test_a_still_channel_has_one_key():

@@ -50,8 +50,21 @@ def test_reprojection_is_a_share_of_body_height():
 
 def test_the_table_is_plain_json():
     points = np.zeros((4, 2, 3))
-    figures = quality.measure(points, np.zeros((4, 2), bool), points, 0.0, 30.0, seen=np.array([1, 1, 0, 1], bool))
+    figures = quality.measure([(points, np.zeros((4, 2), bool), points)], 30.0, seen=np.array([1, 1, 0, 1], bool))
     table = json.loads(json.dumps(figures.table()))
     assert table["skate"] is None
     assert table["filled"] == 0.25
     assert table["wrist_jerk"] == 0
+
+
+def test_figures_of_pieces_are_those_of_the_whole():
+    random = np.random.default_rng(3)
+    points, wrists = random.normal(size=(50, 2, 2, 3)), random.normal(size=(50, 2, 3))
+    standing = random.random((50, 2, 2)) < 0.6
+    whole = quality.measure([(points, standing, wrists)], 30.0, reprojected=0.1)
+    edges = [(0, 20), (17, 41), (38, 42), (39, 50)]
+    parts = [(points[a:b], standing[a:b], wrists[a:b]) for a, b in edges]
+    assert whole.skate > 0
+    assert whole.penetrating > 0
+    for name, value in quality.measure(parts, 30.0, reprojected=0.1).table().items():
+        assert value == pytest.approx(whole.table()[name], rel=1e-12), name

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hyoid import scratch
 from hyoid.errors import UsageError
 from hyoid.geometry.rotations import continuous
 from hyoid.take import Event, Keys, Take
@@ -16,8 +17,8 @@ _CLOSURES = frozenset(("M", "B", "P", "EM", "F", "V"))
 """Phones in which lips meet, or lip and teeth."""
 _MILLIMETRE_CURVES = frozenset(("larynxHeight",))
 _LONG = 64
-_GROUP = 8
-"""Channels that are reduced together: bounds the memory for long takes."""
+_GROUP, _PIECE = 8, 8192
+"""Channels and frames that are reduced together: bound the memory for long takes."""
 
 
 def key_values(keys: Keys, times: np.ndarray) -> np.ndarray:
@@ -84,32 +85,79 @@ def reduce_keys(
         raise UsageError("a tolerance for keys is not above zero", expected="a positive number")
     if not take.frames:
         return take
-    times = np.arange(take.frames) / take.fps
-    keys: dict[str, Keys] = {}
-
-    def add(channels: list[str], samples: np.ndarray, limit: np.ndarray, forced: np.ndarray) -> None:
-        # samples (channels, frames, components)
-        for channel, values, chosen in zip(channels, samples, chosen_keys(samples, limit, forced), strict=True):
-            frames = np.flatnonzero(chosen)
-            if np.ptp(values, axis=0).max() == 0:
-                frames = frames[:1]
-            kept = values[frames]
-            keys[channel] = Keys(times[frames], (kept[:, 0] if kept.shape[1] == 1 else kept).astype(np.float32))
-
+    groups = _groups(take, tolerance, millimetres, np.radians(degrees), metres)
     forced = _forced(take)
+    found: dict[str, list[_Piece]] = {name: [] for group in groups for name in group.channels}
+    for start in range(0, max(take.frames - 1, 1), _PIECE):
+        # Neighbouring pieces share a frame, which is a key of both.
+        stop = min(start + _PIECE + 1, take.frames)
+        for group in groups:
+            # (channels, frames, components)
+            samples = group.samples(take, slice(start, stop))
+            hard = np.zeros(samples.shape[:2], bool) if group.curves is None else forced[group.curves, start:stop]
+            chosen = chosen_keys(samples, group.limit, hard)
+            chosen[:, 0] &= start == 0
+            for channel, values, own in zip(group.channels, samples, chosen, strict=True):
+                frames = np.flatnonzero(own)
+                found[channel].append((start + frames, values[frames], bool((values == values[:1]).all())))
+        scratch.give_back(take.curves, take.rotations, take.root)
+    keys: dict[str, Keys] = {}
+    for channel in list(found):
+        keys[channel] = _joined(found.pop(channel), take.fps)
+    return replace(take, keys=keys)
+
+
+_Piece = tuple[np.ndarray, np.ndarray, bool]
+"""Frames and values of keys, and whether the channel stays as it is in all frames of the piece."""
+
+
+def _joined(pieces: list[_Piece], fps: float) -> Keys:
+    frames, values = (np.concatenate([piece[part] for piece in pieces]) for part in (0, 1))
+    if all(still for *_, still in pieces):
+        frames, values = frames[:1], values[:1]
+    return Keys(frames / fps, (values[:, 0] if values.shape[1] == 1 else values).astype(np.float32))
+
+
+@dataclass
+class _Group:
+    """Channels of one kind that are reduced together.
+
+    Attributes:
+        limit: (channels,) greatest distance. curves, joints: their columns in the take; of the root neither.
+        last: (joints, 4) rotations at the end of the piece before, whose signs go on.
+    """
+
+    channels: list[str]
+    limit: np.ndarray
+    curves: slice | None = None
+    joints: slice | None = None
+    last: np.ndarray | None = None
+
+    def samples(self, take: Take, rows: slice) -> np.ndarray:
+        """(channels, frames, components) of some frames; pieces are asked for in order."""
+        if self.curves is not None:
+            return take.curves[rows, self.curves].T[..., None]
+        if self.joints is None:
+            return take.root[None, rows]
+        turns = continuous(take.rotations[rows, self.joints])
+        if self.last is not None:
+            turns *= np.where((turns[0] * self.last).sum(-1, keepdims=True) < 0, -1, 1).astype(turns.dtype)
+        self.last = turns[-1].copy()
+        return turns.transpose(1, 0, 2)
+
+
+def _groups(take: Take, tolerance: float, millimetres: float, radians: float, metres: float) -> list[_Group]:
+    groups = []
     for start in range(0, len(take.curve_names), _GROUP):
         names = list(take.curve_names[start : start + _GROUP])
         limit = np.array([millimetres if name in _MILLIMETRE_CURVES else tolerance for name in names])
-        group = slice(start, start + len(names))
-        add(names, take.curves[:, group].T[..., None], limit, forced[group])
+        groups.append(_Group(names, limit, curves=slice(start, start + len(names))))
     for start in range(0, len(take.joint_names), _GROUP // 2):
         names = [f"{name}.rotation" for name in take.joint_names[start : start + _GROUP // 2]]
-        turns = continuous(take.rotations[:, start : start + len(names)]).transpose(1, 0, 2)
         # Two unit quaternions whose rotations differ by an angle lie 2 sin(angle / 4) apart.
-        limit = np.full(len(names), 2 * np.sin(np.radians(degrees) / 4))
-        add(names, turns, limit, np.zeros((len(names), take.frames), bool))
-    add(["root"], take.root[None], np.array([metres]), np.zeros((1, take.frames), bool))
-    return replace(take, keys=keys)
+        limit = np.full(len(names), 2 * np.sin(radians / 4))
+        groups.append(_Group(names, limit, joints=slice(start, start + len(names))))
+    return [*groups, _Group(["root"], np.array([metres]))]
 
 
 def _forced(take: Take) -> np.ndarray:
@@ -190,7 +238,8 @@ def chosen_keys(
             share = ((moments[row] - moments[low[piece]]) / (moments[high] - moments[low])[piece])[:, None]
         chord = flat[low][piece] * (1 - share) + flat[high][piece] * share
         if components == 4:
-            chord /= np.linalg.norm(chord, axis=-1, keepdims=True)
+            # Half-way between the two signs of one rotation there is no chord: such a piece is divided.
+            chord /= np.maximum(np.linalg.norm(chord, axis=-1, keepdims=True), 1e-12)
         away = np.abs(flat[row] - chord)[:, 0] if components == 1 else np.linalg.norm(flat[row] - chord, axis=-1)
         split = np.maximum.reduceat(away, starts) > limit[low // frames]
         # A long piece is divided within its middle half: else a beat that repeats for an hour would be taken off one

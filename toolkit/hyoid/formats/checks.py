@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from hyoid import scratch
 from hyoid.errors import InputError
 from hyoid.take import Take
 
@@ -22,7 +24,7 @@ def finite(name: str, array: np.ndarray, path: str | Path | None = None) -> None
     """
     # A sum is finite when all its terms are; only a bad or a huge one costs the exact search.
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.sum(array)):
+        if all(np.isfinite(np.sum(part)) for part in _parts(array)):
             return
     bad = ~np.isfinite(array)
     if bad.any():
@@ -32,6 +34,16 @@ def finite(name: str, array: np.ndarray, path: str | Path | None = None) -> None
             f"{name} holds {int(bad.sum())} numbers that are not finite, the first at index {place}",
             path=path, expected="finite numbers",
         )  # fmt: skip
+
+
+def _parts(array: np.ndarray) -> Iterator[np.ndarray]:
+    """The array in pieces of its first axis, each out of memory again before the next where it lies in a file."""
+    if not array.ndim:
+        yield array
+        return
+    for rows in scratch.pieces(len(array)):
+        yield array[rows]
+        scratch.give_back(array)
 
 
 def shaped(name: str, array: np.ndarray, shape: tuple[int | None, ...], path: str | Path | None = None) -> None:
@@ -88,14 +100,17 @@ def valid_take(take: Take, path: str | Path | None = None) -> Take:
     for name, array, shape in arrays:
         shaped(name, array, shape, path)
         finite(name, array, path)
-    length = np.einsum("tjc,tjc->tj", take.rotations, take.rotations)
-    wrong = np.abs(length - 1) > 2e-3
-    if wrong.any():
-        frame, joint = (int(i) for i in np.argwhere(wrong)[0])
-        raise InputError(
-            f"the rotation of '{take.joint_names[joint]}' in frame {frame} is {take.rotations[frame, joint].tolist()}",
-            path=path, expected="unit quaternions w, x, y, z",
-        )  # fmt: skip
+    first = 0
+    for part in _parts(take.rotations):
+        wrong = np.abs(np.einsum("tjc,tjc->tj", part, part) - 1) > 2e-3
+        if wrong.any():
+            frame, joint = (int(i) for i in np.argwhere(wrong)[0])
+            found = part[frame, joint].tolist()
+            raise InputError(
+                f"the rotation of '{take.joint_names[joint]}' in frame {first + frame} is {found}",
+                path=path, expected="unit quaternions w, x, y, z",
+            )  # fmt: skip
+        first += len(part)
     if take.confidence.min() < 0 or take.confidence.max() > 1:
         raise InputError("confidence leaves 0..1", path=path)
     for number, event in enumerate(take.events):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hyoid import scratch
 from hyoid.errors import InputError
 from hyoid.formats.checks import finite, frame_rate, shaped
 from hyoid.formats.npz import read_npz, write_npz
@@ -50,9 +51,13 @@ def arrays_of(lifted: Lifted, kind: Any = np.float64) -> dict[str, np.ndarray]:
     frames = len(lifted.times)
 
     def stacked(name: str) -> np.ndarray:
-        own = bool if name == "seen" else kind
-        arrays = [getattr(person, name) for person in lifted.people]
-        return np.stack(arrays).astype(own) if arrays else np.zeros((0, frames, *SHAPES[name]), own)
+        made = scratch.empty((len(lifted.people), frames, *SHAPES[name]), bool if name == "seen" else kind)
+        for own, person in zip(made, lifted.people, strict=True):
+            array = getattr(person, name)
+            for rows in scratch.pieces(frames):
+                own[rows] = array[rows]
+                scratch.give_back(array, own)
+        return made
 
     return {"times": lifted.times.astype(np.float64), **{name: stacked(name) for name in SHAPES}}
 
@@ -114,11 +119,10 @@ def of_arrays(arrays: Mapping[str, np.ndarray], document: Any, path: Path) -> Li
     people = tuple(
         Person(
             name,
-            arrays["keypoints"][row].astype(np.float64),
-            arrays["confidence"][row].astype(np.float64),
-            arrays["seen"][row].astype(bool),
-            arrays["scores"][row].astype(np.float64),
-            arrays["joints"][row].astype(np.float64),
+            **{
+                field: arrays[field][row].astype(bool if field == "seen" else np.float64, copy=False)
+                for field in SHAPES
+            },
         )
         for row, name in enumerate(names)
     )
@@ -139,6 +143,9 @@ def _check(arrays: Mapping[str, np.ndarray], people: int, path: Path) -> None:
     for name, shape in SHAPES.items():
         shaped(name, arrays[name], (people, frames, *shape), path)
     for name in ("confidence", "scores", "joints"):
-        finite(name, arrays[name], path)
+        for rows in scratch.pieces(frames):
+            if not np.isfinite(arrays[name][:, rows]).all():
+                finite(name, arrays[name], path)  # which tells where
+            scratch.give_back(arrays[name])
     if not arrays["seen"].any(1).all():
         raise InputError("somebody is seen in no frame", path=path, expected="people that were seen")

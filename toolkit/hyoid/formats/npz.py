@@ -14,11 +14,12 @@ from typing import IO
 
 import numpy as np
 
+from hyoid import scratch
 from hyoid.errors import InputError
 
 DEFLATE_LIMIT = 1032
 """Deflate cannot shrink by more than this factor, so a file's size bounds what it may honestly promise."""
-_BLOCK = 1 << 22
+_BLOCK, _WRITTEN = 1 << 22, 1 << 24
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray], level: int = 6) -> None:
@@ -38,7 +39,12 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray], level: int = 6) -> N
             # Opened by name, an entry gets the fixed time stamp of 1980 that the format starts with.
             with archive.open(f"{name}.npy", "w", force_zip64=value.nbytes > 1 << 31) as stream:
                 contiguous = np.ascontiguousarray(value).reshape(value.shape)
-                np.lib.format.write_array(stream, contiguous, allow_pickle=False)
+                header = np.lib.format.header_data_from_array_1_0(contiguous)
+                np.lib.format.write_array_header_1_0(stream, header)
+                flat = contiguous.reshape(-1).view(np.uint8)
+                for start in range(0, len(flat), _WRITTEN):
+                    stream.write(flat[start : start + _WRITTEN].data)
+                    scratch.give_back(value)
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hyoid import scratch
 from hyoid.errors import InputError
 from hyoid.formats import sounds
 from hyoid.formats.checks import valid_take
@@ -133,14 +134,22 @@ def _events(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[Event, ...]:
 
 def _packed_keys(keys: Mapping[str, Keys]) -> dict[str, np.ndarray]:
     """All channels end to end: ``key_values`` is flat, its width per channel follows from the channel's name."""
-    times = [np.asarray(entry.times, np.float64) for entry in keys.values()]
-    values = [np.asarray(entry.values, np.float32).ravel() for entry in keys.values()]
     return {
         "key_channels": np.array(list(keys), dtype=str),
-        "key_starts": np.cumsum([0, *map(len, times)], dtype=np.int64),
-        "key_times": np.concatenate([np.empty(0), *times]),
-        "key_values": np.concatenate([np.empty(0, np.float32), *values]),
+        "key_starts": np.cumsum([0, *(len(entry.times) for entry in keys.values())], dtype=np.int64),
+        "key_times": _end_to_end([entry.times for entry in keys.values()], np.float64),
+        "key_values": _end_to_end([entry.values for entry in keys.values()], np.float32),
     }
+
+
+def _end_to_end(arrays: Sequence[np.ndarray], kind: type) -> np.ndarray:
+    """All numbers of all arrays, flat."""
+    flat, place = scratch.empty((sum(array.size for array in arrays),), kind), 0
+    for array in arrays:
+        flat[place : place + array.size] = array.ravel()
+        place += array.size
+        scratch.give_back(flat)
+    return flat
 
 
 def _unpacked_keys(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Keys]:

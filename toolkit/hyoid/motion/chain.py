@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from hyoid import scratch
 from hyoid.errors import InputError
 from hyoid.geometry import rotations as turns
 from hyoid.motion import (
@@ -20,6 +21,7 @@ from hyoid.motion import (
     quality,
     skeletons,
     smoothing,
+    stretches,
     time_bases,
     trajectory,
 )
@@ -36,6 +38,8 @@ _STILL = 1e-9  # of a quaternion: less is rounding
 _LEANING = 0.16  # radians
 _NOISIEST = 0.5  # metres a second by which thresholds are widened at most
 _STEADY_DEPTH = 0.5  # hertz
+_WRISTS = [13, 16]  # of the seventeen joints
+_BESIDE = 4  # frames seen before and after a stretch that tell how its ends go on
 _LEG = ("thigh", "shin", "foot", "toe")
 _EXTREMITIES = ("hand", "foot", "toe", "forearm", "shin")
 
@@ -83,9 +87,76 @@ class Performance:
     quality: Quality
 
 
+_Stretch = dict[str, np.ndarray]
+"""What is found about some frames, (F, ...) each: ``rotations`` and ``root`` of the pose, ``free_rotations`` and
+``free_root`` of the one without planted feet, ``planted`` (F, 2, 2) heel and ball, and arrays of a performance."""
+
+
+@dataclass(frozen=True)
+class _Person:
+    """Somebody's whole clip as it was given, and what is the same in all of its stretches.
+
+    Attributes:
+        joints: (F, 17, 3) camera space, in any unit, where ``seen`` (F,). trust: (F,), 0 where nobody was seen.
+        precision: (F, 3, 3) of the pelvis, or None. hidden: (F,) in long gaps. lengths: (17,) of bones, in that unit.
+        scale: metres of the skeleton's size for a unit.
+    """
+
+    skeleton: Skeleton
+    joints: np.ndarray
+    seen: np.ndarray
+    trust: np.ndarray
+    precision: np.ndarray | None
+    hidden: np.ndarray
+    fps: float
+    landmarks: np.ndarray | None
+    neck_shares: Shares | None
+    lengths: np.ndarray
+    scale: float
+    options: Settings
+
+    def stretch(self, first: int, end: int, camera: Camera) -> _Clip:
+        """The frames from ``first`` to before ``end``, filled where nobody was seen."""
+        rows = slice(first, end)
+        body = self.body(first, end)
+        seen, trust = self.seen[rows], self.trust[rows]
+        if self.precision is None:
+            pixels, depth = trajectory.noise_along_rays(body[seen, 0], camera.focal)
+            # At their own noisy depth places that seem near would weigh more, and everybody come out nearer and slower.
+            weights = trust if trust.any() else None
+            about = trajectory.smooth_depth(body[:, 0], self.fps, cutoff=_STEADY_DEPTH, weights=weights)
+            known = trajectory.precision_along_rays(about, camera.focal, pixels, depth) * trust[:, None, None]
+        else:
+            known = np.where(seen[:, None, None], self.precision[rows], 0.0) / self.scale**2
+        calm = trajectory.fit_path(trajectory.seen_only(body[:, 0], known), self.fps)
+        height = bones.height(self.lengths) * self.scale
+        return _Clip(
+            self.skeleton, body, height, seen, self.hidden[rows], self.fps, self.landmarks, self.neck_shares,
+            self.scale, self.options, known, calm,
+        )  # fmt: skip
+
+    def body(self, first: int, end: int) -> np.ndarray:
+        """(end - first, 17, 3) joints in camera space, in the skeleton's size."""
+        return bones.with_lengths(self.filled(first, end), self.lengths) * self.scale
+
+    def filled(self, first: int, end: int) -> np.ndarray:
+        """(end - first, 17, 3) joints; what was seen before and after the stretch tells how its ends go on."""
+        places = np.flatnonzero(self.seen)
+        before, after = places[places < first][-_BESIDE:], places[places >= end][:_BESIDE]
+        rows = np.concatenate([before, np.arange(first, end), after])
+        seen = self.seen[rows]
+        times = time_bases.frame_times(len(self.seen), self.fps)[rows]
+        whole = time_bases.fill(times, np.where(seen[:, None, None], self.joints[rows], 0.0), seen)
+        return whole[len(before) : len(before) + end - first]
+
+
 @dataclass(frozen=True)
 class _Clip:
-    """What is known about a person: joints ``body`` (F, 17, 3) in camera space, in the skeleton's size."""
+    """What is known about a person in some frames: joints ``body`` (F, 17, 3) in camera space, in the skeleton's size.
+
+    Attributes:
+        known: (F, 3, 3) precision of the pelvis' place, 1 / m^2. calm: (F, 3) its path in camera space, a first one.
+    """
 
     skeleton: Skeleton
     body: np.ndarray
@@ -97,6 +168,8 @@ class _Clip:
     neck_shares: Shares | None
     scale: float
     options: Settings
+    known: np.ndarray
+    calm: np.ndarray
 
     def posed(self, camera: Camera) -> Pose:
         """The pose that every frame has by itself, without single jumps, its pelvis at the origin."""
@@ -132,7 +205,8 @@ def clean(
     """A clean performance of camera-space joints of a steady frame rate.
 
     The skeleton keeps its size: joints are scaled about the camera until their legs are as long as its own, which
-    changes nothing in the picture.
+    changes nothing in the picture. Long clips are cleaned in stretches (:mod:`hyoid.motion.stretches`), so that they
+    need hardly more memory than short ones.
 
     Args:
         joints: (F, 17, 3) camera space, in any unit; NaN in frames without a detection. Lifted joints get their place
@@ -146,38 +220,52 @@ def clean(
     """
     options = Settings() if settings is None else settings
     joints = bones.shaped(joints)
-    times = time_bases.frame_times(len(joints), fps)
-    seen = np.all(np.isfinite(joints), axis=(1, 2))
-    whole = time_bases.fill(times, np.where(seen[:, None, None], joints, 0.0), seen)
+    frames = len(joints)
+    seen = np.concatenate([np.isfinite(joints[rows]).all((1, 2)) for rows in scratch.pieces(frames)])
     trust = np.where(seen, 1.0 if confidence is None else np.asarray(confidence, np.float64), 0.0)
-    lengths = bones.lengths(whole, trust)
+    hidden = time_bases.gaps(time_bases.frame_times(frames, fps), seen).hidden
+    person = _Person(
+        skeleton, joints, seen, trust, precision, hidden, fps, landmarks, neck_shares, np.zeros(17), 1.0, options
+    )
+    person = _sized(person)
+    camera = replace(camera, height=camera.height * person.scale)
+    spans = stretches.of(frames, fps)
+    if len(spans) == 1:
+        clip = person.stretch(0, frames, camera)
+        if options.find_ground:
+            camera = _levelled(camera, [_footing(clip, camera)])
+        return _performance(person, camera, _cleaned(clip, camera))
+    if options.find_ground:
+        samples = stretches.samples(seen, fps)
+        camera = _levelled(camera, [_footing(person.stretch(*span, camera), camera) for span in samples])
+    return _performance(person, camera, _in_stretches(person, camera, spans))
+
+
+def _sized(person: _Person) -> _Person:
+    """The person with one length for each bone, and the scale that gives it the skeleton's legs."""
+    frames = len(person.seen)
+    if frames <= stretches.WHOLE:
+        lengths = bones.lengths(person.filled(0, frames), person.trust)
+    else:
+        if not person.seen.any():
+            raise InputError("no frame was seen", expected="at least one")
+        some = np.flatnonzero(person.seen)
+        some = some[:: -(-len(some) // stretches.WHOLE)]
+        lengths = bones.lengths(person.joints[some], person.trust[some])
     if not lengths[2] + lengths[3] > 0:
         raise InputError("the legs have no length", expected="joints that are not all in one place")
-    scale = _leg(skeleton) / float(lengths[2] + lengths[3])
-    body = bones.with_lengths(whole, lengths) * scale
-    camera = replace(camera, height=camera.height * scale)
-    clip = _Clip(
-        skeleton, body, bones.height(lengths) * scale, seen, time_bases.gaps(times, seen).hidden, fps, landmarks,
-        neck_shares, scale, options,
-    )  # fmt: skip
-    if precision is None:
-        pixels, depth = trajectory.noise_along_rays(body[seen, 0], camera.focal)
-        # At their own noisy depth places that seem near would weigh more, and everybody come out nearer and slower.
-        about = trajectory.smooth_depth(body[:, 0], fps, cutoff=_STEADY_DEPTH, weights=trust)
-        known = trajectory.precision_along_rays(about, camera.focal, pixels, depth) * trust[:, None, None]
-    else:
-        known = np.where(seen[:, None, None], precision, 0.0) / scale**2
-    calm = trajectory.fit_path(trajectory.seen_only(body[:, 0], known), fps)
+    return replace(person, lengths=lengths, scale=_leg(person.skeleton) / float(lengths[2] + lengths[3]))
+
+
+def _cleaned(clip: _Clip, camera: Camera) -> _Stretch:
+    """What is found about a clip before a camera whose ground is known."""
+    skeleton, fps, options = clip.skeleton, clip.fps, clip.options
     pose = clip.posed(camera)
-    if options.find_ground:
-        way = cameras.to_world(camera, calm)
-        camera = _found_ground(skeleton, _placed(_smoothed(skeleton, pose, fps, 1.0), way), camera, fps)
-        pose = clip.posed(camera)
     turned = cameras.rotation(camera)
-    seen_path = cameras.to_world(camera, body[:, 0]), turned @ known @ turned.T
+    seen_path = cameras.to_world(camera, clip.body[:, 0]), turned @ clip.known @ turned.T
     # Whether feet stand is judged with the noise still there: it tells how far to trust them.
     feet = _ankles(skeleton, _smoothed(skeleton, pose, fps, 1.0))
-    found, fly, path = _stand(feet, seen_path, cameras.to_world(camera, calm), clip)
+    found, fly, path = _stand(feet, seen_path, cameras.to_world(camera, clip.calm), clip)
     pose = _calmed(skeleton, pose, fps, options, found.standing, ~clip.hidden)
     pose = _placed(clip.shared(pose), path)
     return _finished(clip, pose, camera, found, fly)
@@ -266,32 +354,67 @@ def _hips(skeleton: Skeleton, pose: Pose) -> np.ndarray:
     return skeletons.places_of(skeleton, pose, [skeleton.first("thigh.L"), skeleton.first("thigh.R")]).mean(1)
 
 
-def _found_ground(skeleton: Skeleton, pose: Pose, camera: Camera, fps: float) -> Camera:
-    """The camera above the plane of the places where a foot is slow and low."""
+@dataclass(frozen=True)
+class _Footing:
+    """What some frames tell about the ground.
+
+    Attributes:
+        points: (n, 3) metres, places where a foot is slow and low. bodies: (m, 3) unit, from feet to neck in frames in
+            which somebody stands or walks. share: of the frames that these are. spread: metres by which feet tremble.
+    """
+
+    points: np.ndarray
+    bodies: np.ndarray
+    share: float
+    spread: float
+
+
+def _footing(clip: _Clip, camera: Camera) -> _Footing:
+    skeleton, fps = clip.skeleton, clip.fps
+    way = cameras.to_world(camera, clip.calm)
+    pose = _placed(_smoothed(skeleton, clip.posed(camera), fps, 1.0), way)
     feet = _ankles(skeleton, pose)
     calm = _calm(feet, np.zeros((len(feet), 3)), fps)
     speed = contacts.speeds(calm, fps)
     lower = calm[..., 1] <= calm[..., 1].min(1, keepdims=True) + 0.03
     slow = lower & (speed <= np.quantile(speed, 0.4))
-    plane = ground.fit_plane(calm[slow], _upright(skeleton, pose), tolerance=max(0.03, 1.5 * _spread(feet - calm)))
+    bodies = _upright(skeleton, pose)
+    return _Footing(calm[slow], bodies, len(bodies) / len(feet), _spread(feet - calm))
+
+
+def _levelled(camera: Camera, footings: Sequence[_Footing]) -> Camera:
+    """The camera above the plane on which somebody stands."""
+    points = np.concatenate([one.points for one in footings])
+    share = float(np.mean([one.share for one in footings]))
+    up = _up(np.concatenate([one.bodies for one in footings]), share)
+    spread = float(np.median([one.spread for one in footings]))
+    plane = ground.fit_plane(points, up, tolerance=max(0.03, 1.5 * spread))
     return cameras.levelled(camera, plane.normal, plane.offset)
 
 
 def _upright(skeleton: Skeleton, pose: Pose) -> np.ndarray:
-    """(3,) up, as a body that stands or walks tells it, as far as it does so in one way only."""
+    """(m, 3) unit vectors from the feet to the neck, in frames in which a body stands or walks."""
     places = skeletons.places_of(skeleton, pose, [skeleton.first(role) for role in ("neck", "foot.L", "foot.R")])
     body = places[:, 0] - places[:, 1:].mean(1)
     length = np.linalg.norm(body, axis=-1)
     rest = skeleton.rest
     whole = rest[skeleton.first("neck"), 1] - rest[skeleton.first("foot.L"), 1]
-    given = np.array([0.0, 1.0, 0.0])
     stands = (length > 0.9 * whole) & (body[:, 1] > 0.8 * length)
-    if stands.mean() < 0.2:
+    return body[stands] / length[stands, None]
+
+
+def _up(bodies: np.ndarray, share: float) -> np.ndarray:
+    """(3,) up, as bodies (m, 3) that stand or walk tell it, as far as they do so in one way only.
+
+    Args:
+        share: of all frames.
+    """
+    given = np.array([0.0, 1.0, 0.0])
+    if share < 0.2:
         return given
-    directions = body[stands] / length[stands, None]
-    mean = np.median(directions, axis=0)
+    mean = np.median(bodies, axis=0)
     # Whoever leans this way and that does not tell where up is.
-    spread = float(np.median(np.linalg.norm(directions - mean, axis=-1)))
+    spread = float(np.median(np.linalg.norm(bodies - mean, axis=-1)))
     up = given + (mean - given) / (1 + (spread / _LEANING) ** 2)
     away = float(np.hypot(up[0], up[2]) / up[1])
     up[[0, 2]] *= min(1.0, np.tan(2 * ground.TILT) / max(away, 1e-9))
@@ -350,23 +473,94 @@ def _stand(
     return found, fly, root
 
 
-def _finished(clip: _Clip, pose: Pose, camera: Camera, found: Contacts, fly: np.ndarray) -> Performance:
-    """The feet planted, and figures."""
-    skeleton, done = clip.skeleton, pose
+def _finished(clip: _Clip, pose: Pose, camera: Camera, found: Contacts, fly: np.ndarray) -> _Stretch:
+    """The feet planted."""
+    skeleton, done = clip.skeleton, Pose(pose.rotations.copy(), pose.root.copy())
     planted = np.repeat(found.standing[..., None], 2, -1)
     if clip.options.lock:
         locked = foot_lock.lock(skeleton, pose, found.standing, clip.fps, airborne=fly)
         done, planted = locked.pose, locked.planted
     joints = joints_of(skeleton, done, clip.landmarks)
-    varying = bones.variance(skeletons.forward(skeleton, done)[0], skeleton.parents)
-    keypoints = cameras.project(camera, np.where(clip.seen[:, None, None], clip.body, np.nan))
-    figures = quality.measure(
-        foot_lock.soles(skeleton, done), planted, joints[:, [13, 16]], varying, clip.fps, seen=clip.seen,
-        reprojected=quality.reprojection(camera, joints, keypoints, clip.height),
-    )  # fmt: skip
+    return {
+        "rotations": done.rotations, "root": done.root, "free_rotations": pose.rotations, "free_root": pose.root,
+        "joints": joints, "standing": found.standing, "probability": found.probability, "airborne": fly,
+        "planted": planted,
+    }  # fmt: skip
+
+
+def _in_stretches(person: _Person, camera: Camera, spans: Sequence[tuple[int, int]]) -> _Stretch:
+    """The frames of all stretches: each passes into the next where they agree best."""
+    whole: _Stretch = {}
+    done = 0
+    for first, end in spans:
+        own = _cleaned(person.stretch(first, end, camera), camera)
+        if not whole:
+            whole = {name: scratch.empty((len(person.seen), *one.shape[1:]), one.dtype) for name, one in own.items()}
+        start = 0
+        if done:
+            shared = done - first
+            start, rising = stretches.seam(whole["joints"][first:done], own["joints"][:shared], person.fps)
+            _pass(whole, own, first, start, rising)
+        for name, array in whole.items():
+            array[first + start : end] = own[name][start:]
+        scratch.give_back(*whole.values())
+        done = end
+    return whole
+
+
+def _pass(whole: _Stretch, own: _Stretch, first: int, start: int, rising: np.ndarray) -> None:
+    """Blends a stretch that begins at frame ``first``, from its frame ``start`` on, with what there is."""
+    there, here = (slice(at, at + len(rising)) for at in (first + start, start))
+    for name in ("rotations", "free_rotations"):
+        before, after = whole[name][there], own[name]
+        # The same rotation has two signs: those of the earlier stretch go on.
+        after *= np.where((before[:1] * after[start : start + 1]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
+        share = np.broadcast_to(rising[:, None], before.shape[:-1])
+        after[here] = turns.slerp(before, after[here], share)
+    for name in ("root", "free_root", "joints", "probability"):
+        before, after = whole[name][there], own[name][here]
+        share = rising.reshape(-1, *(1,) * (after.ndim - 1))
+        own[name][here] = before + share * (after - before)
+    early = rising < 0.5
+    for name in ("standing", "planted", "airborne"):
+        own[name][here][early] = whole[name][there][early]
+
+
+def _performance(person: _Person, camera: Camera, found: _Stretch) -> Performance:
+    """What was found, with its figures."""
+    done, free = (Pose(found[f"{way}rotations"], found[f"{way}root"]) for way in ("", "free_"))
     return Performance(
-        done, pose, camera, joints, found.standing, found.probability, fly, clip.seen, clip.hidden, clip.scale, figures
-    )
+        done, free, camera, found["joints"], found["standing"], found["probability"], found["airborne"], person.seen,
+        person.hidden, person.scale, _measured(person, camera, done, found),
+    )  # fmt: skip
+
+
+def _measured(person: _Person, camera: Camera, pose: Pose, found: _Stretch) -> Quality:
+    """The figures of a clip; what takes much memory is done in pieces."""
+    skeleton, height = person.skeleton, bones.height(person.lengths) * person.scale
+    pieces = list(scratch.pieces(len(person.seen), stretches.WHOLE))
+    varying, away = 0.0, 0.0
+    for rows in pieces:
+        places = skeletons.forward(skeleton, Pose(pose.rotations[rows], pose.root[rows]))[0]
+        varying = max(varying, bones.variance(places, skeleton.parents))
+        count = int(person.seen[rows].sum())
+        if count:
+            body = np.where(person.seen[rows, None, None], person.body(rows.start, rows.stop), np.nan)
+            keypoints = cameras.project(camera, body)
+            away += count * quality.reprojection(camera, found["joints"][rows], keypoints, height) ** 2
+        scratch.give_back(person.joints, *found.values())
+
+    def parts() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        for rows in pieces:
+            rows = slice(max(rows.start - quality.OVERLAP, 0), rows.stop)
+            soles = foot_lock.soles(skeleton, Pose(pose.rotations[rows], pose.root[rows]))
+            yield soles, found["planted"][rows], found["joints"][rows][:, _WRISTS]
+            scratch.give_back(*found.values())
+
+    return quality.measure(
+        parts(), person.fps, bone_variance=varying, seen=person.seen,
+        reprojected=float(np.sqrt(away / person.seen.sum())),
+    )  # fmt: skip
 
 
 def joints_of(skeleton: Skeleton, pose: Pose, landmarks: np.ndarray | None = None) -> np.ndarray:

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from hyoid.motion import cameras
 from hyoid.motion.cameras import Camera
+
+OVERLAP = 3
+"""Frames before a piece of a clip without which its figures are not those of the whole."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,10 @@ def reprojection(
 
 
 def measure(
-    soles: np.ndarray,
-    standing: np.ndarray,
-    wrists: np.ndarray,
-    bone_variance: float,
+    parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
     fps: float,
     *,
+    bone_variance: float = 0.0,
     seen: np.ndarray | None = None,
     reprojected: float = float("nan"),
     switches: int = 0,
@@ -93,17 +95,25 @@ def measure(
     """All figures of a clip.
 
     Args:
-        soles: (F, ..., 3) metres, world: points of the feet. standing: (F, ...) bool. wrists: (F, 2, 3) metres, world.
+        parts: the clip in pieces, or whole: soles (n, ..., 3) metres, world, points of the feet; which of them stand
+            (n, ...) bool; and wrists (n, 2, 3) metres, world. Each but the first begins with the last :data:`OVERLAP`
+            frames of the one before.
         bone_variance: of :func:`hyoid.motion.bones.variance`.
         seen: (F,) bool, or None. reprojected: of :func:`reprojection`.
     """
-    sliding, depth = skate(soles, standing), penetration(soles)
+    slides, depths, jerks = [], [], []
+    for number, (soles, standing, wrists) in enumerate(parts):
+        known = OVERLAP if number else 0
+        slides.append(skate(soles[max(known - 1, 0) :], standing[max(known - 1, 0) :]))
+        depths.append(penetration(soles[known:]))
+        jerks.append((np.diff(wrists, 3, axis=0) ** 2).sum(-1) if len(wrists) > 3 else np.zeros((0, 2)))
+    sliding, depth, squares = (np.concatenate(kind) for kind in (slides, depths, jerks))
     return Quality(
         skate=float(sliding.mean()) if len(sliding) else float("nan"),
         skate_worst=float(np.quantile(sliding, 0.99)) if len(sliding) else float("nan"),
         penetration=float(depth.max(initial=0)),
         penetrating=float((depth > 1).mean()) if len(depth) else 0.0,
-        wrist_jerk=jerk(wrists, fps),
+        wrist_jerk=float(np.sqrt(squares.mean())) * fps**3 if len(squares) else float("nan"),
         reprojection=reprojected,
         filled=0.0 if seen is None else float(1 - np.mean(seen)),
         bone_variance=bone_variance,

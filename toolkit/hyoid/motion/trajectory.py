@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve_banded, cholesky_banded
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
+from hyoid import scratch
 from hyoid.errors import InputError
 from hyoid.motion.cameras import Camera
 from hyoid.motion.smoothing import add_curvature, whittaker
@@ -70,15 +71,29 @@ def root_path(
             f"joints {joints.shape} and keypoints {keypoints.shape}", expected="(frames, n, 3) and (frames, n, 2)"
         )
     trust = np.ones(joints.shape[:2]) if confidence is None else np.asarray(confidence, np.float64)
+    frames = len(joints)
+    place, seen, pixels = np.zeros((frames, 3)), np.zeros(frames, bool), np.full(frames, np.nan)
+    precision = scratch.empty((frames, 3, 3))
+    for rows in scratch.pieces(frames):
+        found = _places(camera, joints[rows], keypoints[rows], trust[rows])
+        place[rows], seen[rows], pixels[rows], precision[rows] = found
+        scratch.give_back(joints, keypoints, trust, precision)
+    if np.isnan(pixels).all():
+        raise InputError("no frame shows two joints", expected="keypoints with a confidence above 0")
+    return RootPath(filled(place, seen), seen, np.where(seen, pixels, np.nan), precision)
+
+
+def _places(
+    camera: Camera, joints: np.ndarray, keypoints: np.ndarray, trust: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Places, whether they are known, errors (NaN in frames that show fewer than two joints) and precision."""
     there = np.isfinite(keypoints).all(-1) & np.isfinite(joints).all(-1) & (trust > 0)
     trust = np.where(there, trust, 0.0)
     joints, keypoints = np.where(there[..., None], joints, 0.0), np.where(there[..., None], keypoints, 0.0)
-    seen = there.sum(1) >= 2
-    if not seen.any():
-        raise InputError("no frame shows two joints", expected="keypoints with a confidence above 0")
+    shown = there.sum(1) >= 2
     slopes = (keypoints - np.asarray(camera.centre)) / camera.focal
     place = _linear_start(joints, slopes, trust)
-    seen &= (place[:, None, 2] + joints[..., 2] > _NEAREST).all(1)
+    seen = shown & (place[:, None, 2] + joints[..., 2] > _NEAREST).all(1)
     place[~seen] = [0.0, 0.0, 1e3]
     moments, errors = np.zeros((len(joints), 3, 3)), np.zeros_like(slopes)
     for last in (False,) * 5 + (True,):
@@ -94,7 +109,7 @@ def root_path(
     share = np.maximum(trust.sum(1), 1e-12)
     pixels = camera.focal * np.sqrt((trust * (errors**2).sum(-1)).sum(1) / share)
     moments[~seen] = 0
-    return RootPath(filled(place, seen), seen, np.where(seen, pixels, np.nan), moments * camera.focal**2)
+    return place, seen, np.where(shown, pixels, np.nan), moments * camera.focal**2
 
 
 def _linear_start(joints: np.ndarray, slopes: np.ndarray, trust: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from hyoid import held
+from hyoid import held, scratch
 from hyoid.errors import InputError
 from hyoid.farm.splits import Extent
 from hyoid.formats import lifted_npz, part_npz
@@ -102,20 +102,39 @@ def finish(job: Job, parts: Sequence[Path], report: Report) -> dict[str, Any]:
 
 def _joined(job: Job, paths: Sequence[Path]) -> Lifted:
     frames = _whole(job) or lift_people.read(job, SILENT).frames
-    parts = list(part_npz.read_each(paths, "lift", _LAYOUT, frames, _made(job)))
-    for part in parts:
-        count = len(part.arrays["times"])
+    whole: dict[str, np.ndarray] = {}
+    made: dict[str, Any] = {}
+    at, path = 0, Path()
+    for part in part_npz.read_each(paths, "lift", _LAYOUT, frames, _made(job)):
+        count, people = len(part.arrays["times"]), len(part.arrays["seen"])
         # What a container says of a film's frames and what a detector finds in it may differ.
-        if count != part.end - part.first and not is_film(job.keypoints):
+        film = is_film(job.keypoints)
+        if count != part.end - part.first and not film:
             raise InputError(f"holds {count} frames", path=part.path, expected=f"{part.end - part.first}",
                              hint=part_npz.AGAIN)  # fmt: skip
-        if len(part.arrays["seen"]) != len(parts[0].arrays["seen"]):
-            raise InputError(f"holds {len(part.arrays['seen'])} people", path=part.path,
-                             expected=f"{len(parts[0].arrays['seen'])}", hint=part_npz.AGAIN)  # fmt: skip
-    arrays = {
-        name: np.concatenate([part.arrays[name] for part in parts], 0 if name == "times" else 1) for name in _LAYOUT
+        if not whole:
+            made, path = part.made, part.path
+            whole = _room(people, count if film else frames)
+        if people != len(whole["seen"]):
+            raise InputError(f"holds {people} people", path=part.path, expected=f"{len(whole['seen'])}",
+                             hint=part_npz.AGAIN)  # fmt: skip
+        for name, array in part.arrays.items():
+            if name == "times":
+                whole[name][at : at + count] = array
+            else:
+                whole[name][:, at : at + count] = array
+        scratch.give_back(*whole.values())
+        at += count
+    return lifted_npz.of_arrays(whole, made, path)
+
+
+def _room(people: int, frames: int) -> dict[str, np.ndarray]:
+    """Arrays for all frames of everybody, by the name of those of a part."""
+    sizes = {"people": people, "frames": frames}
+    return {
+        name: scratch.empty(tuple(sizes[side] if isinstance(side, str) else side for side in shape), kind)
+        for name, (kind, shape) in _LAYOUT.items()
     }
-    return lifted_npz.of_arrays(arrays, parts[0].made, parts[0].path)
 
 
 def _made(job: Job) -> dict[str, Any]:

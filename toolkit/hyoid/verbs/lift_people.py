@@ -6,14 +6,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyoid import held, weights_store
+from hyoid import held, scratch, weights_store
 from hyoid.errors import InputError, UsageError
 from hyoid.files import sha256_of
 from hyoid.formats import keypoints as keypoint_files
@@ -74,11 +74,15 @@ class Shot:
     """Everybody who was asked for, followed through a clip and not lifted yet.
 
     Attributes:
-        clip: all detections. people: without joints. facts: how they were found, see :class:`Lifted`.
+        times, fps, size: see :class:`Clip`. people: without joints. filled: of each (F, 17, 2) keypoints, with guesses
+            where they are missing. facts: how they were found, see :class:`Lifted`.
     """
 
-    clip: Clip
+    times: np.ndarray
+    fps: float
+    size: tuple[int, int]
     people: tuple[Person, ...]
+    filled: tuple[np.ndarray, ...]
     facts: dict[str, Any]
 
 
@@ -109,18 +113,16 @@ def lift(job: Job, report: Report, chunk: tuple[int, int] | None = None) -> Lift
     asked = _Asked(contents, job.model_dump_json(include={*SETTINGS, "device"}), job, report)
     # Who is who takes all frames: a worker that lifts several chunks of a clip finds it out once.
     shot = held.load(_followed, asked, job.footage, job.detector)
-    first, end = chunk or (0, len(shot.clip.times))
-    check_chunk(first, end, len(shot.clip.times))
+    first, end = chunk or (0, len(shot.times))
+    check_chunk(first, end, len(shot.times))
     system, sources = _system(job)
     made = []
     with _threads(system.channels):
-        for number, person in enumerate(shot.people):
+        for number in range(len(shot.people)):
             low, high = (0.45 + 0.55 * (number + more) / len(shot.people) for more in (0, 1))
-            made.append(_lifted(person, shot.clip, system, (first, end), report.stage(low, high)))
+            made.append(_lifted(shot, number, system, (first, end), report.stage(low, high)))
     own = Source("input", job.keypoints.name, contents, "LicenseRef-own")
-    return Lifted(
-        tuple(made), shot.clip.times[first:end], shot.clip.fps, *shot.clip.size, (own, *sources), shot.facts
-    )  # fmt: skip
+    return Lifted(tuple(made), shot.times[first:end], shot.fps, *shot.size, (own, *sources), shot.facts)
 
 
 def _followed(asked: _Asked, *_: Path | None) -> Shot:
@@ -139,7 +141,15 @@ def _followed(asked: _Asked, *_: Path | None) -> Shot:
         "system": job.system, "too_short": dropped,
         "others": [_told(track, clip) for track in tracks if track not in wanted],
     }  # fmt: skip
-    return Shot(clip, people, facts)
+    filled = tuple(_without_gaps(clip.times, person) for person in people)
+    return Shot(clip.times, clip.fps, clip.size, people, filled, facts)
+
+
+def _without_gaps(times: np.ndarray, person: Person) -> np.ndarray:
+    filled = scratch.empty(person.keypoints.shape)
+    filled[:] = gap_filling.over_time(times, person.keypoints)
+    scratch.give_back(filled, person.keypoints, person.confidence)
+    return filled
 
 
 def read(job: Job, report: Report) -> Keypoints:
@@ -188,19 +198,26 @@ def clip_of(job: Job, found: Keypoints, report: Report) -> Clip:
             "does not say how large the pictures are", path=job.keypoints, expected="their width and height",
             hint="Give their size (--size 1920x1080) or the video (--footage FILE)",
         )  # fmt: skip
-    points, confidence = keypoint_files.to_human36m(found.layout, found.points, found.confidence)
-    confidence = np.where(confidence >= max(job.confidence, 1e-9), confidence, 0.0)
-    points = np.where(confidence[..., None] > 0, points, np.nan)
-    seen = (confidence > 0).sum(1) >= _FEWEST
-    if not seen.any():
+    count, kept = len(found.points), []
+    points, confidence = scratch.empty((count, 17, 2)), scratch.empty((count, 17))
+    for rows in scratch.pieces(count):
+        places, sure = keypoint_files.to_human36m(found.layout, found.points[rows], found.confidence[rows])
+        sure = np.where(sure >= max(job.confidence, 1e-9), sure, 0.0)
+        seen = (sure > 0).sum(1) >= _FEWEST
+        own = slice(sum(map(len, kept)), sum(map(len, kept)) + int(seen.sum()))
+        points[own], confidence[own] = np.where(sure[..., None] > 0, places, np.nan)[seen], sure[seen]
+        kept.append(rows.start + np.flatnonzero(seen))
+        scratch.give_back(points, confidence)
+    there = np.concatenate(kept)
+    if not len(there):
         raise InputError(
             f"no person has {_FEWEST} joints with a confidence of {job.confidence:g} or more", path=job.keypoints,
             expected="people in the picture", hint="Lower --confidence if the detector is that unsure",
         )  # fmt: skip
     times, fps = times_of(job, found, report)
     return Clip(
-        points[seen], confidence[seen], found.frame[seen], found.scores[seen], found.ids[seen], times, fps,
-        (found.width, found.height),
+        points[: len(there)], confidence[: len(there)], found.frame[there], found.scores[there], found.ids[there],
+        times, fps, (found.width, found.height),
     )  # fmt: skip
 
 
@@ -268,9 +285,12 @@ def _by_number(clip: Clip) -> tuple[Track, ...]:
 def _is_one(clip: Clip) -> bool:
     """Whether detections, one a frame at most, never leap: farther than a person's own size within a second."""
     order = np.argsort(clip.frame, kind="stable")
-    middle = np.nanmedian(clip.points[order], 1)
-    tall = np.nanmax(clip.points[order], 1) - np.nanmin(clip.points[order], 1)
-    side = np.maximum(tall.max(1), 1.0)
+    middle, side = np.zeros((len(order), 2)), np.zeros(len(order))
+    for rows in scratch.pieces(len(order)):
+        points = clip.points[order[rows]]
+        middle[rows] = np.nanmedian(points, 1)
+        side[rows] = np.maximum((np.nanmax(points, 1) - np.nanmin(points, 1)).max(1), 1.0)
+        scratch.give_back(clip.points)
     leap = np.linalg.norm(np.diff(middle, axis=0), axis=-1) / side[:-1]
     gap = np.diff(clip.times[clip.frame[order]])
     return bool((leap < 0.5 + 2.0 * np.minimum(gap, 2.0)).all())
@@ -330,12 +350,16 @@ def _told(track: Track, clip: Clip) -> dict[str, Any]:
 def whole(clip: Clip, track: Track) -> Person:
     """A person in all frames of the clip; joints are not there yet."""
     frames = len(clip.times)
-    points, confidence = np.full((frames, 17, 2), np.nan), np.zeros((frames, 17))
+    points, confidence = scratch.empty((frames, 17, 2)), scratch.empty((frames, 17))
+    points[:], confidence[:] = np.nan, 0
     seen, scores = np.zeros(frames, bool), np.zeros(frames)
     at = clip.frame[track.rows]
-    points[at], confidence[at] = clip.points[track.rows], clip.confidence[track.rows]
+    for rows in scratch.pieces(len(at)):
+        own = track.rows[rows]
+        points[at[rows]], confidence[at[rows]] = clip.points[own], clip.confidence[own]
+        scratch.give_back(points, confidence, clip.points, clip.confidence)
     seen[at], scores[at] = True, clip.scores[track.rows]
-    return Person(track.name, points, confidence, seen, scores, np.zeros((frames, 17, 3)))
+    return Person(track.name, points, confidence, seen, scores, np.broadcast_to(0.0, (frames, 17, 3)))
 
 
 def _warn_of_guesses(person: Person, report: Report) -> None:
@@ -350,16 +374,20 @@ def _warn_of_guesses(person: Person, report: Report) -> None:
 # --- lifting ----------------------------------------------------------------------------------------------------------
 
 
+_Read = Callable[[int, int], np.ndarray]
+
+
 @dataclass(frozen=True)
 class _System:
     """A network that is ready.
 
     Attributes:
-        lift: its function of keypoints (F, 17, 2), the first frame and the end that are wanted of them, size and
-            report. fps: its frame rate, None where it sees no time. channels: of the network.
+        lift: its function of what reads keypoints (end - start, 17, 2) of frames start to end, how many frames there
+            are, the first one and the end that are wanted of them, size and report. fps: its frame rate, None where it
+            sees no time. channels: of the network.
     """
 
-    lift: Any
+    lift: Callable[[_Read, int, int, int, tuple[int, int], Report], np.ndarray]
     fps: float | None
     channels: int
 
@@ -379,18 +407,20 @@ def _system(job: Job) -> tuple[_System, tuple[Source, ...]]:
 
         lifter = held.load(single.load, weights_of(job), device=device_of(job))
 
-        def of_pictures(points: np.ndarray, first: int, end: int, size: tuple[int, int], report: Report) -> np.ndarray:
-            start, stop = single.needed(first, end, len(points))
-            return single.lift(lifter, points[start:stop], *size, report=report)[first - start : end - start]
+        def of_pictures(
+            read: _Read, frames: int, first: int, end: int, size: tuple[int, int], report: Report
+        ) -> np.ndarray:
+            start, stop = single.needed(first, end, frames)
+            return single.lift(lifter, read(start, stop), *size, report=report)[first - start : end - start]
 
         return _System(of_pictures, None, lifter.model.config.channels), (_weights_source(lifter.model),)
     from hyoid.systems.ktpformer import infer as temporal
 
     lifter = held.load(temporal.load, weights_of(job), device=device_of(job), precision=job.precision)
 
-    def of_clips(points: np.ndarray, first: int, end: int, size: tuple[int, int], report: Report) -> np.ndarray:
-        start, stop = temporal.needed(first, end, len(points), lifter.config.frames)
-        return temporal.lift(lifter, points[start:stop], *size, report=report)[first - start : end - start]
+    def of_clips(read: _Read, frames: int, first: int, end: int, size: tuple[int, int], report: Report) -> np.ndarray:
+        start, stop = temporal.needed(first, end, frames, lifter.config.frames)
+        return temporal.lift(lifter, read(start, stop), *size, report=report)[first - start : end - start]
 
     return _System(of_clips, network_fps(lifter.model.note), lifter.config.channels), (_weights_source(lifter.model),)
 
@@ -431,22 +461,39 @@ def _weights_source(model: Any) -> Source:
     return Source("weights", model.path.name, model.digest, model.licence)
 
 
-def _lifted(person: Person, clip: Clip, system: _System, chunk: tuple[int, int], report: Report) -> Person:
-    """The frames of a chunk of the person, with joints, the pelvis of each frame at the origin."""
+def _lifted(shot: Shot, number: int, system: _System, chunk: tuple[int, int], report: Report) -> Person:
+    """The frames of a chunk of a person, with joints, the pelvis of each frame at the origin."""
     first, end = chunk
-    points = gap_filling.over_time(clip.times, person.keypoints)
-    times = clip.times[first:end]
-    rate = resampled_rate(clip.times, clip.fps, system.fps)
-    if rate is None:
-        joints = system.lift(points, first, end, clip.size, report).astype(np.float64)
-    else:
-        # Windows lie on the network's own frames, counted from the beginning of the clip: chunks are cut between them.
-        steady = np.arange(int(np.floor(clip.times[-1] * rate + 1e-9)) + 2) / rate
-        low, high = time_bases.around(steady, times)
-        joints = system.lift(time_bases.resample(clip.times, points, steady), low, high, clip.size, report)
-        joints = time_bases.resample(steady[low:high], joints, times)
+    joints = scratch.empty((end - first, 17, 3))
+    for rows in scratch.pieces(end - first):
+        stage = report.stage(rows.start / (end - first), rows.stop / (end - first))
+        found = _joints(shot, shot.filled[number], system, first + rows.start, first + rows.stop, stage)
+        joints[rows] = found - found[:, :1]
+        scratch.give_back(shot.filled[number], joints)
+    person = shot.people[number]
     cut = {name: getattr(person, name)[first:end] for name in ("keypoints", "confidence", "seen", "scores")}
-    return Person(person.name, joints=joints - joints[:, :1], **cut)
+    return Person(person.name, joints=joints, **cut)
+
+
+def _joints(
+    shot: Shot, points: np.ndarray, system: _System, first: int, end: int, report: Report
+) -> np.ndarray:  # fmt: skip
+    """(end - first, 17, 3) float64 joints as the network tells them, the same however a clip is cut."""
+    rate = resampled_rate(shot.times, shot.fps, system.fps)
+    if rate is None:
+        found = system.lift(lambda start, stop: points[start:stop], len(points), first, end, shot.size, report)
+        return found.astype(np.float64)
+    # Windows lie on the network's own frames, counted from the beginning of the clip: chunks are cut between them.
+    times = shot.times[first:end]
+    steady = np.arange(int(np.floor(shot.times[-1] * rate + 1e-9)) + 2) / rate
+    low, high = time_bases.around(steady, times)
+
+    def resampled(start: int, stop: int) -> np.ndarray:
+        there = slice(*time_bases.around(shot.times, steady[start:stop]))
+        return time_bases.resample(shot.times[there], points[there], steady[start:stop])
+
+    joints = system.lift(resampled, len(steady), low, high, shot.size, report)
+    return time_bases.resample(steady[low:high], joints, times)
 
 
 def resampled_rate(times: np.ndarray, fps: float, wanted: float | None) -> float | None:

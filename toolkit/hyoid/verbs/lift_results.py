@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyoid import __version__, characters
+from hyoid import __version__, characters, scratch
 from hyoid.characters import named_skeletons, neck, skeleton_roles
 from hyoid.errors import UsageError
 from hyoid.files import part_file
@@ -144,16 +144,31 @@ def at_rate(lifted: Lifted, fps: float) -> Lifted:
 
 
 def _resampled(person: Person, times: np.ndarray, wanted: np.ndarray) -> Person:
+    """The person at other seconds (K,)."""
+    kinds = {name: getattr(person, name) for name in lifted_npz.SHAPES}
+    made = {name: scratch.empty((len(wanted), *array.shape[1:]), array.dtype) for name, array in kinds.items()}
+    for rows in scratch.pieces(len(wanted)):
+        low, high = time_bases.around(times, wanted[rows])
+        part = Person(person.name, **{name: array[low:high] for name, array in kinds.items()})
+        for name, array in _at(part, times[low:high], wanted[rows]).items():
+            made[name][rows] = array
+        scratch.give_back(*kinds.values(), *made.values())
+    return Person(person.name, **made)
+
+
+def _at(person: Person, times: np.ndarray, wanted: np.ndarray) -> dict[str, np.ndarray]:
     there = np.isfinite(person.keypoints).all(-1)
     share = time_bases.resample(times, there.astype(float), wanted)
     points = time_bases.resample(times, np.nan_to_num(person.keypoints), wanted) / np.maximum(share, 1e-9)[..., None]
     nearest = time_bases.resample_nearest(times, person.keypoints, wanted)
     points = np.where(share[..., None] > 1 - 1e-9, points, nearest)  # next to a gap: the nearest frame's
     confidence = np.where(np.isfinite(points).all(-1), time_bases.resample(times, person.confidence, wanted), 0.0)
-    return Person(
-        person.name, points, confidence, time_bases.resample_nearest(times, person.seen, wanted),
-        time_bases.resample(times, person.scores, wanted), time_bases.resample(times, person.joints, wanted),
-    )  # fmt: skip
+    return {
+        "keypoints": points, "confidence": confidence,
+        "seen": time_bases.resample_nearest(times, person.seen, wanted),
+        "scores": time_bases.resample(times, person.scores, wanted),
+        "joints": time_bases.resample(times, person.joints, wanted),
+    }  # fmt: skip
 
 
 # --- cleaning ---------------------------------------------------------------------------------------------------------
@@ -214,25 +229,33 @@ def beside(first: Performance, other: Performance) -> np.ndarray:
 
 def _placed(person: Person, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     """Joints (F, 17, 3) in camera space, NaN where the person was not seen, and how sure their place is (F, 3, 3)."""
-    keypoints = np.where(person.seen[:, None, None], person.keypoints, np.nan)
-    path = trajectory.root_path(camera, person.joints, keypoints, person.confidence)
-    error = float(np.nanmedian(path.error))
-    joints = person.joints + path.positions[:, None]
-    joints = np.where(path.seen[:, None, None], joints, np.nan)
+    frames = len(person.seen)
+    trust, joints = scratch.empty((frames, 17)), scratch.empty((frames, 17, 3))
+    for rows in scratch.pieces(frames):
+        trust[rows] = np.where(person.seen[rows, None], person.confidence[rows], 0.0)
+        scratch.give_back(trust, person.confidence)
+    path = trajectory.root_path(camera, person.joints, person.keypoints, trust)
     # A picture that fits to a hundredth of a pixel is one without a detector's noise, but not without all errors.
-    return joints, path.precision / max(error, 0.5) ** 2
+    error = max(float(np.nanmedian(path.error)), 0.5)
+    for rows in scratch.pieces(frames):
+        there = path.seen[rows, None, None]
+        joints[rows] = np.where(there, person.joints[rows] + path.positions[rows, None], np.nan)
+        path.precision[rows] /= error**2
+        scratch.give_back(person.joints, joints, path.precision)
+    return joints, path.precision
 
 
 def _firm(one: Performance, strength: float, shift: np.ndarray) -> Pose:
     """The pose between the one with free feet and the one with planted ones, moved by ``shift`` (3,)."""
-    pose = one.pose
-    if 0 < strength < 1:
-        share = np.full(pose.rotations.shape[:-1], strength)
-        pose = Pose(
-            turns.slerp(one.unlocked.rotations, pose.rotations, share),
-            one.unlocked.root + strength * (pose.root - one.unlocked.root),
-        )
-    return Pose(pose.rotations, pose.root + shift)
+    pose, free = one.pose, one.unlocked
+    if not 0 < strength < 1:
+        return Pose(pose.rotations, pose.root + shift)
+    rotations = scratch.empty(pose.rotations.shape)
+    for rows in scratch.pieces(len(rotations)):
+        share = np.full(rotations[rows].shape[:-1], strength)
+        rotations[rows] = turns.slerp(free.rotations[rows], pose.rotations[rows], share)
+        scratch.give_back(free.rotations, pose.rotations, rotations)
+    return Pose(rotations, free.root + strength * (pose.root - free.root) + shift)
 
 
 # --- takes ------------------------------------------------------------------------------------------------------------
@@ -254,9 +277,15 @@ def take_of(job: Job, clip: Lifted, who: Performer, one: Clean) -> Take:
         **{name: clip.facts[name] for name in ("layout", "reason", "system") if name in clip.facts},
     }
     names = who.character.joint_names
-    rotations = turns.identity(frames, len(names))
-    for place, joint in enumerate(who.joints):
-        rotations[:, joint] = turns.continuous(turns.normalise(one.pose.rotations[:, place]))
+    rotations = scratch.empty((frames, len(names), 4), np.float32)
+    last = np.zeros((0, len(who.joints), 4))
+    for rows in scratch.pieces(frames):
+        moved = turns.normalise(one.pose.rotations[rows])
+        moved = turns.continuous(np.concatenate([last, moved]))[len(last) :]
+        rotations[rows] = turns.identity(1, len(names))
+        rotations[rows, who.joints] = moved
+        last = moved[-1:]
+        scratch.give_back(one.pose.rotations, rotations)
     return Take(
         fps=clip.fps, curve_names=(), curves=np.zeros((frames, 0), np.float32), joint_names=names, rotations=rotations,
         root=one.pose.root.astype(np.float32), confidence=one.person.trust.astype(np.float32), events=events,
