@@ -132,8 +132,7 @@ def _sets(job: Job, stages: Stages) -> tuple[list[RenderSet], list[RenderSet]]:
     how = CROPS[job.preset]
     count = job.crops or how["count"]
     settings = Settings(size=how["size"])
-    closes = round(_CLOSED * (stages.first or stages.calm))
-    learned = [RenderSet("crops", "crops", job.seed, settings, count, 0, closes)]
+    learned = [RenderSet("crops", "crops", job.seed, settings, count, 0, round(_CLOSED * stages.first))]
     if stages.unlabelled:
         shifted = Settings(size=how["size"], domain="shifted")
         others = max(round(count * how["unlabelled"] / how["count"]), 1)
