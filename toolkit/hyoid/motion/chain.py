@@ -115,6 +115,11 @@ class _Person:
     scale: float
     options: Settings
 
+    @property
+    def given(self) -> list[np.ndarray]:
+        """What may lie in a file."""
+        return [self.joints] if self.precision is None else [self.joints, self.precision]
+
     def stretch(self, first: int, end: int, camera: Camera) -> _Clip:
         """The frames from ``first`` to before ``end``, filled where nobody was seen."""
         rows = slice(first, end)
@@ -221,7 +226,10 @@ def clean(
     options = Settings() if settings is None else settings
     joints = bones.shaped(joints)
     frames = len(joints)
-    seen = np.concatenate([np.isfinite(joints[rows]).all((1, 2)) for rows in scratch.pieces(frames)])
+    seen = np.zeros(frames, bool)
+    for rows in scratch.pieces(frames):
+        seen[rows] = np.isfinite(joints[rows]).all((1, 2))
+        scratch.give_back(joints)
     trust = np.where(seen, 1.0 if confidence is None else np.asarray(confidence, np.float64), 0.0)
     hidden = time_bases.gaps(time_bases.frame_times(frames, fps), seen).hidden
     person = _Person(
@@ -252,6 +260,7 @@ def _sized(person: _Person) -> _Person:
         some = np.flatnonzero(person.seen)
         some = some[:: -(-len(some) // stretches.WHOLE)]
         lengths = bones.lengths(person.joints[some], person.trust[some])
+        scratch.give_back(person.joints)
     if not lengths[2] + lengths[3] > 0:
         raise InputError("the legs have no length", expected="joints that are not all in one place")
     return replace(person, lengths=lengths, scale=_leg(person.skeleton) / float(lengths[2] + lengths[3]))
@@ -287,6 +296,7 @@ def common_cameras(performances: Sequence[Performance], camera: Camera) -> list[
     points = []
     for one in performances:
         soles = one.joints[:, [6, 3]] * [1.0, 0.0, 1.0]
+        scratch.give_back(one.joints)
         # Each performance has a camera of its own; camera space joins them.
         points.append(cameras.to_world(camera, cameras.to_camera(one.camera, soles[one.standing])))
     ups = [cameras.rotation(camera) @ cameras.rotation(one.camera).T @ [0.0, 1.0, 0.0] for one in performances]
@@ -503,7 +513,7 @@ def _in_stretches(person: _Person, camera: Camera, spans: Sequence[tuple[int, in
             _pass(whole, own, first, start, rising)
         for name, array in whole.items():
             array[first + start : end] = own[name][start:]
-        scratch.give_back(*whole.values())
+        scratch.give_back(*whole.values(), *person.given)
         done = end
     return whole
 
@@ -548,7 +558,7 @@ def _measured(person: _Person, camera: Camera, pose: Pose, found: _Stretch) -> Q
             body = np.where(person.seen[rows, None, None], person.body(rows.start, rows.stop), np.nan)
             keypoints = cameras.project(camera, body)
             away += count * quality.reprojection(camera, found["joints"][rows], keypoints, height) ** 2
-        scratch.give_back(person.joints, *found.values())
+        scratch.give_back(*person.given, *found.values())
 
     def parts() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         for rows in pieces:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hyoid import scratch
 from hyoid.take import Source
 
 
@@ -33,7 +34,11 @@ class Person:
     @property
     def trust(self) -> np.ndarray:
         """(F,) 0..1: the mean confidence of the joints, 0 where the person was not seen."""
-        return np.where(self.seen, self.confidence.mean(1), 0.0)
+        trust = np.zeros(len(self.seen))
+        for rows in scratch.pieces(len(trust)):
+            trust[rows] = np.where(self.seen[rows], self.confidence[rows].mean(1), 0.0)
+            scratch.give_back(self.confidence)
+        return trust
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,9 @@ def beside(first: Performance, other: Performance) -> np.ndarray:
     own, wanted = other.camera.height, first.camera.height
     if min(own, wanted) < _LOWEST:
         return np.zeros(3)
-    return (wanted / own - 1) * np.median(other.joints[other.seen, 0], axis=0) * [1.0, 0.0, 1.0]
+    middle = np.median(other.joints[other.seen, 0], axis=0)
+    scratch.give_back(other.joints)
+    return (wanted / own - 1) * middle * [1.0, 0.0, 1.0]
 
 
 def _placed(person: Person, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
