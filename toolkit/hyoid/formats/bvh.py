@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hyoid import scratch
 from hyoid.characters.character import Character
 from hyoid.errors import InputError
 from hyoid.formats.checks import FPS_LIMITS, finite, frame_rate, valid_take
@@ -24,6 +25,7 @@ _LARGEST_HUMAN_METRES = 10.0
 """A skeleton that is larger than this cannot be in metres: its file is in centimetres, as most are."""
 _MOST_JOINTS = 4096
 _TIME_DIGITS = 9
+_PIECE = 2048  # frames that are turned into angles at a time
 
 
 @dataclass
@@ -59,33 +61,46 @@ def write(path: Path, character: Character, take: Take | None = None, *, unit: s
         InputError: the take holds numbers that are not finite.
     """
     scale = {"metres": 1.0, "centimetres": 100.0}[unit]
-    joints = len(character.joint_names)
-    order = _depth_first(character.parents.tolist())
-    if take is None:
-        fps, frames = 30.0, 1
-        turns = rotations.identity(1, joints)
-        root = np.zeros((1, 3), np.float32)
-    else:
-        valid_take(take)
-        from hyoid.characters import performance  # needs SciPy, which reading does not
-
-        performed = performance.perform(character, take)
-        fps, frames, turns, root = take.fps, take.frames, performed.rotations, performed.root
-    columns = np.empty((frames, 3 + 3 * joints))
-    columns[:, :3] = (character.heads[order[0]] + root) * scale
-    # Most joints of a take never move: one row of them is enough, and a long take stays small in memory.
-    moving = np.flatnonzero((turns != turns[:1]).any((0, 2))[order])
-    angles = columns[:, 3:].reshape(frames, joints, 3)
-    angles[:] = _degrees(turns[:1, order])
-    angles[:, moving] = _degrees(turns[:, np.asarray(order)[moving]])
-    finite("the motion", columns)
-    np.round(columns, 6, out=columns)
-    columns += 0.0  # turns -0.0 into 0.0
+    fps, frames = (30.0, 1) if take is None else (take.fps, take.frames)
+    columns = scratch.empty((frames, 3 + 3 * len(character.joint_names)))
+    for rows, values in _columns(character, take, scale):
+        finite("the motion", values)
+        columns[rows] = np.round(values, 6) + 0.0  # turns -0.0 into 0.0
+        scratch.give_back(columns)
     with open(path, "w", encoding="utf-8", newline="\n") as stream:
         stream.write("HIERARCHY\n")
         stream.writelines(f"{line}\n" for line in _hierarchy(character, scale))
         stream.write(f"MOTION\nFrames: {frames}\nFrame Time: {1 / fps:.{_TIME_DIGITS}f}\n")
         write_rows(stream, columns, "%.6f", " ")
+
+
+def _columns(character: Character, take: Take | None, scale: float) -> Iterator[tuple[slice, np.ndarray]]:
+    """Places of the root and angles in degrees, (n, 3 + 3 J), of all frames in pieces."""
+    order = np.array(_depth_first(character.parents.tolist()))
+    if take is None:
+        turns = rotations.identity(1, len(order))
+        yield slice(0, 1), _row(character.heads[order[0]][None] * scale, _angles(turns))
+        return
+    valid_take(take)
+    from hyoid.characters import performance  # needs SciPy, which reading does not
+
+    last, gone = np.zeros((0, len(order), 3)), np.zeros(())
+    for rows in scratch.pieces(take.frames, _PIECE):
+        performed = performance.perform(character, take, rows.start, rows.stop)
+        # Most joints of a take never move: one row of them is enough.
+        turns = performed.rotations[:, order]
+        moving = np.flatnonzero((turns != turns[:1]).any((0, 2)))
+        angles = np.repeat(_angles(turns[:1]), len(turns), 0)
+        angles[:, moving] = _angles(turns[:, moving])
+        # Angles go on from piece to piece: whole turns that were gone through stay.
+        even = np.unwrap(np.concatenate([last, angles]), axis=0)[len(last) :] + gone
+        last, gone = angles[-1:], even[-1:] - angles[-1:]
+        yield rows, _row((character.heads[order[0]] + performed.root) * scale, np.degrees(even))
+        scratch.give_back(take.curves, take.rotations)
+
+
+def _row(places: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    return np.concatenate([places, degrees.reshape(len(degrees), -1)], 1)
 
 
 def read(path: Path, *, unit: str = "auto") -> Take:
@@ -176,15 +191,15 @@ def _triple(vector: np.ndarray) -> str:
     return " ".join(f"{value:.6f}" for value in np.round(vector.astype(float), 6) + 0.0)
 
 
-def _degrees(quaternions: np.ndarray) -> np.ndarray:
-    """Angles (frames, J, 3) in degrees about Z, X, Y with ``R = Rz Rx Ry``, continuous over time."""
+def _angles(quaternions: np.ndarray) -> np.ndarray:
+    """Angles (frames, J, 3) in radians about Z, X, Y with ``R = Rz Rx Ry``, each within half a turn."""
     m = np.moveaxis(rotations.to_matrix(rotations.normalise(quaternions.astype(float))), (-2, -1), (0, 1))
     z = np.arctan2(-m[0, 1], m[1, 1])
     # The other angles are those of Rz(-z) R. Near a quarter turn about X, where z is noise, they still fit it exactly.
     cosine, sine = np.cos(z), np.sin(z)
     x = np.arctan2(m[2, 1], cosine * m[1, 1] - sine * m[0, 1])
     y = np.arctan2(cosine * m[0, 2] + sine * m[1, 2], cosine * m[0, 0] + sine * m[1, 0])
-    return np.degrees(np.unwrap(np.stack([z, x, y], -1), axis=0))
+    return np.stack([z, x, y], -1)
 
 
 def _read_hierarchy(lines: Iterator[tuple[int, str]], path: Path) -> Skeleton:

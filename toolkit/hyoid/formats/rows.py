@@ -10,6 +10,7 @@ from typing import TextIO
 
 import numpy as np
 
+from hyoid import scratch
 from hyoid.errors import InputError
 
 _BLOCK = 4096
@@ -25,7 +26,10 @@ def write_rows(stream: TextIO, columns: np.ndarray, number: str, separator: str,
         number: a %-format, which knows no locale (``%.6f``).
         heads: text before the first number of each row, one a row; none when empty.
     """
-    still = (columns == columns[0]).all(0)
+    still = np.ones(columns.shape[1], bool)
+    for start in range(0, len(columns), _BLOCK):
+        still &= (columns[start : start + _BLOCK] == columns[0]).all(0)
+        scratch.give_back(columns)
     template = separator.join(
         (number % value).replace("%", "%%") if fixed else number
         for value, fixed in zip(columns[0].tolist(), still.tolist(), strict=True)
@@ -34,6 +38,7 @@ def write_rows(stream: TextIO, columns: np.ndarray, number: str, separator: str,
     for start in range(0, len(columns), _BLOCK):
         block = columns[start : start + _BLOCK, ~still].tolist()
         stream.writelines(f"{next(first, '')}{template % tuple(row)}\n" for row in block)
+        scratch.give_back(columns)
 
 
 def read_rows(lines: Iterator[tuple[int, str]], width: int, separator: str | None, path: Path) -> np.ndarray:
