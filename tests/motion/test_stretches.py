@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from hyoid import scratch
 from hyoid.errors import InputError
 from hyoid.motion import cameras, chain, contacts, stretches
 from hyoid.motion.chain import Performance, Settings
@@ -144,3 +147,23 @@ def test_whole_stretches_without_anybody_are_guessed(short):
 def test_a_long_clip_without_anybody_is_refused(short):
     with pytest.raises(InputError, match="seen"):
         _cleaned(np.full((FRAMES, 17, 3), np.nan))
+
+
+def test_three_times_as_long_a_clip_takes_no_more_memory(short, monkeypatch):
+    monkeypatch.setattr(scratch, "LARGE", 1 << 16)
+    monkeypatch.setattr(scratch, "FRAMES", 600)
+    joints = _joints()
+
+    def peak(times: int) -> float:
+        gc.collect()
+        tracemalloc.start()
+        try:
+            _cleaned(np.tile(joints, (times, 1, 1)))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    once, thrice = peak(1), peak(3)
+    # Beside the work on a stretch stay the joints that the test itself makes (408 bytes) and less than as much again.
+    assert thrice - once < 2 * FRAMES * 900
+    assert once > 5e6

@@ -49,7 +49,8 @@ def give_back(*arrays: np.ndarray) -> None:
             held.madvise(mmap.MADV_DONTNEED)
 
 
-def pieces(frames: int, size: int = FRAMES) -> Iterator[slice]:
-    """The frames of a clip, cut into pieces of at most ``size``; one piece of nothing where there are none."""
+def pieces(frames: int, size: int | None = None) -> Iterator[slice]:
+    """The frames of a clip in pieces of at most ``size`` (:data:`FRAMES`); one of nothing where there are none."""
+    size = size or FRAMES
     for first in range(0, max(frames, 1), size):
         yield slice(first, min(first + size, frames))

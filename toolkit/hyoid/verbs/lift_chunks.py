@@ -9,8 +9,9 @@ from frame 0 of the clip, or of the network's own frames where it is resampled (
 and single pictures run in batches from frame 0, so that numbers are those of the whole in every digit.
 
 Cleaning (ground, planted feet, smoothing) looks at all frames and is left to ``finish``, with drawing and writing. It
-takes 0.7 milliseconds and 12 KB for each frame of a person, lifting 1.5 ms with our KTPFormer and 1 with our HopFIR. So
-chunks pay with KTPFormer, above all the published one, which is a hundred times as large; with HopFIR they do little.
+takes 0.7 milliseconds for each frame of a person, lifting 1.5 ms with our KTPFormer and 1 with our HopFIR. So chunks
+pay with KTPFormer, above all the published one, which is a hundred times as large; with HopFIR they do little. Neither
+needs more memory for a longer clip: it is cleaned in stretches, and arrays of all frames lie in a file.
 
 A ``.lifted.npz`` has nothing left to lift, and MediaPipe's detector follows a video from its first frame on: both are
 one chunk, so that nothing is done twice.
