@@ -134,11 +134,7 @@ class _Person:
         else:
             known = np.where(seen[:, None, None], self.precision[rows], 0.0) / self.scale**2
         calm = trajectory.fit_path(trajectory.seen_only(body[:, 0], known), self.fps)
-        height = bones.height(self.lengths) * self.scale
-        return _Clip(
-            self.skeleton, body, height, seen, self.hidden[rows], self.fps, self.landmarks, self.neck_shares,
-            self.scale, self.options, known, calm,
-        )  # fmt: skip
+        return _Clip(self, body, seen, self.hidden[rows], known, calm)
 
     def body(self, first: int, end: int) -> np.ndarray:
         """(end - first, 17, 3) joints in camera space, in the skeleton's size."""
@@ -157,41 +153,37 @@ class _Person:
 
 @dataclass(frozen=True)
 class _Clip:
-    """What is known about a person in some frames: joints ``body`` (F, 17, 3) in camera space, in the skeleton's size.
+    """What is known about a person in some frames.
 
     Attributes:
+        body: (F, 17, 3) joints in camera space, in the skeleton's size. seen, hidden: (F,).
         known: (F, 3, 3) precision of the pelvis' place, 1 / m^2. calm: (F, 3) its path in camera space, a first one.
     """
 
-    skeleton: Skeleton
+    person: _Person
     body: np.ndarray
-    height: float
     seen: np.ndarray
     hidden: np.ndarray
-    fps: float
-    landmarks: np.ndarray | None
-    neck_shares: Shares | None
-    scale: float
-    options: Settings
     known: np.ndarray
     calm: np.ndarray
 
     def posed(self, camera: Camera) -> Pose:
         """The pose that every frame has by itself, without single jumps, its pelvis at the origin."""
-        joints = (self.body - self.body[:, :1]) @ cameras.rotation(camera).T
-        pose = joint_rotations.from_joints(self.skeleton, joints, fps=self.fps, landmarks=self.landmarks,
-                                           neck_shares=self.neck_shares)  # fmt: skip
-        return Pose(smoothing.without_outliers(pose.rotations, self.fps), pose.root)
+        person, joints = self.person, (self.body - self.body[:, :1]) @ cameras.rotation(camera).T
+        pose = joint_rotations.from_joints(
+            person.skeleton, joints, fps=person.fps, landmarks=person.landmarks, neck_shares=person.neck_shares
+        )
+        return Pose(smoothing.without_outliers(pose.rotations, person.fps), pose.root)
 
     def shared(self, pose: Pose) -> Pose:
         """The pose whose neck shares the turn of the head as necks do: smoothing each joint alone leaves that."""
-        joints = list(self.skeleton.roles["neck"])
-        if self.neck_shares is None:
+        joints, shares = list(self.person.skeleton.roles["neck"]), self.person.neck_shares
+        if shares is None:
             return pose
         turned, head = pose.rotations.copy(), pose.rotations[:, joints[0]]
         for joint in joints[1:]:
             head = turns.multiply(head, pose.rotations[:, joint])
-        turned[:, joints] = self.neck_shares(head)
+        turned[:, joints] = shares(head)
         return Pose(turned, pose.root)
 
 
@@ -268,7 +260,7 @@ def _sized(person: _Person) -> _Person:
 
 def _cleaned(clip: _Clip, camera: Camera) -> _Stretch:
     """What is found about a clip before a camera whose ground is known."""
-    skeleton, fps, options = clip.skeleton, clip.fps, clip.options
+    skeleton, fps, options = clip.person.skeleton, clip.person.fps, clip.person.options
     pose = clip.posed(camera)
     turned = cameras.rotation(camera)
     seen_path = cameras.to_world(camera, clip.body[:, 0]), turned @ clip.known @ turned.T
@@ -277,7 +269,7 @@ def _cleaned(clip: _Clip, camera: Camera) -> _Stretch:
     found, fly, path = _stand(feet, seen_path, cameras.to_world(camera, clip.calm), clip)
     pose = _calmed(skeleton, pose, fps, options, found.standing, ~clip.hidden)
     pose = _placed(clip.shared(pose), path)
-    return _finished(clip, pose, camera, found, fly)
+    return _finished(clip, pose, found, fly)
 
 
 def common_cameras(performances: Sequence[Performance], camera: Camera) -> list[Camera]:
@@ -380,7 +372,7 @@ class _Footing:
 
 
 def _footing(clip: _Clip, camera: Camera) -> _Footing:
-    skeleton, fps = clip.skeleton, clip.fps
+    skeleton, fps = clip.person.skeleton, clip.person.fps
     way = cameras.to_world(camera, clip.calm)
     pose = _placed(_smoothed(skeleton, clip.posed(camera), fps, 1.0), way)
     feet = _ankles(skeleton, pose)
@@ -461,7 +453,7 @@ def _stand(
     Args:
         feet: (F, 2, 3) metres from the root. seen: path (F, 3) and its precision (F, 3, 3). calm: (F, 3) first path.
     """
-    fps, options, hidden = clip.fps, clip.options, clip.hidden[:, None]
+    fps, options, hidden = clip.person.fps, clip.person.options, clip.hidden[:, None]
     noise = _spread(feet - smoothing.whittaker(feet, _CALM_FEET[-1], fps))
     root, fly = calm, np.zeros(len(calm), bool)
     found = Contacts(np.zeros((len(calm), 2), bool), np.zeros((len(calm), 2)))
@@ -483,14 +475,14 @@ def _stand(
     return found, fly, root
 
 
-def _finished(clip: _Clip, pose: Pose, camera: Camera, found: Contacts, fly: np.ndarray) -> _Stretch:
+def _finished(clip: _Clip, pose: Pose, found: Contacts, fly: np.ndarray) -> _Stretch:
     """The feet planted."""
-    skeleton, done = clip.skeleton, Pose(pose.rotations.copy(), pose.root.copy())
+    person, done = clip.person, Pose(pose.rotations.copy(), pose.root.copy())
     planted = np.repeat(found.standing[..., None], 2, -1)
-    if clip.options.lock:
-        locked = foot_lock.lock(skeleton, pose, found.standing, clip.fps, airborne=fly)
+    if person.options.lock:
+        locked = foot_lock.lock(person.skeleton, pose, found.standing, person.fps, airborne=fly)
         done, planted = locked.pose, locked.planted
-    joints = joints_of(skeleton, done, clip.landmarks)
+    joints = joints_of(person.skeleton, done, person.landmarks)
     return {
         "rotations": done.rotations, "root": done.root, "free_rotations": pose.rotations, "free_root": pose.root,
         "joints": joints, "standing": found.standing, "probability": found.probability, "airborne": fly,
