@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hyoid import scratch
+
 RATE = 16_000
 HOP = 160
 WINDOW = 640  # 40 ms: two periods of a 50 Hz voice
@@ -64,6 +66,7 @@ def measure(samples: np.ndarray, *, voice: bool = True) -> Prosody:
         block = np.zeros(end - begin, np.float32)
         inside = slice(max(begin, 0), min(end, len(samples)))
         block[inside.start - begin : inside.stop - begin] = samples[inside]
+        scratch.give_back(samples)
         frames = np.lib.stride_tricks.sliding_window_view(block, WINDOW)[::HOP]
         power = _power(frames)
         tracks[0, first:last] = _loudness(power)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hyoid import scratch
 from hyoid.report import SILENT, Report
 from hyoid.speech import acoustics, alignment, pronunciation, recogniser
 from hyoid.speech import phones as phones_of_english
@@ -126,6 +127,7 @@ def _align_long(samples: np.ndarray, prosody: Prosody, words: Sequence[str], rep
         count = int(span / acoustics.RATE * WORDS_A_SECOND) + 12
         candidates = spoken[first_word:] if whole else spoken[first_word : first_word + count]
         piece = _level(samples[first_sample:last_sample])
+        scratch.give_back(samples)
         if span < acoustics.WINDOW + 4 * acoustics.HOP:
             break
         found = alignment.align(acoustics.features(piece), candidates, whole=whole)
