@@ -34,7 +34,7 @@ FOLDER = "hyoid"
 """Top folder of the zip, and the name of the add-on's package before Blender 4.2; from then on the manifest's id names
 it. A Blender on the system's Python may find the toolkit under that name: ``toolkit/hyoid/_namesake.py``."""
 SHARED = (
-    "errors.py", "files.py", "report.py", "take.py", "take_edit.py", "take_keys.py",
+    "errors.py", "files.py", "report.py", "scratch.py", "take.py", "take_edit.py", "take_keys.py",
     "characters/__init__.py", "characters/arkit.py", "characters/bundled.py", "characters/character.py",
     "characters/curve_names.py", "characters/facs.py", "characters/gestures.py", "characters/larynx.py",
     "characters/lighter.py", "characters/looks.py", "characters/neck.py", "characters/stored.py",

@@ -99,7 +99,8 @@ def reduce_keys(
             chosen[:, 0] &= start == 0
             for channel, values, own in zip(group.channels, samples, chosen, strict=True):
                 frames = np.flatnonzero(own)
-                found[channel].append((start + frames, values[frames], bool((values == values[:1]).all())))
+                kept = (start + frames).astype(np.int32), values[frames].astype(np.float32)
+                found[channel].append((*kept, bool((values == values[:1]).all())))
         scratch.give_back(take.curves, take.rotations, take.root)
     keys: dict[str, Keys] = {}
     for channel in list(found):
@@ -115,7 +116,7 @@ def _joined(pieces: list[_Piece], fps: float) -> Keys:
     frames, values = (np.concatenate([piece[part] for piece in pieces]) for part in (0, 1))
     if all(still for *_, still in pieces):
         frames, values = frames[:1], values[:1]
-    return Keys(frames / fps, (values[:, 0] if values.shape[1] == 1 else values).astype(np.float32))
+    return Keys(frames / fps, values[:, 0] if values.shape[1] == 1 else values)
 
 
 @dataclass
