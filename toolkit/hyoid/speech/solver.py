@@ -28,6 +28,7 @@ from hyoid.speech.prosody import Prosody
 from hyoid.speech.style import Style
 from hyoid.speech.timing import Timing
 from hyoid.take import AudioReference, CharacterReference, Event, Provenance, Source, Take
+from hyoid.threads import one_blas_thread
 
 RATES = (24, 25, 30, 50, 60)
 EDITED = "edited events"
@@ -82,7 +83,7 @@ def solve(
     edited = event_track.read(events) if events is not None else None
     content, text_path = transcripts.read(text) if text is not None and edited is None else (None, None)
     report.progress(0.0, "reading the sound")
-    with media_audio.recording(audio, repair=repair, start=start, end=end) as sound:
+    with one_blas_thread(), media_audio.recording(audio, repair=repair, start=start, end=end) as sound:
         for note in sound.repaired:
             report.message(note, "warning")
         if sound.channels > 1:

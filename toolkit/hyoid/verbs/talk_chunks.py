@@ -37,6 +37,7 @@ from hyoid.speech import text as transcripts
 from hyoid.speech.prosody import Prosody
 from hyoid.speech.recogniser import Heard
 from hyoid.speech.timing import Spoken, Timing
+from hyoid.threads import one_blas_thread
 from hyoid.verbs import talk
 from hyoid.verbs.talk import Job
 
@@ -82,7 +83,7 @@ def work(job: Job, first: int, end: int, target: Path, report: Report) -> dict[s
     told: dict[str, Any] = {}
     english = job.language == "english"
     if job.events is None:
-        with _recording(job) as sound:
+        with one_blas_thread(), _recording(job) as sound:
             if _is_cut(job):
                 measured = prosody.measure(sound.samples, voice=False)
                 beyond = np.inf if end == frames else end
