@@ -18,18 +18,19 @@ NAMES = ("a.take.npz", "a.glb", "a.usdc", "a.usda", "a.bvh", "a.csv", "a.csv.jso
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> list[Path]:
-    """Two output folders of one command: other folders, other spelling of the recording, other hash seeds."""
+    """Two output folders of one command: other folders, spelling of the recording, hash seeds, numbers of threads."""
     top = tmp_path_factory.mktemp("reproducible")
     shutil.copy(VOICE, top / "voice.flac")
     folders = [top / "one" / "out", top / "other place" / "results"]
-    for folder, voice, seed in zip(folders, ("../voice.flac", str(top / "voice.flac")), ("1", "77"), strict=True):
+    voices = "../voice.flac", str(top / "voice.flac")
+    for folder, voice, seed, threads in zip(folders, voices, ("1", "77"), ("1", "2"), strict=True):
         folder.parent.mkdir()
         outputs = [word for name in NAMES if not name.endswith(".json") for word in ("-o", f"{folder.name}/{name}")]
         words = (
             "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
         )
         command = [sys.executable, "-m", "hyoid", "talk", voice, "--text", words, "--width", "128", "--height", "128"]
-        environment = os.environ | {"PYTHONHASHSEED": seed}
+        environment = os.environ | {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         done = subprocess.run(
             [*command, *outputs, "--subdivision", "0", "--fps", "24"],
             cwd=folder.parent, env=environment, capture_output=True, text=True,

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -13,7 +16,14 @@ def one_blas_thread() -> Iterator[None]:
     # Limits reach what is loaded, and SciPy brings a BLAS of its own.
     import scipy.linalg
     import scipy.sparse.linalg  # noqa: F401
-    from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, user_api="blas"):
+    with _libraries("torch" in sys.modules).limit(limits=1, user_api="blas"):
         yield
+
+
+@functools.cache
+def _libraries(torch: bool) -> Any:
+    """What multiplies matrices in this process; looked for again when ``torch`` came, for that takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
