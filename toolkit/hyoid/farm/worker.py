@@ -27,6 +27,7 @@ from hyoid.farm import tasks
 from hyoid.farm.plan import Plan, Task
 from hyoid.farm.tasks import Outcome
 from hyoid.report import Report
+from hyoid.threads import one_blas_thread
 
 Event = dict[str, Any]
 _LEAVE_SECONDS = 3.0
@@ -42,7 +43,8 @@ def serve(plan: Plan, source: IO[str], target: IO[str]) -> int:
     Raises:
         Cancelled: the source ended in the middle of a task.
     """
-    with held.holding():
+    # Tasks limit threads each for itself; to give them back between two of them takes milliseconds.
+    with held.holding(), one_blas_thread():
         return attend(plan, source, lambda event: _say(target, event))
 
 
