@@ -37,6 +37,7 @@ from hyoid.farm.tasks import Outcome
 from hyoid.farm.worker import Event
 from hyoid.files import output_errors
 from hyoid.report import Report
+from hyoid.threads import one_blas_thread
 
 ENVIRONMENT = "HYOID_WORKER"
 IDLE_SECONDS = 1800.0
@@ -69,7 +70,7 @@ def serve(plan: Plan, note: Path, needed: Callable[[], bool], *, idle_seconds: f
         OutputError: the note cannot be written. Cancelled: a client went away in the middle of its task.
     """
     done, last = 0, time.monotonic()
-    with _listener() as (listener, key), held.holding():
+    with _listener() as (listener, key), held.holding(), one_blas_thread():
         door = _Door(listener)
         with _noted(note, plan, listener, key):
             threading.Thread(target=door.watch, name="clients", daemon=True).start()

@@ -62,7 +62,12 @@ def jerk(points: np.ndarray, fps: float) -> float:
     """Root mean square of the third derivative, m/s^3, of points (F, ..., 3); NaN for fewer than 4 frames."""
     if len(points) < 4:
         return float("nan")
-    return float(np.sqrt((np.diff(points, 3, axis=0) ** 2).sum(-1).mean())) * fps**3
+    return float(np.sqrt(_squared_jerks(points).mean())) * fps**3
+
+
+def _squared_jerks(points: np.ndarray) -> np.ndarray:
+    """(F - 3, ...) of points (F, ..., 3), in frames instead of seconds."""
+    return (np.diff(points, 3, axis=0) ** 2).sum(-1)
 
 
 def reprojection(
@@ -106,7 +111,7 @@ def measure(
         known = OVERLAP if number else 0
         slides.append(skate(soles[max(known - 1, 0) :], standing[max(known - 1, 0) :]))
         depths.append(penetration(soles[known:]))
-        jerks.append((np.diff(wrists, 3, axis=0) ** 2).sum(-1) if len(wrists) > 3 else np.zeros((0, 2)))
+        jerks.append(_squared_jerks(wrists) if len(wrists) > 3 else np.zeros((0, 2)))
     sliding, depth, squares = (np.concatenate(kind) for kind in (slides, depths, jerks))
     return Quality(
         skate=float(sliding.mean()) if len(sliding) else float("nan"),
