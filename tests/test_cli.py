@@ -150,36 +150,3 @@ def test_notes_of_the_library_are_messages_of_the_command_and_told_once(capsys, 
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["level"] for event in events if event["event"] == "message"] == ["warning", "info"]
     assert logging.getLogger("hyoid").propagate
-
-
-_SWALLOWS = """
-import os, signal, sys, time, weakref
-from hyoid import cli
-
-class Thing: pass
-
-def deaf(_):  # what is raised in here is dropped, as in libraries of other languages that call Python
-    os.kill(os.getpid(), signal.SIGTERM)
-    for _ in range(3): time.sleep(0)
-
-def run(arguments, screen, debug):
-    thing = Thing()
-    kept = weakref.ref(thing, deaf)
-    del thing
-    print("went on", flush=True)
-    try:
-        time.sleep(60)
-    finally:
-        time.sleep(0.2)
-        print("cleaned up", flush=True)
-
-cli._run = run
-sys.exit(cli.run_command([]))
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_a_cancel_that_a_library_drops_comes_again_and_lets_the_command_clean_up():
-    done = subprocess.run([sys.executable, "-c", _SWALLOWS], capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stdout) == (130, "went on\ncleaned up\n")
-    assert "cancelled" in done.stderr

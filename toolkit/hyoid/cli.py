@@ -12,16 +12,13 @@ import importlib
 import os
 import signal
 import sys
-import threading
-import time
 import types
 import typing
-import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hyoid import __version__, console
+from hyoid import __version__, cancel, console
 from hyoid.errors import Cancelled, HyoidError, OutOfMemoryError, TimeLimitError, UsageError
 from hyoid.verbs import SUMMARIES
 
@@ -35,10 +32,6 @@ EPILOG = """exit codes: 0 done, 2 usage, 3 bad input, 4 weights missing or refus
 7 some frames failed, 8 time limit, 130 cancelled, 1 a bug of ours"""
 
 
-_SECONDS_TO_CLEAN_UP = 3.0
-_SECONDS_TO_HEAR = 0.5
-_SECONDS_TO_AGAIN = 0.02
-_cancelled = threading.Event()  # somebody asked for the end of the command that runs, and was heard
 _LONGEST_LIMIT = 1e9  # seconds; what the timers of all systems take
 
 
@@ -57,7 +50,7 @@ def run_command(arguments: Sequence[str]) -> int:
     as_json, debug = "--json" in arguments, "--debug" in arguments
     screen = console.open_console(as_json)
     try:
-        with _signals():
+        with cancel.signals():
             return _run(list(arguments), screen, debug)
     except SystemExit as leave:  # argparse after --help or --version
         return int(leave.code or 0)
@@ -104,7 +97,7 @@ def _run(arguments: list[str], screen: console.Console, debug: bool) -> int:
     options = vars(parser.parse_args(arguments[words:]))
     time_limit = options.pop("time_limit")
     if options.pop("end_with_stdin"):
-        end_with_stdin()
+        cancel.end_with_stdin()
     for name in ("json", "debug"):
         options.pop(name)
     given = {key: value for key, value in options.items() if value is not None}
@@ -316,78 +309,6 @@ def _pairs(name: str, items: list[str], path: Path | None) -> dict[str, str]:
             raise UsageError(f"--{name} is '{item}'", path=path, expected="NAME=VALUE")
         pairs[key] = value
     return pairs
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into :class:`Cancelled`, so that every ``finally`` runs; a second one ends at once.
-
-    An error that is raised while a library of another language calls Python may be dropped there. One that is gone
-    before this context has ended was not heeded, and is raised again.
-    """
-    raised: list[weakref.ref[Cancelled]] = []
-
-    def cancel(number: int, frame: object) -> None:
-        if raised and raised[0]() is not None:
-            os._exit(Cancelled.exit_code)
-        _cancelled.set()
-        error = Cancelled(signal.Signals(number).name)
-        raised[:] = [weakref.ref(error, lambda _: again(number))]
-        try:
-            raise error
-        finally:
-            del error  # its traceback knows this frame: it would keep itself alive
-
-    def again(number: int) -> None:
-        def send() -> None:
-            if raised:
-                _send_to_main_thread(number)
-
-        threading.Timer(_SECONDS_TO_AGAIN, send).start()  # later: what is raised in here is dropped too
-
-    _cancelled.clear()
-    before = {number: signal.signal(number, cancel) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        raised.clear()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _send_to_main_thread(number: int) -> None:
-    """Aimed at the main thread, so that a system call that waits there ends too."""
-    if os.name == "nt":
-        import _thread
-
-        _thread.interrupt_main(number)
-    else:
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
-
-
-def end_with_stdin() -> None:
-    """Cancel this command when standard input reaches its end, which a pipe does when its owner dies, however it dies.
-
-    The work gets three seconds to clean up; a library that does not come back to Python by then is left behind.
-    """
-
-    def watch() -> None:
-        with contextlib.suppress(OSError, ValueError):  # closed by ourselves at the end, or never open
-            while os.read(0, 4096):
-                pass
-        cancel_main_thread()
-
-    threading.Thread(target=watch, name="end-with-stdin", daemon=True).start()
-
-
-def cancel_main_thread() -> None:
-    """From another thread: cancel what the main thread does, and end the process if that takes more than 3 seconds."""
-    end = time.monotonic() + _SECONDS_TO_CLEAN_UP
-    while time.monotonic() < end:
-        if not _cancelled.is_set():  # also where it came just before a system call that waits, which it did not end
-            _send_to_main_thread(signal.SIGTERM)
-        time.sleep(_SECONDS_TO_HEAR)
-    os._exit(Cancelled.exit_code)
 
 
 @contextlib.contextmanager

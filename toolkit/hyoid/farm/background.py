@@ -28,7 +28,7 @@ from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
-from hyoid import held
+from hyoid import cancel, held
 from hyoid.errors import HyoidError
 from hyoid.farm import plan as plans
 from hyoid.farm import worker
@@ -118,13 +118,11 @@ class _Door:
             self.clients.put(client)
 
     def _stop(self, client: Connection) -> None:
-        from hyoid.cli import cancel_main_thread
-
         _send(client, {"event": "stopping"})
         client.close()
         self.clients.put(None)
         if self.busy.is_set():
-            cancel_main_thread()
+            cancel.main_thread()
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import runpy
 
-from hyoid.cli import end_with_stdin
+from hyoid import cancel
 
 if __name__ == "__main__":
-    end_with_stdin()
+    cancel.end_with_stdin()
     runpy.run_module("openjd", run_name="__main__", alter_sys=True)

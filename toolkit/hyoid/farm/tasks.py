@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from hyoid import cancel
 from hyoid.errors import Cancelled, HyoidError, InputError, OutOfMemoryError, PartialError
 from hyoid.farm import records
 from hyoid.farm.plan import Plan, Task, Unit
@@ -49,11 +50,12 @@ def perform(plan: Plan, task: Task, report: Report = SILENT, *, overwrite: bool 
     unit, begun = plan.units[task.unit], time.monotonic()
     with _log(plan, task, report) as (told, say):
         try:
-            outcome = blocked(plan, task)
-            if outcome is None:
-                outcome = _performed(plan, task, told, overwrite)
-            else:
-                records.forgive(plan, task)  # an earlier try
+            with cancel.told():
+                outcome = blocked(plan, task)
+                if outcome is None:
+                    outcome = _performed(plan, task, told, overwrite)
+                else:
+                    records.forgive(plan, task)  # an earlier try
         except MemoryError:
             error = OutOfMemoryError("out of memory", hint="Give the step smaller chunks, or the job fewer workers")
             outcome = _failed(plan, task, error)

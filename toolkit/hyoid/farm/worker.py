@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from hyoid import held
+from hyoid import cancel, held
 from hyoid.errors import HyoidError, OutputError
 from hyoid.farm import tasks
 from hyoid.farm.plan import Plan, Task
@@ -58,8 +58,6 @@ def attend(plan: Plan, source: Iterable[str | bytes], say: Callable[[Event], Non
     Raises:
         Cancelled: the source ended in the middle of a task.
     """
-    from hyoid.cli import cancel_main_thread
-
     wanted: queue.SimpleQueue[str | bytes | None] = queue.SimpleQueue()
     busy = threading.Event()
 
@@ -69,7 +67,7 @@ def attend(plan: Plan, source: Iterable[str | bytes], say: Callable[[Event], Non
                 wanted.put(line)
         wanted.put(None)
         if busy.is_set():
-            cancel_main_thread()
+            cancel.main_thread()
 
     threading.Thread(target=listen, name="requests", daemon=True).start()
     done = 0
