@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hyoid import scratch
 from hyoid.errors import InputError
 from hyoid.formats.checks import frame_rate
 from hyoid.formats.keypoints import arrays, coco, guess, mediapipe, mmpose, openpose
@@ -106,12 +107,14 @@ def _finished(found: Found, path: Path, layout: str | None) -> Keypoints:
     if not len(there):
         raise InputError("holds no joint with a confidence", path=path, expected="at least one person")
     order = there[np.argsort(found.frame[there], kind="stable")]
-    points, confidence = points[order], confidence[order]
+    if len(order) < len(points) or (np.diff(order) < 0).any():
+        points, confidence = points[order], confidence[order]
     chosen, reason = guess.choose(path, points, confidence, layout, found.statement)
     points = _pixels(points, found, path)
+    scratch.give_back(points, confidence)
     seen = np.maximum((confidence > 0).sum(1), 1)
     scores = found.scores[order]
-    scores = np.where(np.isnan(scores), np.nan, np.nan_to_num(_unit(scores), nan=0.0))
+    scores = np.where(np.isnan(scores), np.nan, np.nan_to_num(_unit(scores, np.nanmax(scores, initial=0.0)), nan=0.0))
     scores = np.where(np.isnan(scores), confidence.sum(1) / seen, scores)
     width, height = found.size or (None, None)
     return Keypoints(
@@ -121,56 +124,73 @@ def _finished(found: Found, path: Path, layout: str | None) -> Keypoints:
 
 
 def _present(found: Found, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Points, NaN where missing, and confidences 0..1, 0 there."""
-    points = np.array(found.points, np.float64)
-    finite = np.isfinite(points).all(-1)
-    if found.confidence is None:
-        # Without confidence a missing joint is NaN or lies in the corner.
-        confidence = (finite & (points != 0).any(-1)).astype(np.float64)
-    else:
-        confidence = np.array(found.confidence, np.float64)
-        if np.isinf(confidence).any():
-            _refuse(found, np.isinf(confidence), "has a confidence that is not finite", path)
-        confidence = np.nan_to_num(confidence) / 2 if found.visibility else _unit(np.nan_to_num(confidence))
-        _refuse(found, (confidence > 0) & ~finite, "is not finite, though it has a confidence", path)
-    far = np.abs(np.where(finite[..., None], points, 0)).max(-1) > _FARTHEST
-    _refuse(found, far & (confidence > 0), f"is farther than {_FARTHEST:g} pixels away", path)
-    points[confidence == 0] = np.nan
+    """Points, NaN where missing, and confidences 0..1, 0 there; both lie in files where they are large."""
+    points, confidence = scratch.empty(found.points.shape), scratch.empty(found.points.shape[:2])
+    for rows in scratch.pieces(len(points)):
+        part = points[rows]
+        part[:] = found.points[rows]
+        finite = np.isfinite(part).all(-1)
+        if found.confidence is None:
+            # Without confidence a missing joint is NaN or lies in the corner.
+            own = (finite & (part != 0).any(-1)).astype(np.float64)
+        else:
+            own = np.array(found.confidence[rows], np.float64)
+            if np.isinf(own).any():
+                _refuse(found, rows, np.isinf(own), "has a confidence that is not finite", path)
+            own = np.nan_to_num(own)
+            _refuse(found, rows, (own > 0) & ~finite, "is not finite, though it has a confidence", path)
+        far = np.abs(np.where(finite[..., None], part, 0)).max(-1) > _FARTHEST
+        _refuse(found, rows, far & (own > 0), f"is farther than {_FARTHEST:g} pixels away", path)
+        part[own <= 0] = np.nan
+        confidence[rows] = own
+        scratch.give_back(points, confidence, found.points)
+    if found.confidence is not None:
+        largest = confidence.max(initial=0.0)
+        for rows in scratch.pieces(len(confidence)):
+            own = confidence[rows]
+            confidence[rows] = own / 2 if found.visibility else _unit(own, largest)
+            scratch.give_back(confidence)
     return points, confidence
 
 
-def _refuse(found: Found, bad: np.ndarray, what: str, path: Path) -> None:
-    """Raise for the first joint that is bad, (N, K) bool."""
+def _refuse(found: Found, rows: slice, bad: np.ndarray, what: str, path: Path) -> None:
+    """Raise for the first joint of some rows that is bad, (rows, K) bool."""
     if not bad.any():
         return
     row, joint = (int(one[0]) for one in np.nonzero(bad))
+    row += rows.start
     person = int((found.frame[:row] == found.frame[row]).sum())
     where = f"frame {found.first + found.frame[row]}, person {person}, joint {joint}"
     raise InputError(f"{where} {what}", path=path, expected="finite pixels, or confidence 0")
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
-    """Confidences on a scale from 0 to 1, whatever the file's; NaN stays."""
-    largest = float(np.nanmax(values, initial=0.0))
+def _unit(values: np.ndarray, largest: float) -> np.ndarray:
+    """Confidences on a scale from 0 to 1, whatever the file's, in which they go up to ``largest``; NaN stays."""
     return np.clip(values / largest if largest > _SLIGHT else values, 0, 1)
 
 
 def _pixels(points: np.ndarray, found: Found, path: Path) -> np.ndarray:
     """Points in pixels, also of a file that has shares of the picture."""
-    values = points[np.isfinite(points)]
-    if np.median(np.abs(values)) >= _UNIT:
+    count = large = below = 0
+    low, high = np.inf, -np.inf
+    for rows in scratch.pieces(len(points)):
+        values = points[rows][np.isfinite(points[rows])]
+        count, large = count + values.size, large + np.count_nonzero(np.abs(values) >= _UNIT)
+        below += np.count_nonzero(values < 0)
+        low, high = values.min(initial=low), values.max(initial=high)
+        scratch.give_back(points)
+    if 2 * large >= count:
         return points
-    negative = float((values < 0).mean())
     if found.size is None:
         raise InputError(
-            f"its coordinates are shares of the picture ({values.min():.3g} to {values.max():.3g}), and it has no size",
-            path=path, expected="pixels, or the width and height of the picture", hint="Say how large the picture is",
+            f"its coordinates are shares of the picture ({low:.3g} to {high:.3g}), and it has no size", path=path,
+            expected="pixels, or the width and height of the picture", hint="Say how large the picture is",
         )  # fmt: skip
-    if found.centred and negative:
+    if found.centred and below:
         return (points + 1) / 2 * np.array(found.size)
-    if negative > 0.2:
+    if below > 0.2 * count:
         raise InputError(
-            f"{negative:.0%} of its coordinates are negative, from {values.min():.3g} to {values.max():.3g}", path=path,
+            f"{below / count:.0%} of its coordinates are negative, from {low:.3g} to {high:.3g}", path=path,
             expected="pixels, or shares of the picture from 0 to 1",
         )  # fmt: skip
     return points * np.array(found.size)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hyoid import scratch
 from hyoid.errors import InputError
 from hyoid.formats import npz
 from hyoid.formats.keypoints import layouts
@@ -51,21 +52,34 @@ def read(path: Path) -> Found:
         raise InputError(f"'{name}' has {frames} frames", path=path, expected=f"at most {MOST_FRAMES}")
     extra = _first(arrays, _CONFIDENCE)
     confidence, scores = _scores(extra, frames, people, joints, path)
-    points, inline = split(values.reshape(-1, *values.shape[2:]).astype(np.float64), confidence is not None, path)
+    points, inline = split(_doubles(values.reshape(-1, *values.shape[2:])), confidence is not None, path)
     confidence = inline if confidence is None else confidence
     # An array has a place for everybody in every frame; who is not there has zeros or NaN.
-    blank = (np.nan_to_num(points) == 0).all((1, 2)) if confidence is None else ~(confidence > 0).any(1)
-    there = np.flatnonzero(~blank)
+    if confidence is None:
+        present = [(np.nan_to_num(points[rows]) != 0).any((1, 2)) for rows in scratch.pieces(len(points))]
+        there = np.flatnonzero(np.concatenate(present))
+    else:
+        there = np.flatnonzero((confidence > 0).any(1))
     if not len(there):
         raise InputError(
             f"'{name}' holds no person in any frame", path=path, expected="keypoints and confidences that are not all 0"
         )
+    if len(there) < len(points):
+        points, confidence = points[there], None if confidence is None else confidence[there]
     return Found(
         "arrays (.npy)" if path.suffix.lower() == ".npy" else "arrays (.npz)", 0, frames,
-        (there // people).astype(np.int64), points[there], None if confidence is None else confidence[there],
-        scores[there], _ids(_first(arrays, _IDS), frames, people, path)[there], _statement(arrays, path),
-        _size(arrays, path), _times(arrays, frames, path), _number(arrays, "fps", path),
+        (there // people).astype(np.int64), points, confidence, scores[there],
+        _ids(_first(arrays, _IDS), frames, people, path)[there], _statement(arrays, path), _size(arrays, path),
+        _times(arrays, frames, path), _number(arrays, "fps", path),
     )  # fmt: skip
+
+
+def _doubles(values: np.ndarray) -> np.ndarray:
+    made = scratch.empty(values.shape)
+    for rows in scratch.pieces(len(values)):
+        made[rows] = values[rows]
+        scratch.give_back(made)
+    return made
 
 
 def _npz(path: Path) -> dict[str, np.ndarray]:
