@@ -102,21 +102,33 @@ def reduce_keys(
                 kept = (start + frames).astype(np.int32), values[frames].astype(np.float32)
                 found[channel].append((*kept, bool((values == values[:1]).all())))
         scratch.give_back(take.curves, take.rotations, take.root)
-    keys: dict[str, Keys] = {}
-    for channel in list(found):
-        keys[channel] = _joined(found.pop(channel), take.fps)
-    return replace(take, keys=keys)
+    return replace(take, keys=_joined(found, take.fps))
 
 
 _Piece = tuple[np.ndarray, np.ndarray, bool]
 """Frames and values of keys, and whether the channel stays as it is in all frames of the piece."""
 
 
-def _joined(pieces: list[_Piece], fps: float) -> Keys:
-    frames, values = (np.concatenate([piece[part] for piece in pieces]) for part in (0, 1))
-    if all(still for *_, still in pieces):
-        frames, values = frames[:1], values[:1]
-    return Keys(frames / fps, values[:, 0] if values.shape[1] == 1 else values)
+def _joined(found: dict[str, list[_Piece]], fps: float) -> dict[str, Keys]:
+    """The keys of all channels, which lie in a file where they are many; ``found`` is emptied meanwhile."""
+    counts = [
+        1 if all(still for *_, still in pieces) else sum(len(frames) for frames, *_ in pieces)
+        for pieces in found.values()
+    ]
+    widths = [pieces[0][1].shape[1] for pieces in found.values()]
+    times = scratch.empty((sum(counts),))
+    values = scratch.empty((sum(count * width for count, width in zip(counts, widths, strict=True)),), np.float32)
+    keys: dict[str, Keys] = {}
+    first = place = 0
+    for channel, count, width in zip(list(found), counts, widths, strict=True):
+        pieces = found.pop(channel)
+        own, ours = times[first : first + count], values[place : place + count * width].reshape(count, width)
+        own[:] = np.concatenate([frames for frames, *_ in pieces])[:count] / fps
+        ours[:] = np.concatenate([numbers for _, numbers, _ in pieces])[:count]
+        keys[channel] = Keys(own, ours[:, 0] if width == 1 else ours)
+        first, place = first + count, place + count * width
+        scratch.give_back(times, values)
+    return keys
 
 
 @dataclass
