@@ -46,6 +46,21 @@ def unlabelled(step: int, count: int) -> np.ndarray:
     return labelled(step + 1000, count)[0]
 
 
+def test_blocks_that_the_start_lacks_change_nothing_at_first():
+    start, deep = drawn(), replace(SMALL, depth=4)
+    nothing = replace(RECIPE, steps=0)
+    grown = train.train(labelled, deep, nothing, start=start)
+    assert len(grown.parameters) > len(start.parameters)
+    images = torch.randn(3, 3, SMALL.size, SMALL.size, generator=torch.Generator().manual_seed(0))
+    answers = [
+        network.forward({name: torch.tensor(array) for name, array in model.parameters.items()}, model.config, images)
+        for model in (start, grown)
+    ]
+    assert torch.equal(*answers)
+    with pytest.raises(UsageError, match="the start is a"):
+        train.train(labelled, SMALL, nothing, start=grown)
+
+
 def test_gradients_are_those_of_the_losses():
     generator = torch.Generator().manual_seed(0)
     student, teacher = (3 * torch.randn(4, 3, 3, generator=generator, dtype=torch.float64) for _ in range(2))

@@ -197,6 +197,27 @@ def test_a_calm_training_goes_on_with_labels_alone(tmp_path, capsys):
     assert sorted(path.name for path in second.iterdir()) == ["mine.card.md", "mine.safetensors"]
 
 
+def test_a_deeper_network_goes_on_from_a_shallow_one(tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir(), second.mkdir()
+    assert run_command(words("semiuhpe", first, "--depth", 3)) == 0
+    assert semiuhpe_checkpoint.load(first / "mine.safetensors").config.depth == 3
+    capsys.readouterr()
+    start = ("--start", first / "mine.safetensors", "--calm", "--steps", 2)
+    assert run_command(words("semiuhpe", second, *start, "--depth", 2)) == 2
+    assert capsys.readouterr().err == "hyoid: error: --depth 2; expected 3, which --start has, or more\n"
+    assert run_command(words("semiuhpe", second, "--preset", "gpu", "--depth", 3)) == 2
+    assert "mobilenet with a depth of 3" in capsys.readouterr().err
+    assert list(second.iterdir()) == []
+    assert run_command(words("semiuhpe", second, *start, "--depth", 5)) == 0
+    made = semiuhpe_checkpoint.load(second / "mine.safetensors")
+    assert made.config.depth == 5
+    assert "stage4.4.conv2.weight" in made.parameters
+    card = (second / "mine.card.md").read_text()
+    assert "a depth of 5" in card
+    assert "--start mine.safetensors --depth 5 --calm" in card
+
+
 def training_of_nothing(system: str, folder: Path):
     """Weights of the same few steps from another beginning."""
     anew = folder / "anew"

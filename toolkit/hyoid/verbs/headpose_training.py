@@ -246,6 +246,7 @@ def command(job: Options, judged: Judged) -> str:
             words.append(f"--{name} {count}")
     words += ["--motion FOLDER"] if getattr(job, "motion", None) else []
     words += [f"--start {job.start.name}"] if job.start else []
+    words += [f"--depth {job.depth}"] if getattr(job, "depth", None) else []  # pyright: ignore[reportAttributeAccessIssue]
     words += ["--calm"] if getattr(job, "calm", False) else []
     recipe = {**judged.model.note["recipe"], "steps": judged.steps}
     return training.command(judged.name, job, recipe, *words)

@@ -64,6 +64,12 @@ class Job(headpose_training.Options):
     crops: int | None = Field(
         None, ge=1, le=10_000_000, description="different heads to learn from with labels; without it the preset's"
     )
+    depth: int | None = Field(
+        None,
+        ge=2,
+        le=32,
+        description="blocks of each of the two last stages of the plain network; may be more than those of --start",
+    )
     calm: bool = Field(
         False, description="only the stage with labels whose views are hardly spoilt, to go on gently from --start"
     )
@@ -89,8 +95,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     stages = Stages(0, numbers["steps"], 0) if job.calm else Stages.of(job.preset, numbers["steps"])
     learned, judging = _sets(job, stages)
     start = headpose_training.start_of(job, "semiuhpe")
+    config = _network(job, start, sizes)
     with headpose_training.lesson(job, learned, judging, start, report) as lesson:
-        model = _trained(job, lesson, start, sizes, numbers, stages)
+        model = _trained(job, lesson, start, config, numbers, stages)
         found = judged(model, lesson, learned[0], judging, stages, report.stage(0.97, 1.0))
         result = headpose_training.finish(job, lesson, found, _save)
         if job.state is not None:
@@ -143,16 +150,29 @@ def _sets(job: Job, stages: Stages) -> tuple[list[RenderSet], list[RenderSet]]:
     return learned, headpose_training.judges("crops", settings, how["judged"], stages.first + stages.unlabelled)
 
 
+def _network(job: Job, start: Any, sizes: dict[str, Any]) -> Any:
+    """The config of what is trained.
+
+    Raises:
+        UsageError: a depth that the backbone does not have, or less than the start's.
+    """
+    from hyoid.systems.semiuhpe.config import Config
+
+    config = Config(**sizes) if start is None else start.config
+    if job.depth is None:
+        return config
+    if start is not None and job.depth < config.depth:
+        raise UsageError(f"--depth {job.depth}", expected=f"{config.depth}, which --start has, or more")
+    return replace(config, depth=job.depth)
+
+
 def _trained(
-    job: Job, lesson: headpose_training.Lesson, start: Any, sizes: dict[str, Any], numbers: dict[str, Any],
-    stages: Stages,
+    job: Job, lesson: headpose_training.Lesson, start: Any, config: Any, numbers: dict[str, Any], stages: Stages
 ) -> Any:  # fmt: skip
     """The network after all stages."""
     from hyoid.systems.semiuhpe import train
     from hyoid.systems.semiuhpe.augment import LABELLED
-    from hyoid.systems.semiuhpe.config import Config
 
-    config = Config(**sizes) if start is None else start.config
     recipe = train.Recipe(**{**numbers, "steps": stages.first, "margin": _MARGIN})
     calm = {name: value for name, value in CALM[job.preset].items() if name != "share"}
     later = replace(recipe, **calm, steps=stages.calm, views=replace(LABELLED, **CALM_VIEWS))
@@ -277,8 +297,10 @@ def judged(
             f"and error {sure['correlation']}."
         )
     size = model.config
+    deep = f" and a depth of {size.depth}" if size.backbone == "plain" else ""
     told = (
-        f"SemiUHPE, {size.backbone} network at {size.width:g} of its width, heads of {size.size} x {size.size} pixels"
+        f"SemiUHPE, {size.backbone} network at {size.width:g} of its width{deep}, heads of {size.size} x {size.size} "
+        "pixels"
     )
     seen = (stages.first + stages.calm) * model.note["recipe"]["batch"]
     if "semi_recipe" in model.note:

@@ -15,6 +15,7 @@ MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the colours, of 1, that are taken off and divided by before the network."""
 _TINYVIT_SIZE = 224
 _SMALLEST, _LARGEST = 32, 1024
+_SHALLOW, _DEEP = 2, 32
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Config:
 
     Attributes:
         backbone: one of ``BACKBONES``. size: side of its crops in pixels. width: multiple of the channels of
-            ``mobilenet`` and ``plain``. convention: of the rotations it answers, see ``conventions``.
+            ``mobilenet`` and ``plain``. convention: of the rotations it answers, see ``conventions``. depth: blocks of
+            each of the last two stages of ``plain``.
 
     Raises:
         UsageError: there is no such network.
@@ -33,6 +35,7 @@ class Config:
     size: int = 224
     width: float = 1.0
     convention: str = "dad3dheads"
+    depth: int = _SHALLOW
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
@@ -48,3 +51,6 @@ class Config:
                 f"{self.backbone} of {self.width} times the width",
                 expected=f"0.1 to 4 for {' or '.join(SCALABLE)}, 1 for others",
             )
+        if not _SHALLOW <= self.depth <= (_DEEP if self.backbone == "plain" else _SHALLOW):
+            found = f"{self.backbone} with a depth of {self.depth}"
+            raise UsageError(found, expected=f"{_SHALLOW} to {_DEEP} for plain, {_SHALLOW} for others")

@@ -103,7 +103,7 @@ def plan_of(config: Config) -> Plan:
     }  # fmt: skip
     if config.backbone in makers:
         return makers[config.backbone]()
-    return _mobilenet(config.width) if config.backbone == "mobilenet" else _plain(config.width)
+    return _mobilenet(config.width) if config.backbone == "mobilenet" else _plain(config.width, config.depth)
 
 
 def shapes_of(config: Config) -> Shapes:
@@ -160,13 +160,16 @@ def _residual(stage: str, index: int, into: int, width: int, out: int, stride: i
     return Block(stage, convolutions, residual=True, shortcut=shortcut)
 
 
-def _plain(width: float) -> Plan:
-    """Ours: as ResNet-18 with half the channels, a 3x3 stem, and no pooling before the stages, each of which halves."""
+def _plain(width: float, depth: int) -> Plan:
+    """Ours: as ResNet-18 with half the channels, a 3x3 stem, and no pooling before the stages, each of which halves.
+
+    A deeper one has more blocks where pictures are small.
+    """
     into = _eighths(32 * width)
     blocks = [Block("stem", (Convolution("stem.conv", "stem.bn", 3, into, 3, 2),))]
     for stage, channels in enumerate((32, 64, 128, 256), 1):
         out = _eighths(channels * width)
-        for index in range(2):
+        for index in range(depth if stage > 2 else 2):
             blocks.append(_residual(f"stage{stage}", index, into, out, out, 1 if index else 2))
             into = out
     return Plan(tuple(blocks), into, "head", (128, 64))

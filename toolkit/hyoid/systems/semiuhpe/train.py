@@ -116,13 +116,13 @@ def train(
     """A model trained with labels; the same arguments give the same one on the same machine.
 
     Args:
-        start: a model of the same config to begin with. note: what the model says of itself beside the recipe.
-        state: file that holds an unfinished training.
+        start: a model to begin with, of the same config or of less depth: blocks that it lacks change nothing at first.
+        note: what the model says of itself beside the recipe. state: file that holds an unfinished training.
 
     Raises:
         InputError: ``state`` belongs to another training. UsageError: ``start`` is another network.
     """
-    arrays = initial(config, recipe.seed) if start is None else _started(start, config)
+    arrays = initial(config, recipe.seed) if start is None else _started(start, config, recipe.seed)
     schedule = training.Schedule(
         recipe.steps, recipe.rate, recipe.decay, warm_up=recipe.warm_up, average=recipe.average
     )
@@ -231,10 +231,11 @@ def initial(config: Config, seed: int) -> dict[str, np.ndarray]:
     return found
 
 
-def _started(start: Model, config: Config) -> dict[str, np.ndarray]:
-    if start.config != config:
+def _started(start: Model, config: Config, seed: int) -> dict[str, np.ndarray]:
+    if start.config.depth > config.depth or replace(start.config, depth=config.depth) != config:
         raise UsageError(f"the start is a {start.config}", expected=str(config))
-    return dict(start.parameters)
+    # Further blocks begin with a last norm of nothing: what comes in goes out.
+    return {**initial(config, seed), **start.parameters}
 
 
 def _salted(seed: int, salt: int) -> int:
