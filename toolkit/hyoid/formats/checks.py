@@ -16,15 +16,18 @@ FPS_LIMITS = (1.0, 1000.0)
 """Frame rates outside are damage or a unit mix-up (a frame time in milliseconds), never a performance."""
 
 
-def finite(name: str, array: np.ndarray, path: str | Path | None = None) -> None:
+def finite(name: str, array: np.ndarray, path: str | Path | None = None, *, axis: int = 0) -> None:
     """Refuse NaN and infinity, naming how many there are and the first index.
+
+    Args:
+        axis: along which a large array is looked through in pieces.
 
     Raises:
         InputError: at least one number is not finite.
     """
     # A sum is finite when all its terms are; only a bad or a huge one costs the exact search.
     with np.errstate(over="ignore", invalid="ignore"):
-        if all(np.isfinite(np.sum(part)) for part in _parts(array)):
+        if all(np.isfinite(np.sum(part)) for part in _parts(array, axis)):
             return
     bad = ~np.isfinite(array)
     if bad.any():
@@ -36,13 +39,14 @@ def finite(name: str, array: np.ndarray, path: str | Path | None = None) -> None
         )  # fmt: skip
 
 
-def _parts(array: np.ndarray) -> Iterator[np.ndarray]:
-    """The array in pieces of its first axis, each out of memory again before the next where it lies in a file."""
+def _parts(array: np.ndarray, axis: int = 0) -> Iterator[np.ndarray]:
+    """The array in pieces along an axis, each out of memory again before the next where it lies in a file."""
     if not array.ndim:
         yield array
         return
-    for rows in scratch.pieces(len(array)):
-        yield array[rows]
+    along = np.moveaxis(array, axis, 0)
+    for rows in scratch.pieces(len(along)):
+        yield along[rows]
         scratch.give_back(array)
 
 
