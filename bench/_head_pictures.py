@@ -109,7 +109,7 @@ class Album:
         """Keep the worst of some crops (n, S, S, 3) by the region of their truth (n, 3, 3)."""
         errors, yaws = head_angles.geodesic(found, truth), head_angles.angles(truth)[:, 1]
         kept: dict[str, list[Case]] = {}
-        for region, rows in head_scores.regions(truth).items():
+        for region, rows in head_angles.regions(truth).items():
             chosen = np.flatnonzero(rows)
             chosen = chosen[np.argsort(-errors[chosen], kind="stable")][:_EACH]
             kept[region] = [
@@ -249,10 +249,10 @@ def overlay(view: View, *, truth: bool = True) -> np.ndarray:
 KINDS: dict[str, Callable[[View], float | None]] = {
     "a crowd": lambda view: float(view.must.sum()),
     "a close-up": lambda view: float(view.sizes.max()) if len(view.sizes) else None,
-    "seen from behind": lambda view: float((view.yaws > head_scores.BACK).sum() - (view.yaws < head_scores.BACK).sum()),
+    "seen from behind": lambda view: float((view.yaws > head_angles.BACK).sum() - (view.yaws < head_angles.BACK).sum()),
     "the dark": lambda view: -view.light if len(view.sizes) > 1 else None,
     "seen from the side": lambda view: float(
-        2 * ((view.yaws >= head_scores.FRONT) & (view.yaws <= head_scores.BACK)).sum() - len(view.yaws)
+        2 * ((view.yaws >= head_angles.FRONT) & (view.yaws <= head_angles.BACK)).sum() - len(view.yaws)
     ),
     "small heads": lambda view: -float(np.median(view.sizes)) if len(view.sizes) > 2 else None,
 }

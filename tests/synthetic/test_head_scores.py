@@ -29,7 +29,7 @@ def test_yaw_goes_the_short_way_round():
 def test_regions_are_cut_at_60_and_120_degrees_of_yaw():
     yaws = np.array([0, 59.9, -60.1, 119.9, -120.1, 180])
     rotations = turned(*[(20, yaw, 10) for yaw in yaws])
-    found = head_scores.regions(rotations)
+    found = head_angles.regions(rotations)
     assert {name: yaws[rows].tolist() for name, rows in found.items()} == {
         "front": [0, 59.9], "side": [-60.1, 119.9], "back": [-120.1, 180],
     }  # fmt: skip

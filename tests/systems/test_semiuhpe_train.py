@@ -61,6 +61,20 @@ def test_blocks_that_the_start_lacks_change_nothing_at_first():
         train.train(labelled, SMALL, nothing, start=grown)
 
 
+def test_sides_are_seen_more_often_where_a_recipe_says_so():
+    recipe = replace(RECIPE, batch=16, shares=(0.2, 0.7, 0.1))
+    drawn = [train._drawn(labelled, step, recipe) for step in range(40)]
+    assert {len(crops) for crops, _ in drawn} == {16}
+    assert np.array_equal(train._drawn(labelled, 7, recipe)[0], drawn[7][0])
+    rotations = np.concatenate([rotations for _, rotations in drawn])
+    found = [rows.mean() for rows in head_angles.regions(rotations).values()]
+    usual = [rows.mean() for rows in head_angles.regions(POSES).values()]
+    assert found[1] > 1.5 * usual[1]
+    assert found[2] < 0.6 * usual[2]
+    truth = {crop.tobytes(): pose for crop, pose in zip(CROPS, POSES, strict=True)}
+    assert all(np.allclose(truth[crop.tobytes()], pose) for crop, pose in zip(*drawn[0], strict=True))
+
+
 def test_gradients_are_those_of_the_losses():
     generator = torch.Generator().manual_seed(0)
     student, teacher = (3 * torch.randn(4, 3, 3, generator=generator, dtype=torch.float64) for _ in range(2))

@@ -19,6 +19,9 @@ import numpy as np
 FLIP = np.diag([1.0, -1.0, -1.0])
 """Between axes with y down, z away and axes with y up, z towards the viewer, such as those of Blender's camera."""
 
+FRONT, BACK = 60.0, 120.0
+"""Degrees of yaw within which a head is seen from the front, and beyond which from behind."""
+
 
 def matrices(angles: np.ndarray) -> np.ndarray:
     """Rotations (..., 3, 3) float64 of pitch, yaw, roll (..., 3) in degrees."""
@@ -59,6 +62,12 @@ def geodesic(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         between[..., 1, 0] - between[..., 0, 1],
     ], -1)  # fmt: skip
     return np.degrees(np.arctan2(np.linalg.norm(skew, axis=-1), trace - 1))
+
+
+def regions(rotations: np.ndarray) -> dict[str, np.ndarray]:
+    """Which of rotations (n, 3, 3) are seen from the ``front``, the ``side`` and the ``back``, each (n,) bool."""
+    yaw = np.abs(angles(rotations)[..., 1])
+    return {"front": yaw < FRONT, "side": (yaw >= FRONT) & (yaw <= BACK), "back": yaw > BACK}
 
 
 def mean(rotations: np.ndarray) -> np.ndarray:

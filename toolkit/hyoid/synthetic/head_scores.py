@@ -15,7 +15,6 @@ import numpy as np
 
 from hyoid.geometry import head_angles
 
-FRONT, BACK = 60.0, 120.0
 REGIONS = ("front", "side", "back")
 SMALLEST = 24.0
 """Pixels of the shorter side of a box from which on a head counts as one to be found."""
@@ -100,12 +99,6 @@ def angle_errors(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.minimum(away, 360 - away)
 
 
-def regions(rotations: np.ndarray) -> dict[str, np.ndarray]:
-    """(n,) bool of each of REGIONS, by the yaw of the true rotations (n, 3, 3)."""
-    yaw = np.abs(head_angles.angles(rotations)[..., 1])
-    return {"front": yaw < FRONT, "side": (yaw >= FRONT) & (yaw <= BACK), "back": yaw > BACK}
-
-
 def errors(found: np.ndarray, truth: np.ndarray) -> Errors:
     """The errors of rotations (n, 3, 3)."""
     found, truth = (np.asarray(rotations, np.float64).reshape(-1, 3, 3) for rotations in (found, truth))
@@ -118,7 +111,7 @@ def errors(found: np.ndarray, truth: np.ndarray) -> Errors:
 
 def by_region(found: np.ndarray, truth: np.ndarray) -> dict[str, Errors]:
     """The errors of ``all`` rotations (n, 3, 3) and of those of each region."""
-    parts = {name: errors(found[rows], truth[rows]) for name, rows in regions(truth).items()}
+    parts = {name: errors(found[rows], truth[rows]) for name, rows in head_angles.regions(truth).items()}
     return {"all": errors(found, truth), **parts}
 
 

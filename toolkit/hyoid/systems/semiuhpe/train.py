@@ -40,7 +40,8 @@ Unlabelled = Callable[[int, int], np.ndarray]
 _BUFFERS = ("running_mean", "running_var")
 _HEAD_SPREAD = 0.01
 _TOLD_EVERY = 20  # steps
-_WEAK_SALT, _STRONG_SALT, _LABELLED_SALT, _TEACHER_SALT = range(1, 5)
+_WEAK_SALT, _STRONG_SALT, _LABELLED_SALT, _TEACHER_SALT, _CHOICE_SALT = range(1, 6)
+_CANDIDATES = 3  # times as many crops are looked at as are learned from, where some are to be seen more often
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Recipe:
         steps, batch, rate, decay, warm_up, average: of the optimiser, see ``hyoid.training.Schedule``. The paper takes
             Adam at 1e-4 from ImageNet's weights; from nothing a higher rate is needed.
         dropout, drop_path: see ``layers.Training``. over: factor of the log normaliser.
+        shares: of fronts, sides and backs (``head_angles.regions``) among the crops; None takes them as they come.
         views: how crops are varied. margin: side of the crops that come over that of the crop of a box that fits.
         precision: of products, ``bfloat16`` or ``float32``; parameters are float32 in any case.
     """
@@ -64,6 +66,7 @@ class Recipe:
     dropout: float = 0.2
     drop_path: float = 0.0
     over: float = losses.OVER
+    shares: tuple[float, float, float] | None = None
     views: Settings = LABELLED
     margin: float = 1.25
     precision: str = "bfloat16"
@@ -129,7 +132,7 @@ def train(
     mode = Training(recipe.dropout, recipe.drop_path)
 
     def loss_of(parameters: Mapping[str, Tensor], step: int) -> tuple[Tensor, Tensor]:
-        crops, rotations = labelled(step, recipe.batch)
+        crops, rotations = _drawn(labelled, step, recipe)
         salted = _salted(recipe.seed, _LABELLED_SALT)
         seen = augment.view(crops, config.size, recipe.views, salted, step, margin=recipe.margin, device=device)
         truth = augment.carried(torch.as_tensor(rotations).float().to(device), seen)
@@ -144,6 +147,20 @@ def train(
     )  # fmt: skip
     told = {**(note or {}), "recipe": asdict(recipe), "crops_seen": recipe.steps * recipe.batch}
     return Model(config, found, told)
+
+
+def _drawn(labelled: Labelled, step: int, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """The crops of a step and their rotations."""
+    if recipe.shares is None:
+        return labelled(step, recipe.batch)
+    crops, rotations = labelled(step, recipe.batch * _CANDIDATES)
+    weights = np.zeros(len(crops))
+    for share, rows in zip(recipe.shares, head_angles.regions(rotations).values(), strict=True):
+        weights[rows] = share
+    # Weighted draws without repetition (Efraimidis and Spirakis, Information Processing Letters 97, 2006).
+    random = np.random.default_rng([recipe.seed, _CHOICE_SALT, step])
+    chosen = np.argsort(random.random(len(crops)) ** (1 / weights))[-recipe.batch :]
+    return crops[chosen], rotations[chosen]
 
 
 def predicted(
