@@ -62,17 +62,25 @@ def test_blocks_that_the_start_lacks_change_nothing_at_first():
 
 
 def test_sides_are_seen_more_often_where_a_recipe_says_so():
-    recipe = replace(RECIPE, batch=16, shares=(0.2, 0.7, 0.1))
-    drawn = [train._drawn(labelled, step, recipe) for step in range(40)]
-    assert {len(crops) for crops, _ in drawn} == {16}
-    assert np.array_equal(train._drawn(labelled, 7, recipe)[0], drawn[7][0])
-    rotations = np.concatenate([rotations for _, rotations in drawn])
-    found = [rows.mean() for rows in head_angles.regions(rotations).values()]
-    usual = [rows.mean() for rows in head_angles.regions(POSES).values()]
-    assert found[1] > 1.5 * usual[1]
-    assert found[2] < 0.6 * usual[2]
-    truth = {crop.tobytes(): pose for crop, pose in zip(CROPS, POSES, strict=True)}
-    assert all(np.allclose(truth[crop.tobytes()], pose) for crop, pose in zip(*drawn[0], strict=True))
+    yaws = np.linspace(-179, 179, 96)
+    poses = head_angles.matrices(np.stack([0 * yaws, yaws, 0 * yaws], -1)).astype("f4")
+    numbers = np.arange(96, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
+
+    def told(step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.random.default_rng(step).integers(0, 96, count)
+        return numbers[rows], poses[rows]
+
+    recipe = replace(RECIPE, batch=16, shares=(0.27, 0.55, 0.18))
+    batches = [train._drawn(told, step, recipe) for step in range(60)]
+    assert {len(crops) for crops, _ in batches} == {16}
+    assert np.array_equal(train._drawn(told, 7, recipe)[0], batches[7][0])
+    for crops, rotations in batches:
+        assert np.array_equal(poses[crops[:, 0, 0, 0]], rotations)
+    rotations = np.concatenate([rotations for _, rotations in batches])
+    front, side, back = (float(rows.mean()) for rows in head_angles.regions(rotations).values())
+    assert side > 1.4 / 3
+    assert back < 0.7 / 3
+    assert front + side + back == pytest.approx(1)
 
 
 def test_gradients_are_those_of_the_losses():
