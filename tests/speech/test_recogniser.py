@@ -50,6 +50,14 @@ def cache(voice, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def interrupts():
+    """Ctrl-C raises, also where the tests were begun with '&', which has programs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
 def started(monkeypatch) -> list[subprocess.Popen[str]]:
     """The processes that were started in this test."""
     begin, all_of_them = recogniser._start, []
@@ -128,6 +136,7 @@ def test_a_child_hears_only_so_many_pieces_in_all_shots(cache, started, monkeypa
     assert len(started) == 2
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_a_cancel_in_the_middle_leaves_no_child(cache, started):
     """Two children decode a piece that takes them many seconds; they are gone at once, and others begin later."""
     with held.holding():
