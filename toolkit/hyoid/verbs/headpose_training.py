@@ -246,7 +246,8 @@ def command(job: Options, judged: Judged) -> str:
             words.append(f"--{name} {count}")
     words += ["--motion FOLDER"] if getattr(job, "motion", None) else []
     words += [f"--start {job.start.name}"] if job.start else []
-    words += [f"--depth {job.depth}"] if getattr(job, "depth", None) else []  # pyright: ignore[reportAttributeAccessIssue]
+    depth = getattr(job, "depth", None)
+    words += [f"--depth {depth}"] if depth else []
     words += ["--calm"] if getattr(job, "calm", False) else []
     recipe = {**judged.model.note["recipe"], "steps": judged.steps}
     return training.command(judged.name, job, recipe, *words)

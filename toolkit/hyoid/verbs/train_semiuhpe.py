@@ -32,13 +32,13 @@ PRESETS: training.Presets = {
     ),
 }
 """Sizes of the network, and of the training: ``steps`` are those of all stages."""
+_SHARES = (0.27, 0.55, 0.18)
+"""Of fronts, sides and backs: a profile hides how far it is turned towards us, so sides take longest to learn."""
 CALM: dict[str, dict[str, Any]] = {
-    "cpu": {"share": 0.65, "rate": 1e-3, "dropout": 0.0, "shares": (0.27, 0.55, 0.18)},
-    "gpu": {"share": 0.25, "rate": 1e-3, "dropout": 0.1, "shares": (0.27, 0.55, 0.18)},
+    "cpu": {"share": 0.65, "rate": 1e-3, "dropout": 0.0, "shares": _SHARES},
+    "gpu": {"share": 0.25, "rate": 1e-3, "dropout": 0.1, "shares": _SHARES},
 }
-"""The stage with labels after the first one, whose views are less spoilt: its share of the steps, and its recipe.
-
-Sides are seen more often: a profile hides how far it is turned towards us, so it takes longest to learn."""
+"""The stage with labels after the first one, whose views are less spoilt: its share of the steps, and its recipe."""
 CALM_VIEWS: dict[str, Any] = {
     "turn": 20.0, "turned": 0.3, "area": (0.75, 1.3), "jitter": 0.07, "colour": 0.4, "grey": 0.05, "blur": 0.05,
     "sharpen": 0.05, "small": 0.1, "jpeg": 0.1, "noise": 0.1, "texture": 0.05, "cut": 0.05,

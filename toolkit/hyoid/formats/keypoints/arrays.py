@@ -75,6 +75,7 @@ def read(path: Path) -> Found:
 
 
 def _doubles(values: np.ndarray) -> np.ndarray:
+    """Values as float64, in a file where they are large."""
     made = scratch.empty(values.shape)
     for rows in scratch.pieces(len(values)):
         made[rows] = values[rows]
