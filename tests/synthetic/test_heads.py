@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hyoid.errors import HyoidError, MissingToolError, UsageError
@@ -46,6 +48,14 @@ def test_crops_of_another_seed_are_others(some: heads.Crops) -> None:
     assert not np.array_equal(heads.crops(8, 0, 1, settings=SMALL).images[0], some.images[0])
 
 
+@pytest.mark.parametrize("region", ["front", "side", "back"])
+def test_crops_of_a_region_are_seen_from_there(region) -> None:
+    rotations = heads.crops(7, 0, 6, settings=replace(SMALL, region=region)).rotations
+    assert head_angles.regions(rotations)[region].all()
+    yaws = head_angles.angles(rotations)[:, 1]
+    assert yaws.min() < 0 < yaws.max()
+
+
 def test_crops_have_what_they_promise(some: heads.Crops) -> None:
     assert some.images.shape == (6, 64, 64, 3)
     assert some.images.dtype == np.uint8
@@ -74,7 +84,14 @@ def test_no_crops_are_empty_arrays() -> None:
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
-    for wrong in ({"size": 8}, {"domain": "other"}, {"people": (4, 2)}, {"heads": (1, 9)}, {"width": 1}):
+    for wrong in (
+        {"size": 8},
+        {"domain": "other"},
+        {"region": "top"},
+        {"people": (4, 2)},
+        {"heads": (1, 9)},
+        {"width": 1},
+    ):
         with pytest.raises(UsageError):
             Settings(**wrong)
     with pytest.raises(UsageError):

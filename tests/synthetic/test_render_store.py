@@ -32,17 +32,32 @@ def test_what_a_step_sees_follows_from_the_step():
     assert [CROPS.size_of(part) for part in range(3)] == [4, 4, 2]
     assert [CROPS.parts_at(step) for step in (0, 14, 15, 29, 30, 99)] == [1, 1, 2, 2, 3, 3]
     with Renders([CROPS]) as renders:
-        late = renders.crops("crops", 40, 6, [7, 40])
-        early = renders.crops("crops", 3, 6, [7, 3])
+        late = renders.crops(["crops"], 40, 6, [7, 40])
+        early = renders.crops(["crops"], 3, 6, [7, 3])
     with Renders([CROPS]) as renders:
         for found, wanted in (
-            (renders.crops("crops", 3, 6, [7, 3]), early),
-            (renders.crops("crops", 40, 6, [7, 40]), late),
+            (renders.crops(["crops"], 3, 6, [7, 3]), early),
+            (renders.crops(["crops"], 40, 6, [7, 40]), late),
         ):
             assert all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True))
     first = head_paintings.crops(3, 0, 4, settings=SETTINGS)
     assert all((image == first.images).all((1, 2, 3)).any() for image in early[0])
     assert renders.told().startswith("10 renders, ")
+
+
+def test_several_sets_are_seen_as_one():
+    profiles = RenderSet("profiles", "crops", 4, replace(SETTINGS, region="side"), 6, 0, 30)
+    with Renders([CROPS, profiles]) as renders:
+        images, rotations = renders.crops(["crops", "profiles"], 40, 400, [7, 40])
+        both = [renders.all_crops(name) for name in ("crops", "profiles")]
+        early = renders.crops(["crops", "profiles"], 0, 400, [7, 0])[0]
+    every = np.concatenate([part["images"] for part in both])
+    rows = (images[:, None] == every).all((2, 3, 4)).argmax(1)
+    assert np.array_equal(images, every[rows])
+    assert np.array_equal(rotations, np.concatenate([part["rotations"] for part in both])[rows])
+    assert np.bincount(rows, minlength=16).min() > 10  # each of the sixteen about as often
+    rows = (early[:, None] == every).all((2, 3, 4)).argmax(1)
+    assert set(rows.tolist()) == {0, 1, 2, 3, 10, 11, 12, 13}  # the first part of each
 
 
 def test_scenes_keep_their_heads():

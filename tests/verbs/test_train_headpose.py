@@ -197,6 +197,35 @@ def test_a_calm_training_goes_on_with_labels_alone(tmp_path, capsys):
     assert sorted(path.name for path in second.iterdir()) == ["mine.card.md", "mine.safetensors"]
 
 
+def test_a_training_sees_further_heads_from_the_side(tmp_path, monkeypatch):
+    asked = set()
+
+    def crops(seed: int, first: int, count: int, *, settings: heads.Settings) -> heads.Crops:
+        asked.add((seed, settings.region, settings.domain, settings.held_out))
+        return head_paintings.crops(seed, first, count, settings=settings)
+
+    monkeypatch.setattr(heads, "crops", crops)
+    real, seen = render_store.Renders.crops, []
+
+    def told(self, names, step, *rest):
+        seen.append((step, tuple(names)))
+        return real(self, names, step, *rest)
+
+    monkeypatch.setattr(render_store.Renders, "crops", told)
+    assert run_command(words("semiuhpe", tmp_path, "--sides", 12, "--seed", 4)) == 0
+    assert {region for seed, region, *_ in asked if seed == 4 + train_semiuhpe._PROFILES} == {"side"}
+    assert {region for seed, region, *_ in asked if seed != 4 + train_semiuhpe._PROFILES} == {None}
+    calm = range(STEPS // 3, 2 * STEPS // 3)
+    assert {step for step, names in seen if names == ("crops", "crops_sides")} == set(calm)
+    made = semiuhpe_checkpoint.load(tmp_path / "mine.safetensors")
+    assert {name: of["count"] for name, of in made.note["data"].items()} == {
+        "crops": 24, "crops_sides": 12, "crops_unlabelled": 16,
+    }  # fmt: skip
+    card = (tmp_path / "mine.card.md").read_text()
+    assert "24 crops of 46 pixels; 12 crops of 46 pixels, seen from the side; 16 crops without labels" in card
+    assert "--crops 24 --sides 12 " in card
+
+
 def test_a_deeper_network_goes_on_from_a_shallow_one(tmp_path, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir(), second.mkdir()

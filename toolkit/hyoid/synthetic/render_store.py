@@ -334,26 +334,30 @@ class Renders:
         assert found is not None
         return found
 
-    def rows(self, name: str, step: int, count: int, seed: Sequence[int]) -> list[tuple[Part, int]]:
-        """Part and row of each of so many renders, drawn with a seed from what the step may see."""
-        of = self.sets[name]
-        open_parts = of.parts_at(step)
-        self.need(name, open_parts)
-        total = sum(of.size_of(part) for part in range(open_parts))
-        numbers = np.random.default_rng([*seed, crc32(name.encode())]).integers(0, total, count)
-        size = PARTS[of.kind]
-        return [(self._parts[name][number // size], int(number % size)) for number in numbers.tolist()]
+    def rows(self, names: Sequence[str], step: int, count: int, seed: Sequence[int]) -> list[tuple[Part, int]]:
+        """Part and row of each of so many renders, drawn with a seed from what the step may see of sets of one kind."""
+        found, ends = [], [0]
+        for name in names:
+            of = self.sets[name]
+            opened = of.parts_at(step)
+            found += self.need(name, opened)[:opened]
+            ends += [ends[-1] + end for end in np.cumsum([of.size_of(part) for part in range(opened)]).tolist()]
+        numbers = np.random.default_rng([*seed, crc32("+".join(names).encode())]).integers(0, ends[-1], count)
+        parts = np.searchsorted(ends, numbers, side="right") - 1
+        return [
+            (found[part], number - ends[part]) for part, number in zip(parts.tolist(), numbers.tolist(), strict=True)
+        ]
 
-    def crops(self, name: str, step: int, count: int, seed: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Images (count, S, S, 3) uint8 and rotations (count, 3, 3) float32 that a step may see."""
-        rows = self.rows(name, step, count, seed)
+    def crops(self, names: Sequence[str], step: int, count: int, seed: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Images (count, S, S, 3) uint8 and rotations (count, 3, 3) float32 that a step may see, of all these sets."""
+        rows = self.rows(names, step, count, seed)
         return np.stack([part["images"][row] for part, row in rows]), np.stack(
             [part["rotations"][row] for part, row in rows]
         )
 
     def scenes(self, name: str, step: int, count: int, seed: Sequence[int]) -> Scenes:
         """So many scenes that a step may see."""
-        return _scenes(self.rows(name, step, count, seed))
+        return _scenes(self.rows([name], step, count, seed))
 
     def all_crops(self, name: str, report: Report = SILENT) -> Part:
         """All crops of a set."""

@@ -242,8 +242,9 @@ def command(job: Options, judged: Judged) -> str:
     words = []
     for name in ("crops", "scenes"):
         if name in type(job).model_fields:
-            count = sum(of["count"] for of in judged.model.note["data"].values() if of["settings"]["domain"] == "usual")
-            words.append(f"--{name} {count}")
+            words.append(f"--{name} {judged.model.note['data'][name]['count']}")
+    sides = getattr(job, "sides", 0)
+    words += [f"--sides {sides}"] if sides else []
     words += ["--motion FOLDER"] if getattr(job, "motion", None) else []
     words += [f"--start {job.start.name}"] if job.start else []
     depth = getattr(job, "depth", None)
@@ -260,7 +261,8 @@ def _data(data: Mapping[str, Any]) -> str:
         size = of["settings"]
         pixels = f"{size['size']} pixels" if of["kind"] == "crops" else f"{size['width']} x {size['height']} pixels"
         kind = of["kind"] if size["domain"] == "usual" else f"{of['kind']} without labels, of a shifted domain,"
-        told.append(f"{of['count']} {kind} of {pixels}")
+        seen = f", seen from the {size['region']}" if size.get("region") else ""
+        told.append(f"{of['count']} {kind} of {pixels}{seen}")
     return "; ".join(told)
 
 

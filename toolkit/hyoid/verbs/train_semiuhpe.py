@@ -32,7 +32,7 @@ PRESETS: training.Presets = {
     ),
 }
 """Sizes of the network, and of the training: ``steps`` are those of all stages."""
-_SHARES = (0.27, 0.55, 0.18)
+_SHARES = (0.34, 0.54, 0.12)
 """Of fronts, sides and backs: a profile hides how far it is turned towards us, so sides take longest to learn."""
 CALM: dict[str, dict[str, Any]] = {
     "cpu": {"share": 0.65, "rate": 1e-3, "dropout": 0.0, "shares": _SHARES},
@@ -57,6 +57,8 @@ FIRST, CALMED = "first", "calm"
 _CLOSED = 0.9  # share of the steps of a stage after which all of its crops are seen
 _MARGIN = 1.45  # side of the crops over that of the crop that the network sees of a box
 _OTHERS = 1_000_000  # between the seeds of crops with and without labels: other people, not the same in another light
+_PROFILES = 2_000_000  # between the seeds of crops from anywhere and from the side
+_LABELLED, _SIDES, _UNLABELLED = "crops", "crops_sides", "crops_unlabelled"
 _COST = 1.6  # of a step without labels, in steps with them
 
 
@@ -65,6 +67,9 @@ class Job(headpose_training.Options):
 
     crops: int | None = Field(
         None, ge=1, le=10_000_000, description="different heads to learn from with labels; without it the preset's"
+    )
+    sides: int = Field(
+        0, ge=0, le=10_000_000, description="as many further heads, seen from the side, for the calm stage"
     )
     depth: int | None = Field(
         None,
@@ -141,14 +146,16 @@ def _sets(job: Job, stages: Stages) -> tuple[list[RenderSet], list[RenderSet]]:
     how = CROPS[job.preset]
     count = job.crops or how["count"]
     settings = Settings(size=how["size"])
-    learned = [RenderSet("crops", "crops", job.seed, settings, count, 0, round(_CLOSED * stages.first))]
+    learned = [RenderSet(_LABELLED, "crops", job.seed, settings, count, 0, round(_CLOSED * stages.first))]
+    if job.sides:  # for the calm stage, which begins with all of them
+        profiles = replace(settings, region="side")
+        seed = job.seed + _PROFILES
+        learned.append(RenderSet(_SIDES, "crops", seed, profiles, job.sides, stages.first, stages.first))
     if stages.unlabelled:
         shifted = Settings(size=how["size"], domain="shifted")
         others = max(round(count * how["unlabelled"] / how["count"]), 1)
         closes = stages.first + round(_CLOSED * stages.unlabelled)
-        learned.append(
-            RenderSet("crops_unlabelled", "crops", job.seed + _OTHERS, shifted, others, stages.first, closes)
-        )
+        learned.append(RenderSet(_UNLABELLED, "crops", job.seed + _OTHERS, shifted, others, stages.first, closes))
     return learned, headpose_training.judges("crops", settings, how["judged"], stages.first + stages.unlabelled)
 
 
@@ -201,8 +208,10 @@ def _labelled(
     """
     from hyoid.systems.semiuhpe import train
 
+    names = [_LABELLED, _SIDES] if stage == CALMED and job.sides else [_LABELLED]
+
     def labelled(step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        return lesson.renders.crops("crops", before + step, count, (job.seed, before + step))
+        return lesson.renders.crops(names, before + step, count, (job.seed, before + step))
 
     kept = None if job.state is None else _kept(finished(job.state, stage), config, recipe, lesson.note)
     if kept is not None:
@@ -223,12 +232,12 @@ def _unlabelled(
     renders, before = lesson.renders, stages.first + stages.calm
 
     def labelled(step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        return renders.crops("crops", before + step, count, (job.seed, before + step))
+        return renders.crops([_LABELLED], before + step, count, (job.seed, before + step))
 
     def unlabelled(step: int, count: int) -> np.ndarray:
         # Later numbers are for thresholds: as the stage begins.
         seen = stages.first + (step if step < stages.unlabelled else 0)
-        return renders.crops("crops_unlabelled", seen, count, (job.seed, before + step))[0]
+        return renders.crops([_UNLABELLED], seen, count, (job.seed, before + step))[0]
 
     numbers = {name: value for name, value in UNLABELLED[job.preset].items() if name != "share"}
     semi = train.SemiRecipe(

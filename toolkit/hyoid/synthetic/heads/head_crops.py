@@ -19,6 +19,12 @@ from hyoid.synthetic.heads.settings import Crops, Settings
 SPACE = 1.885
 """Side of a crop over the size of its head: 1.45 times the crop that networks are evaluated on."""
 _DEFAULTS = Settings()
+_YAW = {
+    "front": (0.0, head_angles.FRONT),
+    "side": (head_angles.FRONT, head_angles.BACK),
+    "back": (head_angles.BACK, 180.0),
+}
+"""Degrees to either side."""
 
 
 def crops(seed: int, first: int, count: int, *, settings: Settings = _DEFAULTS) -> Crops:
@@ -48,7 +54,7 @@ def painter(width: int, height: int) -> Painter:
 def _crop(seed: int, number: int, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     random = np.random.default_rng([0xC0, seed, number])
     size = settings.size
-    apparent = head_angles.matrices(_angles(random, settings))
+    apparent = head_angles.matrices(_angles(random, settings, settings.region))
     look = styles.look(random, settings)
     head = apparent_to_person(random, apparent, look)
     # The middle of the picture may be off the axis of the camera, as in a cut from a wide picture.
@@ -74,13 +80,15 @@ def _crop(seed: int, number: int, settings: Settings) -> tuple[np.ndarray, np.nd
     return image, apparent, box, visible
 
 
-def _angles(random: np.random.Generator, settings: Settings) -> np.ndarray:
-    """Pitch, yaw, roll in degrees; now and then far beyond what is usual."""
+def _angles(random: np.random.Generator, settings: Settings, region: str | None = None) -> np.ndarray:
+    """Pitch, yaw, roll in degrees, of heads seen from anywhere or a region; now and then far beyond what is usual."""
     wide = 2.2 if random.random() < 0.06 else 1.0
     pitch = float(np.clip(random.normal(0, settings.pitch * wide), -85, 85))
-    return np.array(
-        [pitch, random.uniform(-180, 180), float(np.clip(random.normal(0, settings.roll * wide), -110, 110))]
-    )
+    yaw = random.uniform(-180, 180)
+    if region is not None:
+        low, high = _YAW[region]
+        yaw = float(np.copysign(low + (high - low) * abs(yaw) / 180, yaw))
+    return np.array([pitch, yaw, float(np.clip(random.normal(0, settings.roll * wide), -110, 110))])
 
 
 def apparent_to_person(random: np.random.Generator, apparent: np.ndarray, look: styles.Look) -> Figure:

@@ -23,6 +23,8 @@ class Settings:
         width, height: pixels of a scene. people: fewest and most people in it. heads: smallest and largest head in it,
             pixels.
         pitch, roll: degrees, standard deviation of the heads of crops; their yaw is uniform.
+        region: ``front``, ``side`` or ``back`` for crops of heads that are seen from there alone
+            (``head_angles.regions``).
         motion: a folder of packed motion capture for the bodies of scenes, or None for the built-in poses.
         clean: leave out everything that a lens, a sensor and a codec do to a picture.
     """
@@ -36,6 +38,7 @@ class Settings:
     heads: tuple[float, float] = (16.0, 300.0)
     pitch: float = 25.0
     roll: float = 15.0
+    region: Literal["front", "side", "back"] | None = None
     motion: Path | None = None
     clean: bool = False
 
@@ -47,6 +50,8 @@ class Settings:
         """
         if self.domain not in ("usual", "shifted"):
             raise UsageError(f"unknown domain '{self.domain}'", expected="usual or shifted")
+        if self.region not in (None, "front", "side", "back"):
+            raise UsageError(f"unknown region '{self.region}'", expected="front, side or back")
         if not 32 <= self.size <= 1024:
             raise UsageError(f"the size of crops is {self.size}", expected="32 to 1024 pixels")
         if not (64 <= self.width <= 2048 and 64 <= self.height <= 2048):

@@ -156,7 +156,7 @@ def _drawn(labelled: Labelled, step: int, recipe: Recipe) -> tuple[np.ndarray, n
     crops, rotations = labelled(step, recipe.batch * _CANDIDATES)
     weights = np.zeros(len(crops))
     for share, rows in zip(recipe.shares, head_angles.regions(rotations).values(), strict=True):
-        weights[rows] = share
+        weights[rows] = share / max(rows.sum(), 1)
     # Weighted draws without repetition (Efraimidis and Spirakis, Information Processing Letters 97, 2006).
     random = np.random.default_rng([recipe.seed, _CHOICE_SALT, step])
     chosen = np.argsort(random.random(len(crops)) ** (1 / weights))[-recipe.batch :]
